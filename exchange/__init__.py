@@ -1,0 +1,1 @@
+"""The market: a public-data exchange in which nobody has to trust the operator."""

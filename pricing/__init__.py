@@ -1,0 +1,1 @@
+"""The mind: valuation and bidding as pure functions over integers."""
