@@ -1,0 +1,218 @@
+"""The settings of one exchange, and the only reader of the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from exchange.errors import Misconfigured
+
+Profile = Literal["cn-venue", "generic"]
+
+DEFAULT_ORIGIN: Final = "localhost/data-asset-exchange"
+_HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that an operator decides outside the rulebook; each field is one `EXCHANGE_…` variable.
+
+    `database_url` is None when the exchange runs a PostgreSQL of its own below `data_dir`; otherwise it
+    names the application's role, and `database_owner_url` the role that owns the schema, without which
+    migrations are refused. `origin` is the name of the log in every checkpoint and can never change for
+    a log that exists; a sandbox has its own.
+    """
+
+    data_dir: Path
+    database_url: str | None = field(default=None, repr=False)  # carries a password
+    database_owner_url: str | None = field(default=None, repr=False)  # carries a password
+    chain_url: str | None = field(default=None, repr=False)  # may carry a node provider's key
+    host: str = "127.0.0.1"
+    port: int = 8000
+    origin: str = DEFAULT_ORIGIN
+    sandbox: bool = False
+    profile: Profile = "cn-venue"
+
+    @property
+    def cluster_dir(self) -> Path:
+        """Where the exchange's own PostgreSQL keeps everything."""
+        return self.data_dir / "postgres"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Private keys: mode 0700, never part of a database backup."""
+        return self.data_dir / "keys"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check every variable; an empty value counts as absent.
+
+        Raises `Misconfigured` naming the first variable that breaks its rule. The message never repeats
+        a password.
+        """
+
+        def read(name: str, parse: Callable[[str, str], T], default: T) -> T:
+            text = environ.get(name, "").strip()
+            return parse(name, text) if text else default
+
+        sandbox = read("EXCHANGE_SANDBOX", _boolean, False)
+        database_url = read("EXCHANGE_DATABASE_URL", _database_url, None)
+        database_owner_url = read("EXCHANGE_DATABASE_OWNER_URL", _database_url, None)
+        if database_owner_url is not None:
+            _check_roles(database_url, database_owner_url)
+        return cls(
+            data_dir=read("EXCHANGE_DATA_DIR", _directory, Path("var")).absolute(),
+            database_url=database_url,
+            database_owner_url=database_owner_url,
+            chain_url=read("EXCHANGE_CHAIN_URL", _chain_url, None),
+            host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
+            port=read("EXCHANGE_PORT", _port, 8000),
+            origin=read(
+                "EXCHANGE_ORIGIN", _origin, f"{DEFAULT_ORIGIN}/sandbox" if sandbox else DEFAULT_ORIGIN
+            ),
+            sandbox=sandbox,
+            profile=read("EXCHANGE_PROFILE", _profile, "cn-venue"),
+        )
+
+
+def _refuse(name: str, problem: str, rule: str, remedy: str) -> Misconfigured:
+    return Misconfigured(
+        "settings.invalid", f"{name} {problem}: it {rule}", field=name, rule=rule, remedy=remedy
+    )
+
+
+def _directory(name: str, text: str) -> Path:
+    path = Path(text).expanduser()
+    if "\0" in text or (path.exists() and not path.is_dir()):
+        raise _refuse(
+            name,
+            f"is {text!r}",
+            "has to name a directory, which is made when it is missing",
+            f"set {name} to a directory, or leave it out for ./var",
+        )
+    return path
+
+
+def _split(name: str, text: str, rule: str, remedy: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        # The address is not repeated: it may hold a password.
+        raise _refuse(name, "cannot be read as an address", rule, remedy) from error
+
+
+def _database_url(name: str, text: str) -> str:
+    rule = "has to be a PostgreSQL address with a user, a host and a database"
+    remedy = f"set {name} to postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+    parts = _split(name, text, rule, remedy)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise _refuse(name, f"has the scheme {parts.scheme!r}", rule, remedy)
+    # A list of hosts (`a:5432,b:5432`) is libpq's to read, so hosts and ports are not taken apart here.
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    missing = [
+        word
+        for word, present in (
+            ("user", credentials.partition(":")[0]),
+            ("host", hosts or "host=" in parts.query),
+            ("database", parts.path.strip("/")),
+        )
+        if not present
+    ]
+    if missing:
+        raise _refuse(name, f"names no {' and no '.join(missing)}", rule, remedy)
+    return text
+
+
+def _check_roles(database_url: str | None, owner_url: str) -> None:
+    name = "EXCHANGE_DATABASE_OWNER_URL"
+    if database_url is None:
+        raise _refuse(
+            name,
+            "is set alone",
+            "belongs to EXCHANGE_DATABASE_URL",
+            "set EXCHANGE_DATABASE_URL too, or neither for a PostgreSQL of the exchange's own",
+        )
+    application, owner = urlsplit(database_url), urlsplit(owner_url)
+    if application.username == owner.username:
+        raise _refuse(
+            name,
+            f"names the same role {owner.username!r} as EXCHANGE_DATABASE_URL",
+            "has to name another role, because the application's role owns nothing",
+            "make two roles: one that owns the database, one that may only log in",
+        )
+
+
+def _chain_url(name: str, text: str) -> str:
+    rule = "has to be the http or https address of an Ethereum JSON-RPC node"
+    remedy = f"set {name} to an address such as http://127.0.0.1:8545, or leave it out"
+    parts = _split(name, text, rule, remedy)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _refuse(name, f"has the scheme {parts.scheme!r}", rule, remedy)
+    return text
+
+
+def _host(name: str, text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        if _HOST_NAME.fullmatch(text) and len(text) <= 253:
+            return text
+    raise _refuse(
+        name,
+        f"is {text!r}",
+        "has to be an IP address or a host name, without a port",
+        f"set {name} to 127.0.0.1 (this machine only) or 0.0.0.0 (all networks)",
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and int(text) <= 65535:
+        return int(text)
+    raise _refuse(
+        name,
+        f"is {text!r}",
+        "has to be a whole number from 0 to 65535, 0 for any free port",
+        f"set {name} to 8000, or leave it out",
+    )
+
+
+def _origin(name: str, text: str) -> str:
+    """C2SP tlog-checkpoint and signed-note: the origin is also the name of the key that signs."""
+    if len(text) <= 200 and text.isprintable() and not any(c.isspace() or c == "+" for c in text):
+        return text
+    raise _refuse(
+        name,
+        f"is {text!r}",
+        "has to be at most 200 printable characters without spaces or plus signs",
+        f"set {name} to a name you own without a scheme, such as exchange.example.cn/log",
+    )
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise _refuse(name, f"is {text!r}", "has to be true or false", f"set {name} to true or false")
+
+
+def _profile(name: str, text: str) -> Profile:
+    if text == "cn-venue":
+        return "cn-venue"
+    if text == "generic":
+        return "generic"
+    raise _refuse(
+        name,
+        f"is {text!r}",
+        "has to name a profile of the rulebook",
+        f"set {name} to cn-venue or generic",
+    )
