@@ -147,7 +147,14 @@ class FailedTransferRow(SQLModel, table=True):
     __table_args__ = (APPEND_ONLY,)
 
     id: str = word(primary_key=True)
-    digest: bytes = octets()
+    kind: str = word()
+    debit: str = word()
+    credit: str = word()
+    amount: int = whole()
+    ledger: str = word()
+    code: str = word()
+    pending: str | None = word(default=None)
+    linked: bool
     reason: str = word()
 
 

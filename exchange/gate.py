@@ -1,0 +1,507 @@
+"""Who calls, at what time, in which batch: the one write path, and the only commit.
+
+The gate takes whatever acts wait and opens one READ COMMITTED transaction for all of them. It locks the log
+head first, in a statement of its own, reads what the decisions need in later statements, lets the rooms
+decide in order, writes with few set-based statements and commits once; only then is a checkpoint signed and
+each caller answered. Log order is decision order, whichever process decided.
+
+- An act that raises drops alone. A database error re-runs the batch one act at a time.
+- A connection lost around COMMIT leaves the outcome *unknown*: the batch is run again on a new connection,
+  whose lock on the head waits for the old transaction's end; what had committed is then found under its
+  identifier, what had not is decided now.
+- Guarantee: an answer given is durable, logged and proven by its receipt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from base64 import b64encode
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
+from exchange.crash import reach
+from exchange.errors import ExchangeError, Unavailable, Unprocessable
+from ledger import log
+from ledger.book import Book
+from ledger.checkpoint import Signer, sign
+from ledger.entries import Entry, Receipt, canonical, parse_body, receipt_to_json
+from ledger.errors import CanonicalError
+
+if TYPE_CHECKING:
+    from exchange.database import Database
+
+QUEUE_LIMIT = 4096
+"""Acts that may wait; past it callers are told to come back (admission stands before the database)."""
+
+BATCH_LIMIT = 512
+"""Acts of one transaction: bounds how long the head is held."""
+
+RECOVERY_S = 15.0
+"""How long the gate tries to reach the database again before its callers are told to look up later."""
+
+_KNOWN = (
+    "SELECT w.position, r.digest, r.log_index FROM unnest(%s::text[], %s::text[])"
+    " WITH ORDINALITY AS w(party, key, position) JOIN request r USING (party, key)"
+)
+_REMEMBER = (
+    "INSERT INTO request (party, key, digest, log_index)"
+    " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bigint[])"
+)
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An acknowledged act: what came of it, and the receipt that proves it. Both are JSON, ready to send."""
+
+    index: int
+    outcome: bytes
+    receipt: bytes
+    refused: bool
+    repeated: bool
+
+    def json(self) -> bytes:
+        """The body of the answer."""
+        return b'{"outcome":' + self.outcome + b',"receipt":' + self.receipt + b"}"
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One act on its way through the gate; what was decided is forgotten when its transaction fails."""
+
+    decide: Any
+    asked: Asked
+    digest: bytes
+    answer: asyncio.Future[Reply]
+    entry: Entry | None = None
+    outcome: bytes = b""
+    refused: bool = False
+    error: Exception | None = None
+    repeat_of: int | None = None
+
+    def forget(self) -> None:
+        self.entry, self.outcome, self.refused, self.error, self.repeat_of = None, b"", False, None, None
+
+    def open(self) -> bool:
+        """Whether this act still has to be decided."""
+        return self.repeat_of is None and self.error is None
+
+
+@dataclass(slots=True)
+class Gate:
+    """The one door to the rooms for whoever writes.
+
+    `clock` gives microseconds since the epoch, `chance` bytes; both are arguments so that a simulator replays.
+    """
+
+    database: Database
+    signer: Signer
+    mac_key: bytes = field(repr=False)
+    clock: Callable[[], int]
+    chance: Chance = secrets.token_bytes
+    _waiting: deque[_Call] = field(default_factory=deque)
+    _urgent: deque[_Call] = field(default_factory=deque)
+    _in_flight: dict[tuple[str, str], _Call] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _flusher: asyncio.Task[None] | None = None
+    _session: AsyncConnection | None = None
+    _connection: psycopg.AsyncConnection[Any] | None = None
+    _closing: bool = False
+    _listeners: set[Callable[[int], None]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Take a connection and begin to serve."""
+        await self._connect()
+        self._flusher = asyncio.create_task(self._serve(), name="gate")
+
+    async def stop(self) -> None:
+        """Finish what waits, then let go of the connection."""
+        self._closing = True
+        self._wake.set()
+        if self._flusher is not None:
+            await self._flusher
+        await self._disconnect()
+
+    async def read(self, ask: Callable[..., Awaitable[R]], *args: Any) -> R:
+        """Let a room read: `ask(session, *args)` in a read-only transaction."""
+        async with self.database.reader() as session:
+            return await ask(session, *args)
+
+    async def now_us(self) -> int:
+        """The market's time for a reader: never behind the log's."""
+        async with self.database.reader() as session:
+            connection = await driver(await session.connection())
+            cursor = await connection.execute(
+                "SELECT h.time_us, m.offset_us FROM log_head h CROSS JOIN market m WHERE h.id = 1"
+            )
+            row = await cursor.fetchone()
+        return max(row[0], self.clock() + row[1]) if row else self.clock()
+
+    def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Be told the new size of the log after each batch of this process; returns how to leave."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    async def perform(
+        self, decide: Plain[Any] | Batched, act: Act, *, caller: Caller, key: str, urgent: bool = False
+    ) -> Reply:
+        """Decide `act` under the caller's identifier `key`, once for ever.
+
+        The same identifier with the same act gets the first answer again (`repeated`); with another act,
+        Unprocessable. `urgent` acts (closing, halting) go before all others. Raises what the room raised, and
+        Unavailable when the queue is full or the database cannot be reached: look the identifier up, or ask
+        again under it, to learn whether it took effect.
+        """
+        digest = act.digest()
+        name = (caller.party, key)
+        first = self._in_flight.get(name)
+        if first is not None:
+            if first.digest != digest:
+                raise _another_act(key)
+            reply = await asyncio.shield(first.answer)
+            return Reply(reply.index, reply.outcome, reply.receipt, reply.refused, repeated=True)
+        if self._closing or self._flusher is None:
+            raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
+        if len(self._waiting) >= QUEUE_LIMIT and not urgent:
+            raise Unavailable("gate.full", f"{QUEUE_LIMIT} acts are waiting", retry_after_s=1)
+        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().create_future())
+        self._in_flight[name] = call
+        (self._urgent if urgent else self._waiting).append(call)
+        self._wake.set()
+        # The caller may go away; the act does not, so its answer is awaited behind a shield.
+        return await asyncio.shield(call.answer)
+
+    async def look_up(self, party: str, key: str) -> Reply | None:
+        """The first answer given under an identifier, or None where no act of that identifier took effect."""
+        waiting = self._in_flight.get((party, key))
+        if waiting is not None:
+            return await asyncio.shield(waiting.answer)
+        async with self.database.reader() as session:
+            connection = await driver(await session.connection())
+            cursor = await connection.execute(
+                "SELECT log_index FROM request WHERE party = %s AND key = %s", (party, key)
+            )
+            row = await cursor.fetchone()
+            return None if row is None else await self._first_answer(connection, row[0])
+
+    async def receipt(self, index: int) -> Receipt:
+        """The receipt of any entry, made again as it was first given; the door judges who may have it."""
+        async with self.database.reader() as session:
+            return await log.receipt(await driver(await session.connection()), index, self.signer)
+
+    async def _serve(self) -> None:
+        while True:
+            batch: list[_Call] = []
+            for queue in (self._urgent, self._waiting):
+                while queue and len(batch) < BATCH_LIMIT:
+                    batch.append(queue.popleft())
+            if batch:
+                try:
+                    await self._settle(batch)
+                except Exception as error:  # the gate outlives every batch; callers get the error
+                    for call in batch:
+                        self._fail(call, error)
+            elif self._closing:
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _settle(self, batch: list[_Call]) -> None:
+        """Bring a batch to its end, committed and answered, whatever the database does meanwhile."""
+        deadline = asyncio.get_running_loop().time() + RECOVERY_S
+        while True:
+            try:
+                replies = await self._run(batch)
+            except (psycopg.Error, DBAPIError, OSError) as error:
+                if self._connection is None or self._connection.closed:
+                    logger.warning("the database went away, batch of %d is run again: %s", len(batch), error)
+                    await self._reconnect(deadline)
+                    continue
+                if len(batch) == 1:
+                    raise
+                for call in batch:
+                    try:
+                        await self._settle([call])
+                    except Exception as alone:  # one poisoned act fails alone
+                        self._fail(call, alone)
+                return
+            for call, reply in zip(batch, replies, strict=True):
+                if isinstance(reply, Exception):
+                    self._fail(call, reply)
+                else:
+                    self._leave(call)
+                    if not call.answer.done():
+                        call.answer.set_result(reply)
+            return
+
+    async def _run(self, batch: list[_Call]) -> list[Reply | Exception]:
+        """One transaction for the batch: lock, read, decide, write, commit, sign."""
+        if self._connection is None or self._session is None:
+            raise psycopg.OperationalError("no connection")
+        connection = self._connection
+        for call in batch:
+            call.forget()
+        reach("gate.before_head")
+        transaction = await self._session.begin()
+        try:
+            appended = await self._decide(connection, self._session, batch)
+        except BaseException:
+            if not connection.closed:
+                await transaction.rollback()
+            raise
+        await (transaction.rollback() if appended is None else transaction.commit())
+        replies = await self._answers(connection, batch, appended)
+        if appended is not None:
+            reach("gate.before_answer")
+            for listener in list(self._listeners):
+                listener(appended.head.edge.size)
+        return replies
+
+    async def _decide(
+        self, connection: psycopg.AsyncConnection[Any], session: AsyncConnection, batch: list[_Call]
+    ) -> log.Appended | None:
+        """Everything from the lock to the COMMIT; None where the batch has nothing to log."""
+        runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
+        async with connection.pipeline():
+            head_cursor = await connection.execute(log.LOCK_HEAD)
+            offset_cursor = await connection.execute("SELECT offset_us FROM market WHERE id = 1")
+            known_cursor = await connection.execute(
+                _KNOWN, ([c.asked.caller.party for c in batch], [c.asked.key for c in batch])
+            )
+            reads = await _ask(connection, runs[0])
+        row, offset = await head_cursor.fetchone(), await offset_cursor.fetchone()
+        if row is None or offset is None:
+            raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+        head = log.Head.from_row(row)
+        now_us = max(head.time_us, self.clock() + offset[0])
+        for position, digest, index in await known_cursor.fetchall():
+            call = batch[position - 1]
+            if digest == call.digest:
+                call.repeat_of = index
+            else:
+                call.error = _another_act(call.asked.key)
+        reach("gate.after_head")
+
+        writes: list[Statement] = []
+        index = head.edge.size
+        for number, run in enumerate(runs):
+            todo = [call for call in run if call.open()]
+            if not isinstance(run[0].decide, Batched):
+                await _execute(connection, writes)
+                writes = []
+                for call in todo:
+                    await self._decide_plain(connection, session, call, now_us, index)
+                    index += call.entry is not None
+                continue
+            if number:
+                async with connection.pipeline():
+                    await _execute(connection, writes)
+                    reads = await _ask(connection, todo)
+                writes = []
+            rows = [await cursor.fetchall() for cursor in reads]
+            rulings, more = run[0].decide.decide(now_us, index, [call.asked for call in todo], rows)
+            writes.extend(more)
+            for call, ruling in zip(todo, rulings, strict=True):
+                if ruling.error is not None:
+                    call.error = ruling.error
+                    continue
+                call.entry = Entry(run[0].decide.kind, now_us, self.chance(32), ruling.body)
+                call.outcome, call.refused = ruling.outcome, ruling.refused
+                index += 1
+        reach("gate.decided")
+
+        logged = [call for call in batch if call.entry is not None]
+        if not logged:
+            return None
+        appended = log.append(head, [call.entry for call in logged if call.entry is not None], now_us)
+        remember = (
+            _REMEMBER,
+            (
+                [call.asked.caller.party for call in logged],
+                [call.asked.key for call in logged],
+                [call.digest for call in logged],
+                list(range(head.edge.size, index)),
+            ),
+        )
+        reach("gate.before_commit")
+        async with connection.pipeline():
+            await _execute(connection, [*writes, *appended.statements, remember])
+            await connection.commit()
+        reach("gate.after_commit")
+        return appended
+
+    async def _decide_plain(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        outer: AsyncConnection,
+        call: _Call,
+        now_us: int,
+        index: int,
+    ) -> None:
+        """Decide one act in a savepoint of its own: what it raises undoes it alone."""
+        savepoint = await outer.begin_nested()
+        session = AsyncSession(bind=outer, join_transaction_mode="rollback_only", expire_on_commit=False)
+        try:
+            tx = Transaction(
+                now_us=now_us,
+                index=index,
+                caller=call.asked.caller,
+                key=call.asked.key,
+                session=session,
+                book=Book(connection, self.mac_key),
+                chance=self.chance,
+            )
+            record = await call.decide(tx, call.asked.act)
+            await session.flush()
+            call.entry = Entry(record.kind, now_us, self.chance(32), tx.body(record))
+            call.outcome = canonical(record.act)
+            call.refused = record.act.get("state") == "refused"
+        except (psycopg.Error, DBAPIError, OSError):
+            raise
+        except Exception as error:  # an act's own fault must not cost the batch
+            await savepoint.rollback()
+            call.entry = None
+            call.error = _told(error)
+        else:
+            await savepoint.commit()
+        finally:
+            await session.close()
+
+    async def _answers(
+        self, connection: psycopg.AsyncConnection[Any], batch: list[_Call], appended: log.Appended | None
+    ) -> list[Reply | Exception]:
+        """Sign the batch's checkpoint, which is only done after COMMIT returned, and answer each caller."""
+        note, at, first = b"", 0, 0
+        if appended is not None:
+            note = orjson.dumps(sign(appended.head.checkpoint(), self.signer))
+            first = appended.head.edge.size - len(appended.leaves)
+        replies: list[Reply | Exception] = []
+        for call in batch:
+            if call.entry is not None and appended is not None:
+                receipt = b'{"body":%b,"checkpoint":%b,"index":"%d","leaf":"%b","proof":%b,"salt":"%b"}' % (
+                    orjson.dumps(call.entry.body.decode()),
+                    note,
+                    first + at,
+                    b64encode(appended.leaves[at]),
+                    appended.proofs[at].encode(),
+                    call.entry.salt.hex().encode(),
+                )
+                replies.append(Reply(first + at, call.outcome, receipt, call.refused, repeated=False))
+                at += 1
+            elif call.repeat_of is not None:
+                replies.append(await self._first_answer(connection, call.repeat_of))
+            else:
+                replies.append(call.error or RuntimeError("an act that nobody decided"))
+        if not connection.closed:
+            await connection.rollback()
+        return replies
+
+    async def _first_answer(self, connection: psycopg.AsyncConnection[Any], index: int) -> Reply:
+        receipt = await log.receipt(connection, index, self.signer)
+        act = parse_body(receipt.body)["act"]
+        return Reply(
+            index,
+            canonical(act),
+            orjson.dumps(receipt_to_json(receipt), option=orjson.OPT_SORT_KEYS),
+            act.get("state") == "refused",
+            repeated=True,
+        )
+
+    def _leave(self, call: _Call) -> None:
+        self._in_flight.pop((call.asked.caller.party, call.asked.key), None)
+
+    def _fail(self, call: _Call, error: Exception) -> None:
+        self._leave(call)
+        if not call.answer.done():
+            call.answer.set_exception(error)
+            call.answer.exception()  # marked as seen: the caller may have gone away
+
+    async def _connect(self) -> None:
+        self._session = await self.database.writer_connection()
+        self._connection = await driver(self._session)
+
+    async def _disconnect(self) -> None:
+        session, self._session, self._connection = self._session, None, None
+        if session is not None:
+            await session.close()
+
+    async def _reconnect(self, deadline: float) -> None:
+        if self._session is not None:
+            await self._session.invalidate()
+        await self._disconnect()
+        while self._connection is None:
+            try:
+                await self._connect()
+            except (psycopg.Error, DBAPIError, OSError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unavailable(
+                        "database.unreachable",
+                        "the outcome is unknown: the database cannot be reached",
+                        retry_after_s=5,
+                        remedy="look the identifier up, or send the same request again under it",
+                    ) from None
+                await asyncio.sleep(0.1)
+
+
+async def driver(session: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection under a SQLAlchemy one, for the ledger and for pipelines."""
+    connection = (await session.get_raw_connection()).driver_connection
+    if not isinstance(connection, psycopg.AsyncConnection):
+        raise TypeError("the exchange speaks to PostgreSQL through psycopg alone")
+    return connection
+
+
+async def _ask(
+    connection: psycopg.AsyncConnection[Any], run: Sequence[_Call]
+) -> list[psycopg.AsyncCursor[Any]]:
+    """Send the reads of a batched run; none for a plain one."""
+    if not run or not isinstance(run[0].decide, Batched):
+        return []
+    return [
+        await connection.execute(sql, values)
+        for sql, values in run[0].decide.reads([call.asked for call in run])
+    ]
+
+
+async def _execute(connection: psycopg.AsyncConnection[Any], statements: Sequence[Statement]) -> None:
+    for sql, values in statements:
+        await connection.execute(sql, values)
+
+
+def _another_act(key: str) -> Unprocessable:
+    return Unprocessable(
+        "request.identifier_reused",
+        f"identifier {key!r} was used for another request",
+        field="Idempotency-Key",
+        rule="one identifier, one request",
+        remedy="use a fresh identifier for a new request",
+    )
+
+
+def _told(error: Exception) -> Exception:
+    """What the caller is told of an act that failed: rules by name, a defect without its inside."""
+    match error:
+        case ExchangeError():
+            return error
+        case CanonicalError():
+            return Unprocessable(
+                "body.not_canonical", str(error), field=error.field, rule=error.rule, remedy=error.remedy
+            )
+        case _:
+            logger.exception("an act failed by a defect", exc_info=error)
+            return error

@@ -1,0 +1,279 @@
+"""The only writer of history: append entries under the head, prove any of them, serve the tree as tiles.
+
+The caller holds a transaction and locks the head first (`LOCK_HEAD`); `append` is pure and returns the
+statements that make it true. A checkpoint must be signed only after that transaction's COMMIT returned.
+Everything about an old batch can be made again from its chunk: the proof, the checkpoint, the receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ledger.checkpoint import Checkpoint, Signer, sign
+from ledger.entries import Entry, Receipt
+from ledger.errors import LedgerError
+from ledger.merkle import (
+    Edge,
+    append_with_json_proofs,
+    append_with_proofs,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root,
+)
+from ledger.tiles import TILE, decode_entries, encode_entries
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+LOCK_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1 FOR UPDATE"
+READ_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log: all that appending needs."""
+
+    origin: str
+    time_us: int
+    edge: Edge
+
+    @classmethod
+    def from_row(cls, row: tuple[str, int, int, bytes]) -> Head:
+        """The head as `LOCK_HEAD` and `READ_HEAD` give it."""
+        origin, size, time_us, peaks = row
+        return cls(origin, time_us, Edge.from_bytes(size, peaks))
+
+    def checkpoint(self) -> Checkpoint:
+        """What the head claims, unsigned."""
+        return Checkpoint(self.origin, self.edge.size, self.edge.root())
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A batch on top of a head: the new head, each entry's inclusion proof in it, and how to store it."""
+
+    head: Head
+    leaves: tuple[bytes, ...]
+    proofs: list[str]  # JSON arrays of base64, in the order of the entries
+    statements: tuple[tuple[str, Sequence[Any]], ...]
+
+
+async def create(connection: AsyncConnection[Any], origin: str, time_us: int) -> None:
+    """Begin an empty log under `origin`; refused by the database where one exists."""
+    await connection.execute(
+        "INSERT INTO log_head (id, origin, size, time_us, peaks) VALUES (1, %s, 0, %s, '')", (origin, time_us)
+    )
+
+
+async def read_head(connection: AsyncConnection[Any]) -> Head:
+    """The newest committed head."""
+    row = await (await connection.execute(READ_HEAD)).fetchone()
+    if row is None:
+        raise LedgerError(
+            "the database holds no log",
+            field="log_head",
+            rule="one head row per log",
+            remedy="run `exchange init`",
+        )
+    return Head.from_row(row)
+
+
+def append(head: Head, entries: Sequence[Entry], time_us: int) -> Appended:
+    """Put `entries` (at least one, all of time `time_us`) behind `head`. Pure."""
+    leaves = tuple(entry.leaf for entry in entries)
+    edge, proofs = append_with_json_proofs(head.edge, [leaf_hash(leaf) for leaf in leaves])
+    peaks = edge.to_bytes()
+    return Appended(
+        head=Head(head.origin, time_us, edge),
+        leaves=leaves,
+        proofs=proofs,
+        statements=(
+            (
+                "INSERT INTO log_chunk (first, size, time_us, peaks, leaves, salts, bodies)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                (
+                    head.edge.size,
+                    edge.size,
+                    time_us,
+                    peaks,
+                    encode_entries(leaves),
+                    b"".join(entry.salt for entry in entries),
+                    encode_entries([entry.body for entry in entries]),
+                ),
+            ),
+            (
+                "UPDATE log_head SET size = %s, time_us = %s, peaks = %s WHERE id = 1 AND size = %s",
+                (edge.size, time_us, peaks, head.edge.size),
+            ),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One entry as stored: the public leaf, and what opens its digest."""
+
+    index: int
+    leaf: bytes
+    salt: bytes
+    body: bytes
+
+
+async def entries(connection: AsyncConnection[Any], start: int, stop: int) -> AsyncIterator[Logged]:
+    """The entries of [start, stop) in order, a few chunks in memory at a time."""
+    at = start
+    while at < stop:
+        cursor = await connection.execute(
+            "SELECT first, leaves, salts, bodies FROM log_chunk WHERE size > %s AND first < %s ORDER BY first LIMIT 64",
+            (at, stop),
+        )
+        rows = await cursor.fetchall()
+        if not rows or rows[0][0] > at:
+            raise LedgerError(
+                f"the log has no entry {at}",
+                field="log_chunk",
+                rule="chunks follow one another without a gap",
+                remedy="run `exchange audit` on an export; restore from a backup if it agrees",
+            )
+        for first, leaves, salts, bodies in rows:
+            for offset, (leaf, body) in enumerate(
+                zip(decode_entries(leaves), decode_entries(bodies), strict=True)
+            ):
+                index = first + offset
+                if index >= stop:
+                    return
+                if index >= at:
+                    yield Logged(index, leaf, salts[32 * offset : 32 * offset + 32], body)
+                    at = index + 1
+
+
+async def receipt(connection: AsyncConnection[Any], index: int, signer: Signer) -> Receipt:
+    """The receipt of entry `index` as it was first given: same proof, same checkpoint, bit for bit."""
+    cursor = await connection.execute(
+        "SELECT c.first, c.size, c.leaves, c.salts, c.bodies, h.origin, coalesce(p.peaks, '')"
+        " FROM log_chunk c CROSS JOIN log_head h LEFT JOIN log_chunk p ON p.size = c.first"
+        " WHERE c.size > %s ORDER BY c.size LIMIT 1",
+        (index,),
+    )
+    row = await cursor.fetchone()
+    if row is None or not 0 <= index < row[1]:
+        raise LedgerError(
+            f"the log has no entry {index}",
+            field="index",
+            rule="0 <= index < size of the log",
+            remedy="ask for an index below the checkpoint's size",
+        )
+    first, size, leaves, salts, bodies, origin, peaks = row
+    all_leaves = decode_entries(leaves)
+    edge, proofs = append_with_proofs(Edge.from_bytes(first, peaks), [leaf_hash(leaf) for leaf in all_leaves])
+    at = index - first
+    return Receipt(
+        index=index,
+        size=size,
+        leaf=all_leaves[at],
+        salt=salts[32 * at : 32 * at + 32],
+        body=decode_entries(bodies)[at],
+        proof=proofs[at],
+        checkpoint=sign(Checkpoint(origin, size, edge.root()), signer),
+    )
+
+
+async def checkpoints(connection: AsyncConnection[Any], signer: Signer) -> AsyncIterator[tuple[int, str]]:
+    """The signed checkpoint of every batch, oldest first: (size, note)."""
+    origin = (await read_head(connection)).origin
+    at = 0
+    while True:
+        cursor = await connection.execute(
+            "SELECT size, peaks FROM log_chunk WHERE size > %s ORDER BY size LIMIT 1000", (at,)
+        )
+        rows = await cursor.fetchall()
+        if not rows:
+            return
+        for size, peaks in rows:
+            yield size, sign(Checkpoint(origin, size, Edge.from_bytes(size, peaks).root()), signer)
+        at = rows[-1][0]
+
+
+async def prove_inclusion(connection: AsyncConnection[Any], index: int, size: int) -> list[bytes]:
+    """RFC 9162 inclusion proof of entry `index` in the tree of `size`, from tiles."""
+    return await _prove(connection, lambda node: inclusion_proof(index, size, node))
+
+
+async def prove_consistency(connection: AsyncConnection[Any], old: int, new: int) -> list[bytes]:
+    """RFC 9162 consistency proof between the trees of `old` and `new` leaves, from tiles."""
+    return await _prove(connection, lambda node: consistency_proof(old, new, node))
+
+
+async def _prove(connection: AsyncConnection[Any], prove: Any) -> list[bytes]:
+    """Run `prove` twice: once to learn which nodes it asks for, once with their hashes fetched."""
+    wanted: list[tuple[int, int]] = []
+
+    def note(level: int, i: int) -> bytes:
+        wanted.append((level, i))
+        return b"\x00" * 32
+
+    prove(note)
+    known = {at: await _node(connection, *at) for at in set(wanted)}
+    proof: list[bytes] = prove(lambda level, i: known[(level, i)])
+    return proof
+
+
+async def _node(connection: AsyncConnection[Any], level: int, i: int) -> bytes:
+    """The hash of the complete subtree of 2^level leaves, the i-th from the left."""
+    tile_level, inside = divmod(level, 8)
+    span = 1 << inside
+    n, offset = divmod(i * span, TILE)
+    hashes = await read_tile(connection, tile_level, n, offset + span)
+    return root([hashes[32 * k : 32 * k + 32] for k in range(offset, offset + span)])
+
+
+async def read_tile(connection: AsyncConnection[Any], level: int, n: int, width: int) -> bytes:
+    """The first `width` hashes of tile `n` of `level`: the stored full tile, or made from what lies below."""
+    cursor = await connection.execute(
+        "SELECT substr(hashes, 1, %s) FROM log_tile WHERE level = %s AND n = %s", (32 * width, level, n)
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        return bytes(row[0])
+    if level == 0:
+        start = n * TILE
+        return b"".join([leaf_hash(e.leaf) async for e in entries(connection, start, start + width)])
+    below = range(n * TILE, n * TILE + width)
+    return b"".join([_subtree(await read_tile(connection, level - 1, m, TILE)) for m in below])
+
+
+def _subtree(hashes: bytes) -> bytes:
+    return root([hashes[k : k + 32] for k in range(0, len(hashes), 32)])
+
+
+async def write_full_tiles(connection: AsyncConnection[Any]) -> int:
+    """Write every tile that became full and return how many.
+
+    Tiles are derived, so they are written behind the commit of the batch, and two processes may race for them.
+    """
+    size = (await read_head(connection)).edge.size
+    written = 0
+    level = 0
+    while (full := size >> (8 * (level + 1))) > 0:
+        cursor = await connection.execute(
+            "SELECT coalesce(max(n) + 1, 0) FROM log_tile WHERE level = %s", (level,)
+        )
+        row = await cursor.fetchone()
+        for n in range(row[0] if row else 0, full):
+            hashes = await read_tile(connection, level, n, TILE)
+            await connection.execute(
+                "INSERT INTO log_tile (level, n, hashes) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                (level, n, hashes),
+            )
+            written += 1
+        level += 1
+    return written
+
+
+async def read_entry_bundle(connection: AsyncConnection[Any], n: int, width: int) -> bytes:
+    """Entry bundle `n` of C2SP tlog-tiles, its first `width` public leaves."""
+    start = n * TILE
+    return encode_entries([e.leaf async for e in entries(connection, start, start + width)])
