@@ -93,11 +93,13 @@ class Record:
 
     kind: str
     act: Mapping[str, Any]
+    code: str | None = None
+    """A bidder's code that stands in the body for person and party, whose names then stay out of it."""
 
 
-def refusal(kind: str, act: Mapping[str, Any], problem: ExchangeError) -> Record:
+def refusal(kind: str, act: Mapping[str, Any], problem: ExchangeError, *, code: str | None = None) -> Record:
     """Record that an act was refused, and why."""
-    return Record(kind, {**act, "state": "refused", "reason": reason(problem)})
+    return Record(kind, {**act, "state": "refused", "reason": reason(problem)}, code)
 
 
 def reason(problem: ExchangeError) -> dict[str, str]:
@@ -177,12 +179,13 @@ class Transaction:
         """The canonical body of this act's log entry."""
         envelope: dict[str, Any] = {
             "act": record.act,
-            "by": self.caller.person,
+            "by": record.code or self.caller.person,
             "key": self.key,
             "kind": record.kind,
-            "party": self.caller.party,
             "time": str(self.now_us),
         }
+        if record.code is None:
+            envelope["party"] = self.caller.party
         if self.accounts:
             envelope["accounts"] = self.accounts
         if self.transfers:

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -31,15 +31,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
 from exchange.crash import reach
+from exchange.database import Database, driver
 from exchange.errors import ExchangeError, Unavailable, Unprocessable
 from ledger import log
 from ledger.book import Book
 from ledger.checkpoint import Signer, sign
 from ledger.entries import Entry, Receipt, canonical, parse_body, receipt_to_json
 from ledger.errors import CanonicalError
-
-if TYPE_CHECKING:
-    from exchange.database import Database
 
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
@@ -144,7 +142,7 @@ class Gate:
     async def now_us(self) -> int:
         """The market's time for a reader: never behind the log's."""
         async with self.database.reader() as session:
-            connection = await driver(await session.connection())
+            connection = await driver(session)
             cursor = await connection.execute(
                 "SELECT h.time_us, m.offset_us FROM log_head h CROSS JOIN market m WHERE h.id = 1"
             )
@@ -191,7 +189,7 @@ class Gate:
         if waiting is not None:
             return await asyncio.shield(waiting.answer)
         async with self.database.reader() as session:
-            connection = await driver(await session.connection())
+            connection = await driver(session)
             cursor = await connection.execute(
                 "SELECT log_index FROM request WHERE party = %s AND key = %s", (party, key)
             )
@@ -201,7 +199,7 @@ class Gate:
     async def receipt(self, index: int) -> Receipt:
         """The receipt of any entry, made again as it was first given; the door judges who may have it."""
         async with self.database.reader() as session:
-            return await log.receipt(await driver(await session.connection()), index, self.signer)
+            return await log.receipt(await driver(session), index, self.signer)
 
     async def _serve(self) -> None:
         while True:
@@ -456,14 +454,6 @@ class Gate:
                         remedy="look the identifier up, or send the same request again under it",
                     ) from None
                 await asyncio.sleep(0.1)
-
-
-async def driver(session: AsyncConnection) -> psycopg.AsyncConnection[Any]:
-    """The psycopg connection under a SQLAlchemy one, for the ledger and for pipelines."""
-    connection = (await session.get_raw_connection()).driver_connection
-    if not isinstance(connection, psycopg.AsyncConnection):
-        raise TypeError("the exchange speaks to PostgreSQL through psycopg alone")
-    return connection
 
 
 async def _ask(

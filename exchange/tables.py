@@ -123,6 +123,20 @@ class Shareholding(SQLModel, table=True):
     share_ppm: int = whole()
 
 
+class OperatingAgreement(SQLModel, table=True):
+    """A department lets an operator run its data, for a part of each price."""
+
+    __tablename__ = "operating_agreement"
+    __table_args__ = (
+        CheckConstraint("share_ppm >= 0 AND share_ppm < 1000000", name="agreement_share_is_a_part"),
+    )
+
+    supplier: str = word(primary_key=True, foreign_key="party.id")
+    operator: str = word(primary_key=True, foreign_key="party.id")
+    share_ppm: int = whole()
+    log_index: int = whole()
+
+
 class Asset(SQLModel, table=True):
     """A data asset on its way: declared, assessed, authorized, released, themed, registered."""
 
@@ -144,6 +158,7 @@ class Asset(SQLModel, table=True):
     code: str | None = word(default=None, unique=True)  # public registration code
     grade: str | None = word(default=None)
     state: str = word()
+    evidence: dict[str, Any] = document()  # log index of each step of the path that still counts
     log_index: int = whole()
 
 
@@ -178,7 +193,7 @@ class DepartmentAuthorization(SQLModel, table=True):
     policy_digest: str = word()
     grade: str = word()
     exempt_from_k: bool
-    state: str = word()  # granted, used
+    state: str = word()  # granted, used, withdrawn (the asset was sent back)
     log_index: int = whole()
 
 
@@ -273,7 +288,10 @@ class Lot(SQLModel, table=True):
     standing_sequence: int | None = whole(default=None)
     bids: int = whole()
     state: str = word()
+    winner: str | None = word(default=None, foreign_key="party.id")
+    price_fen: int | None = whole(default=None)
     outcome: dict[str, Any] | None = document(default=None, nullable=True)
+    settled: bool
     log_index: int = whole()
 
 
@@ -303,6 +321,7 @@ class Bid(SQLModel, table=True):
     log_index: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     lot: str = word()
     code: str = word()
+    key: str = word()  # the bidder's own identifier of the bid
     price_fen: int = whole()
     time_us: int = whole()
     reason: str | None = word(default=None)  # why it was refused; NULL where admitted

@@ -210,3 +210,13 @@ class Book:
                 " WHERE h.id = n.id",
                 (resolved, [states[i] for i in resolved]),
             )
+
+
+async def balance(connection: AsyncConnection[Any], identifier: str) -> Account | None:
+    """An account as its row says, for showing; the MAC is judged where money moves, and by audit."""
+    cursor = await connection.execute(
+        f"SELECT {_ACCOUNT} FROM account WHERE id = %s",  # noqa: S608  # column names are ours
+        (identifier,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Account(*row)

@@ -1,0 +1,578 @@
+"""Organisations, the people who act for them, their keys and shareholdings; and the money they bring in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from exchange.acts import Act, Caller, Record, Transaction
+from exchange.database import driver
+from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
+from exchange.rulebook import Rulebook
+from exchange.settlement import BANK, DEPOSITS, FEES, MONEY, TAX
+from exchange.tables import (
+    ApiKey,
+    Asset,
+    Invitation,
+    Market,
+    OperatingAgreement,
+    Party,
+    Person,
+    Shareholding,
+)
+from ledger.book import balance
+from ledger.postings import Transfer
+
+ROLES = ("supplier", "buyer", "operator", "regulator", "administrator", "bank")
+INVITATION_US = 72 * 3_600_000_000
+
+_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+
+
+def check_uscc(code: str) -> None:
+    """Refuse a unified social credit code whose form or check character is wrong (GB 32100-2015, mod 31)."""
+    wrong = len(code) != 18 or any(c not in _ALPHABET for c in code)
+    if not wrong:
+        total = sum(_ALPHABET.index(c) * w for c, w in zip(code[:17], _WEIGHTS, strict=True))
+        wrong = _ALPHABET[-total % 31] != code[17]
+    if wrong:
+        raise Unprocessable(
+            "party.uscc",
+            f"{code!r} is no unified social credit code",
+            field="uscc",
+            rule="GB 32100-2015: 18 characters without I, O, S, V, Z; the last one is the check character",
+            remedy="copy the code from the registration certificate",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMarket(Act):
+    """The first entry of a log: what market this is, under which rules, and who administers it."""
+
+    origin: str
+    vkey: str
+    sandbox: bool
+    profile: str
+    rulebook_version: str
+    rulebook_digest: str
+    uscc: str
+    name: str
+    person: str
+    token_digest: bytes
+
+
+async def open_market(tx: Transaction, act: OpenMarket) -> Record:
+    """Open the venue's accounts and admit the first administrator, who gets a one-time link."""
+    if tx.index:
+        raise Conflict(
+            "market.open",
+            "this market is open already",
+            remedy="use the data directory that it was opened in",
+        )
+    await tx.open_named_account(BANK, "bank", overdraft="credits_must_not_exceed_debits")
+    await tx.open_named_account(DEPOSITS, "deposits", overdraft="none")
+    await tx.open_named_account(FEES, "fees", overdraft="debits_must_not_exceed_credits")
+    await tx.open_named_account(TAX, "tax", overdraft="debits_must_not_exceed_credits")
+    party = _new_party(tx, act.uscc, act.name, ("administrator",), None)
+    await tx.session.flush()
+    person = _invite(tx, party.id, act.person, act.token_digest)
+    return Record(
+        "market_opened",
+        {
+            "administrator": party.id,
+            "name": tx.seal(act.name),
+            "origin": act.origin,
+            "person": person.id,
+            "profile": act.profile,
+            "rulebook": {"digest": act.rulebook_digest, "version": act.rulebook_version},
+            "sandbox": act.sandbox,
+            "state": "open",
+            "vkey": act.vkey,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A part of an operator: `share_ppm` millionths, `party` where the holder trades here."""
+
+    name: str
+    share_ppm: int
+    party: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterParty(Act):
+    """Admit an organisation; an operator declares its holders."""
+
+    uscc: str
+    name: str
+    roles: tuple[str, ...]
+    holders: tuple[Holder, ...] = ()
+
+
+async def register_party(tx: Transaction, act: RegisterParty) -> Record:
+    """Admit an organisation with a checked code; whoever can hold money gets an account."""
+    tx.caller.require("administrator")
+    check_uscc(act.uscc)
+    _check_name("name", act.name)
+    unknown = sorted(set(act.roles) - set(ROLES))
+    if unknown or not act.roles or len(set(act.roles)) != len(act.roles):
+        raise Unprocessable(
+            "party.roles",
+            f"roles {', '.join(act.roles) or 'none'}",
+            field="roles",
+            rule=f"one or more of {', '.join(ROLES)}, each once",
+            remedy="name known roles",
+        )
+    if "regulator" in act.roles and len(act.roles) > 1:
+        raise Unprocessable(
+            "party.regulator_trades",
+            "a regulator has no other role",
+            field="roles",
+            rule="the regulator audits and halts, it never trades",
+            remedy="register the regulator alone",
+        )
+    if act.holders and "operator" not in act.roles:
+        raise Unprocessable(
+            "party.holders", "only an operator declares holders", field="holders", remedy="leave holders out"
+        )
+    check_holders(act.holders)
+    taken = await tx.session.execute(select(Party.id).where(col(Party.uscc) == act.uscc))
+    if taken.first() is not None:
+        raise Conflict(
+            "party.registered",
+            f"{act.uscc} is registered",
+            field="uscc",
+            rule="one organisation, one registration",
+            remedy="ask an administrator to invite further people to it",
+        )
+    account = None
+    if {"supplier", "buyer", "operator"} & set(act.roles):
+        account = await tx.open_account("cash", overdraft="debits_must_not_exceed_credits")
+    party = _new_party(tx, act.uscc, act.name, act.roles, account)
+    await tx.session.flush()
+    holders = []
+    for position, holder in enumerate(act.holders):
+        if holder.party is not None:
+            await tx.find(Party, holder.party, "party")
+        dividend = await tx.open_account("dividend", overdraft="debits_must_not_exceed_credits")
+        tx.add(
+            Shareholding(
+                operator=party.id,
+                position=position,
+                holder=holder.name,
+                holder_party=holder.party,
+                account=dividend,
+                share_ppm=holder.share_ppm,
+            )
+        )
+        holders.append(
+            {
+                "account": dividend,
+                "name": tx.seal(holder.name),
+                "party": holder.party,
+                "share_ppm": str(holder.share_ppm),
+            }
+        )
+    return Record(
+        "party_registered",
+        {
+            "account": account,
+            "holders": holders,
+            "id": party.id,
+            "name": tx.seal(act.name),
+            "roles": list(act.roles),
+            "state": "active",
+            "uscc": tx.seal(act.uscc),
+        },
+    )
+
+
+def check_holders(holders: Sequence[Holder]) -> None:
+    """Refuse parts that are not parts, or pass 100 %; a rest may stay undeclared, but then nothing is paid out."""
+    for n, holder in enumerate(holders):
+        _check_name(f"holders[{n}].name", holder.name)
+    if any(h.share_ppm <= 0 for h in holders) or sum(h.share_ppm for h in holders) > 1_000_000:
+        raise Unprocessable(
+            "party.shares",
+            f"shares sum to {sum(h.share_ppm for h in holders)} of 1000000",
+            field="holders",
+            rule="each share above nothing, together at most 100 % (1000000 ppm)",
+            remedy="declare each holder once with its share",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AgreeOperation(Act):
+    """A department lets an operator run its data for a part of each price, in millionths."""
+
+    operator: str
+    share_ppm: int
+
+
+async def agree_operation(tx: Transaction, act: AgreeOperation) -> Record:
+    """Keep the operating agreement of the calling department with an operator; a new one replaces the old."""
+    tx.caller.require("supplier")
+    operator = await tx.find(Party, act.operator, "party")
+    if "operator" not in operator.roles:
+        raise Unprocessable(
+            "agreement.operator",
+            f"{act.operator} is no operator",
+            field="operator",
+            remedy="name a party with the role operator",
+        )
+    if not 0 <= act.share_ppm < 1_000_000:
+        raise Unprocessable(
+            "agreement.share",
+            f"{act.share_ppm} of 1000000",
+            field="share_ppm",
+            rule="0 to 999999 millionths of the price net of tax",
+            remedy="agree on a part below the whole",
+        )
+    agreement = await tx.session.get(OperatingAgreement, (tx.caller.party, operator.id))
+    if agreement is None:
+        tx.add(
+            OperatingAgreement(
+                supplier=tx.caller.party, operator=operator.id, share_ppm=act.share_ppm, log_index=tx.index
+            )
+        )
+    else:
+        agreement.share_ppm, agreement.log_index = act.share_ppm, tx.index
+    return Record(
+        "operation_agreed",
+        {
+            "operator": operator.id,
+            "share_ppm": str(act.share_ppm),
+            "state": "agreed",
+            "supplier": tx.caller.party,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InvitePerson(Act):
+    """Give a person of a party a one-time link; the caller makes the token and sends its SHA-256."""
+
+    party: str
+    name: str
+    token_digest: bytes
+
+
+async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
+    """An administrator invites anybody, others their own colleagues; the link lives 72 hours."""
+    if act.party != tx.caller.party:
+        tx.caller.require("administrator")
+    _check_name("name", act.name)
+    _check_digest("token_digest", act.token_digest)
+    party = await tx.find(Party, act.party, "party")
+    if await tx.session.get(Invitation, act.token_digest) is not None:
+        raise Conflict(
+            "invitation.token", "this token is in use", field="token_digest", remedy="draw a fresh token"
+        )
+    person = _invite(tx, party.id, act.name, act.token_digest)
+    return Record(
+        "person_invited",
+        {"id": person.id, "name": tx.seal(act.name), "party": party.id, "state": "invited"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol(Act):
+    """Bring the first key with a one-time link, or a further key with an old one."""
+
+    token_digest: bytes
+    key_digest: bytes
+    label: str
+
+
+async def enrol(tx: Transaction, act: Enrol) -> Record:
+    """Turn an invitation into a key; works once, and an old link answers like an unknown one."""
+    _check_digest("key_digest", act.key_digest)
+    invitation = await tx.session.get(Invitation, act.token_digest)
+    if invitation is None or invitation.used_us is not None or invitation.expires_us <= tx.now_us:
+        raise NotFound(
+            "invitation.unknown",
+            "this link is unknown, used or older than 72 hours",
+            field="token",
+            remedy="ask an administrator for a new invitation",
+        )
+    invitation.used_us = tx.now_us
+    return await _bring_key(tx, invitation.person, act.key_digest, act.label)
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey(Act):
+    """A further key of the calling person; its secret stays on the caller's machine."""
+
+    key_digest: bytes
+    label: str
+
+
+async def add_key(tx: Transaction, act: AddKey) -> Record:
+    """Keep the digest of a new key."""
+    _check_digest("key_digest", act.key_digest)
+    return await _bring_key(tx, tx.caller.person, act.key_digest, act.label)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey(Act):
+    """End a key of the caller's party."""
+
+    key_digest: bytes
+
+
+async def revoke_key(tx: Transaction, act: RevokeKey) -> Record:
+    """A revoked key calls nobody any more; another party's key looks like an unknown one."""
+    key = await tx.session.get(ApiKey, act.key_digest)
+    person = None if key is None else await tx.session.get(Person, key.person)
+    if key is None or person is None or person.party != tx.caller.party:
+        raise NotFound("key.unknown", "no such key", field="key_digest")
+    key.revoked_us = tx.now_us
+    return Record("key_revoked", {"key": act.key_digest.hex(), "person": person.id, "state": "revoked"})
+
+
+@dataclass(frozen=True, slots=True)
+class SetPartyState(Act):
+    """Suspend a party, or let it trade again; with the reason, which stays sealed."""
+
+    party: str
+    state: str
+    reason: str
+
+
+async def set_party_state(tx: Transaction, act: SetPartyState) -> Record:
+    """From this entry of the log on, a suspended party's acts are refused."""
+    tx.caller.require("regulator", "administrator")
+    if act.state not in ("active", "suspended"):
+        raise Unprocessable(
+            "party.state", act.state, field="state", rule="active or suspended", remedy="name one of them"
+        )
+    _check_name("reason", act.reason)
+    party = await tx.find(Party, act.party, "party")
+    party.state = act.state
+    return Record("party_state_set", {"party": party.id, "reason": tx.seal(act.reason), "state": act.state})
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTopUp(Act):
+    """The bank says that money of a party has arrived on the escrow account."""
+
+    party: str
+    amount_fen: int
+    bank_reference: str
+
+
+async def credit_top_up(tx: Transaction, act: CreditTopUp) -> Record:
+    """Credit a party's account with what the bank received."""
+    tx.caller.require("bank")
+    party = await tx.find(Party, act.party, "party")
+    if party.account is None:
+        raise Conflict("party.no_account", "this party holds no money here", field="party")
+    await tx.post(
+        Transfer(tx.identifier("topup"), "post", BANK, party.account, act.amount_fen, MONEY, "top_up")
+    )
+    return Record(
+        "topped_up",
+        {
+            "account": party.account,
+            "amount_fen": str(act.amount_fen),
+            "bank_reference": act.bank_reference,
+            "state": "credited",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Act):
+    """Pay out what a party has free; the bank pays against the receipt of this entry."""
+
+    amount_fen: int
+
+
+async def withdraw(tx: Transaction, act: Withdraw) -> Record:
+    """Debit the caller's account; held deposits cannot be withdrawn."""
+    party = await tx.find(Party, tx.caller.party, "party")
+    if party.account is None:
+        raise Conflict("party.no_account", "this party holds no money here", field="party")
+    payout = tx.identifier("payout")
+    await tx.post(Transfer(payout, "post", party.account, BANK, act.amount_fen, MONEY, "withdrawal"))
+    return Record(
+        "withdrawn",
+        {
+            "account": party.account,
+            "amount_fen": str(act.amount_fen),
+            "payout": payout,
+            "state": "ordered",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MoveClock(Act):
+    """Let a sandbox's time pass."""
+
+    by_us: int
+
+
+async def move_clock(tx: Transaction, act: MoveClock) -> Record:
+    """Move the sandbox's clock forward; a production market has no such act."""
+    market = await tx.find(Market, 1, "market")
+    if not market.sandbox:
+        raise Forbidden(
+            "clock.production",
+            "only a sandbox's clock can be moved",
+            rule="one clock per market, which nobody sets",
+            remedy="use a sandbox",
+        )
+    tx.caller.require("administrator")
+    if act.by_us <= 0 or act.by_us > 366 * 86_400_000_000:
+        raise Unprocessable(
+            "clock.step",
+            f"{act.by_us} µs",
+            field="by_us",
+            rule="forward, at most 366 days",
+            remedy="move in smaller steps",
+        )
+    market.offset_us += act.by_us
+    return Record("clock_moved", {"by_us": str(act.by_us), "state": "moved"})
+
+
+async def authenticate(session: AsyncSession, key: str) -> Caller:
+    """Who calls with `key`; Unauthenticated for an unknown or revoked one, without saying which."""
+    row = (
+        await session.execute(
+            select(Person.id, Party.id, Party.roles)
+            .join(ApiKey, col(ApiKey.person) == col(Person.id))
+            .join(Party, col(Party.id) == col(Person.party))
+            .where(
+                col(ApiKey.digest) == key_digest(key),
+                col(ApiKey.revoked_us).is_(None),
+                col(Person.state) == "active",
+            )
+        )
+    ).first()
+    if row is None:
+        raise Unauthenticated(
+            "caller.unknown",
+            "this key is unknown",
+            field="Authorization",
+            rule="Authorization: Bearer KEY",
+            remedy="use a key that was enrolled here and not revoked",
+        )
+    return Caller(row[0], row[1], frozenset(row[2]))
+
+
+async def account_of(session: AsyncSession, caller: Caller) -> dict[str, Any]:
+    """The caller's party as it sees itself: roles, state and the four balances."""
+    party = await session.get(Party, caller.party)
+    if party is None:
+        raise NotFound("party.unknown", "no such party", field="party")
+    account = None if party.account is None else await balance(await driver(session), party.account)
+    return {
+        "id": party.id,
+        "name": party.name,
+        "roles": party.roles,
+        "state": party.state,
+        "person": caller.person,
+        "account": None if account is None else account.id,
+        "available_fen": None if account is None else str(account.available),
+        "held_fen": None if account is None else str(account.debits_pending),
+    }
+
+
+async def related_bidder(tx: Transaction, asset: Asset, party: str) -> str | None:
+    """Why `party` may not bid for `asset`: it sells it, runs it, or holds a share of who runs it."""
+    if party == asset.supplier:
+        return "the seller of a lot"
+    if party == asset.operator:
+        return "the operator of the data"
+    if asset.operator is not None:
+        held = await tx.session.execute(
+            select(Shareholding.position).where(
+                col(Shareholding.operator) == asset.operator, col(Shareholding.holder_party) == party
+            )
+        )
+        if held.first() is not None:
+            return "a shareholder of the operator"
+    return None
+
+
+def require_active(party: Party) -> None:
+    """Refuse an act of a suspended party."""
+    if party.state != "active":
+        raise Forbidden(
+            "party.suspended",
+            "this party is suspended",
+            field="party",
+            rule="a suspended party does not trade",
+            remedy="ask the regulator for the reason",
+        )
+
+
+def key_digest(secret: str) -> bytes:
+    """SHA-256 of a key or token: both carry 256 bits of chance, so a slow hash would protect nothing more."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def terms(rules: Rulebook) -> dict[str, str]:
+    """The rulebook as an entry cites it."""
+    return {"digest": rules.digest, "version": rules.version}
+
+
+def _new_party(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
+    party = Party(
+        id=tx.identifier("org"),
+        uscc=uscc,
+        name=name,
+        roles=list(roles),
+        state="active",
+        account=account,
+        log_index=tx.index,
+    )
+    tx.add(party)
+    return party
+
+
+def _invite(tx: Transaction, party: str, name: str, token_digest: bytes) -> Person:
+    person = Person(id=tx.identifier("per"), party=party, name=name, state="active", log_index=tx.index)
+    tx.add(
+        person, Invitation(token_digest=token_digest, person=person.id, expires_us=tx.now_us + INVITATION_US)
+    )
+    return person
+
+
+async def _bring_key(tx: Transaction, person: str, digest: bytes, label: str) -> Record:
+    if await tx.session.get(ApiKey, digest) is not None:
+        raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
+    _check_name("label", label)
+    tx.add(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
+    return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"})
+
+
+def _check_name(field: str, text: str) -> None:
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise Unprocessable(
+            "text.form",
+            f"{field} has {len(text)} characters",
+            field=field,
+            rule="1 to 200 printable characters",
+            remedy="shorten it, or remove control characters",
+        )
+
+
+def _check_digest(field: str, digest: bytes) -> None:
+    if len(digest) != 32:
+        raise Unprocessable(
+            "digest.form",
+            f"{len(digest)} bytes",
+            field=field,
+            rule="a SHA-256 digest",
+            remedy="send 64 hex digits",
+        )

@@ -1,0 +1,75 @@
+"""Market rules as data: every figure with its source, clause, effective date and whether we saw the original."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from exchange.errors import Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One figure of the law or of the venue; `verified` where its original text was read."""
+
+    name: str
+    value: int
+    source: str
+    clause: str
+    effective: str
+    verified: bool
+
+    def cite(self) -> str:
+        """How an error or a report refers to it."""
+        return f"{self.source} {self.clause}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules of one profile; `digest` goes into the log with the decisions made under it."""
+
+    profile: str
+    version: str
+    digest: str
+    rules: dict[str, Rule]
+
+    def __getitem__(self, name: str) -> Rule:
+        return self.rules[name]
+
+    def value(self, name: str) -> int:
+        """The figure of a rule, an integer in the unit that ends its name."""
+        return self.rules[name].value
+
+
+@cache
+def load(profile: str) -> Rulebook:
+    """Read a profile; Misconfigured where it is unknown or a rule lacks one of its members."""
+    text = files("exchange.rulebook").joinpath(f"{profile}.toml")
+    if not text.is_file():
+        raise Misconfigured(
+            "rulebook.profile",
+            f"no rulebook profile {profile!r}",
+            field="EXCHANGE_PROFILE",
+            rule="a profile is a TOML file of the rulebook",
+            remedy="use cn-venue",
+        )
+    raw = text.read_bytes()
+    document: dict[str, Any] = tomllib.loads(raw.decode())
+    rules: dict[str, Rule] = {}
+    for section, members in document["rules"].items():
+        for name, rule in members.items():
+            rules[f"{section}.{name}"] = Rule(name=f"{section}.{name}", **rule)
+    for rule in rules.values():
+        if not rule.source or not isinstance(rule.value, int):
+            raise Misconfigured(
+                "rulebook.rule",
+                f"rule {rule.name} has no source or no integer value",
+                field=rule.name,
+                rule="a figure without a source is not a rule",
+                remedy="add source, clause, effective and verified",
+            )
+    return Rulebook(profile, document["version"], hashlib.sha256(raw).hexdigest(), rules)
