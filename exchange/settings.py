@@ -43,11 +43,6 @@ class Settings:
     profile: Profile = "cn-venue"
 
     @property
-    def cluster_dir(self) -> Path:
-        """Where the exchange's own PostgreSQL keeps everything."""
-        return self.data_dir / "postgres"
-
-    @property
     def keys_dir(self) -> Path:
         """Private keys: mode 0700, never part of a database backup."""
         return self.data_dir / "keys"

@@ -125,4 +125,4 @@ def test_a_relative_data_directory_is_fixed_when_it_is_read(
     settings = Settings.from_environment({"EXCHANGE_DATA_DIR": "here"})
     monkeypatch.chdir(os.sep)
     assert settings.data_dir == tmp_path / "here"
-    assert settings.cluster_dir.parent == settings.keys_dir.parent == settings.data_dir
+    assert settings.keys_dir == tmp_path / "here" / "keys"

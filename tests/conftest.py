@@ -1,0 +1,107 @@
+"""What all tests share: borrowed vectors, one PostgreSQL, a fresh database each, and no silent skip in CI.
+
+The shared cluster runs without fsync, because no test that uses it asks what a crash of the machine leaves;
+tests of durability start their own. Asynchronous tests carry `@pytest.mark.anyio`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from exchange.database import Addresses, upgrade
+from exchange.embedded import APPLICATION, DATABASE, OWNER, SUPERUSER, Postgres
+
+PROJECT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() == "true"
+DRILL = bool(os.environ.get("EXCHANGE_DRILL"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long form out unless it is asked for by name."""
+    if DRILL or "drill" in str(config.getoption("markexpr")):
+        return
+    drills = [item for item in items if item.get_closest_marker("drill")]
+    if drills:
+        config.hook.pytest_deselected(items=drills)
+        items[:] = [item for item in items if not item.get_closest_marker("drill")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:  # the hook's answer travels as the generator's return value
+    """In CI a test that was skipped has failed: nobody would read why."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]  # pluggy sends the report in
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+    return report  # type: ignore[return-value]  # and takes it back here
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The same for a module that was skipped as a whole."""
+    report: pytest.CollectReport = yield  # type: ignore[assignment]
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The loop that serves in production."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of others' vectors and expected values."""
+    folder = Path(os.environ.get("EXCHANGE_VECTORS") or PROJECT.parent / "shared" / "vectors")
+    if not folder.is_dir():
+        pytest.skip(f"no vectors in {folder}: set EXCHANGE_VECTORS to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One cluster for the whole run, its database `exchange` migrated and left empty."""
+    with tempfile.TemporaryDirectory(prefix="exchange-tests-") as folder:
+        server = Postgres.start(Path(folder), durable=False)
+        try:
+            upgrade(server.app_url, server.owner_url)
+            yield server
+        finally:
+            server.discard()
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def database(postgres: Postgres, _numbers: Iterator[int]) -> Iterator[Addresses]:
+    """A fresh, migrated, empty database, as both roles; it is gone after the test."""
+    name = f"test_{next(_numbers)}"
+    identifiers = {
+        "name": sql.Identifier(name),
+        "template": sql.Identifier(DATABASE),
+        "owner": sql.Identifier(OWNER),
+        "app": sql.Identifier(APPLICATION),
+    }
+    with psycopg.connect(postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
+        for statement in (
+            "CREATE DATABASE {name} TEMPLATE {template} OWNER {owner} STRATEGY file_copy",
+            "REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {name} TO {app}",
+        ):
+            connection.execute(sql.SQL(statement).format(**identifiers))
+        yield Addresses(postgres.url(APPLICATION, name), postgres.url(OWNER, name))
+        connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**identifiers))
