@@ -1,0 +1,410 @@
+"""Room: assets, the files released for them, their themes, and the certificate that registers them.
+
+Every act here walks `path`, the one order; the log entry of each step is its evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import rfc8785
+
+from exchange.acts import Act, Record, Transaction, refusal
+from exchange.catalogue import visible_asset
+from exchange.database import driver
+from exchange.desensitization import grade as grading
+from exchange.desensitization.judge import Failure, Measurement
+from exchange.errors import Conflict, Forbidden, Unprocessable
+from exchange.parties import require_active
+from exchange.registration.path import Path, code
+from exchange.tables import Asset, Certificate, DepartmentAuthorization, Party, Release
+from ledger import log
+from ledger.merkle import leaf_hash
+
+if TYPE_CHECKING:
+    from exchange.desensitization.grade import Grade
+
+
+@dataclass(frozen=True, slots=True)
+class PublicDataKind:
+    """One of the six kinds of public data, with the letters that stand for it in a registration code."""
+
+    zh: str
+    en: str
+    letters: str
+
+
+KINDS: Final[Mapping[str, PublicDataKind]] = {
+    "enterprise_registration": PublicDataKind("企业登记", "enterprise registration", "ER"),
+    "health": PublicDataKind("卫生健康", "health", "HE"),
+    "transport": PublicDataKind("交通运输", "transport", "TR"),
+    "city": PublicDataKind("城市管理", "city management", "CI"),
+    "education": PublicDataKind("教育", "education", "ED"),
+    "meteorology": PublicDataKind("气象", "meteorology", "ME"),
+}
+"""Source: 廖福崇 (2022), the six kinds of public data that open first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A theme under which released data is brought together."""
+
+    zh: str
+    en: str
+    base_library: bool
+
+
+THEMES: Final[Mapping[str, Theme]] = {
+    "population": Theme("人口", "population", True),
+    "legal_entities": Theme("法人", "legal entities", True),
+    "natural_resources": Theme("自然资源和空间地理", "natural resources and geography", True),
+    "economic_governance": Theme("经济治理", "economic governance", True),
+    "business_credit": Theme("企业信用", "business credit", False),
+    "medical_care": Theme("医疗卫生", "medical care", False),
+    "travel": Theme("交通出行", "travel", False),
+    "city_life": Theme("城市生活", "city life", False),
+    "learning": Theme("教育文化", "learning and culture", False),
+    "weather": Theme("气象环境", "weather and environment", False),
+}
+"""The four base libraries that the paper names, and one theme for each of the six kinds."""
+
+TITLE_CHARACTERS: Final = 200
+SUMMARY_CHARACTERS: Final = 4000
+FAILURES_IN_BODY: Final = 24
+"""Reasons that a refused release states in the log; the row keeps all of them. Bounds the body."""
+DETAIL_CHARACTERS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareAsset(Act):
+    """A department says that it has something, and which operator, if any, may run it."""
+
+    title: str
+    summary: str
+    kind: str
+    operator: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseProduct(Act):
+    """A desensitized file arrived; `measurement` and `failures` are what the exchange found, before the gate.
+
+    `measurement` is None where no such file waits: then only a repeated identifier has an answer. What was
+    found does not tell one request from another, so that a retry after the file is gone is still a retry.
+    """
+
+    asset: str
+    authorization: str
+    product_digest: str
+    certificate: Mapping[str, Any]
+    measurement: Measurement | None
+    failures: Sequence[Failure] = ()
+
+    def digest(self) -> bytes:
+        """Tell one request from another, by what the caller sent."""
+        parts = (
+            "ReleaseProduct",
+            self.asset,
+            self.authorization,
+            self.product_digest,
+            document_digest(self.certificate),
+        )
+        return hashlib.sha256("\n".join(parts).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class AssignTheme(Act):
+    """The released product joins a theme."""
+
+    asset: str
+    theme: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Act):
+    """The path is walked: give the asset its code and certificate."""
+
+    asset: str
+
+
+def document_text(document: Mapping[str, Any]) -> str:
+    """The one spelling of a JSON document (RFC 8785), of any length."""
+    return rfc8785.dumps(dict(document)).decode()
+
+
+def document_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of the document's one spelling, in hexadecimal."""
+    return hashlib.sha256(document_text(document).encode()).hexdigest()
+
+
+async def own_asset(tx: Transaction, asset: str) -> Asset:
+    """The asset, for acts of its own department alone."""
+    row = await visible_asset(tx.session, asset, tx.caller)
+    if row.supplier != tx.caller.party:
+        raise Forbidden(
+            "asset.not_yours",
+            "the asset is another department's",
+            field="asset",
+            rule="only the department that declared an asset leads it to market",
+            remedy="ask that department",
+        )
+    require_active(await tx.find(Party, tx.caller.party, "party"))
+    return row
+
+
+def follow(asset: Asset, record: Record, index: int) -> Record:
+    """Move the asset's row along the path as a replay of this entry would."""
+    path = Path.of(asset.state, asset.evidence).follow(record.kind, record.act, index)
+    asset.state, asset.evidence = path.state, path.evidence_row()
+    asset.log_index = index
+    return record
+
+
+async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
+    """Begin an asset's path. The title and the summary are sealed in the log."""
+    tx.caller.require("supplier")
+    require_active(await tx.find(Party, tx.caller.party, "party"))
+    if act.kind not in KINDS:
+        raise _unknown("kind", act.kind, KINDS)
+    _text("title", act.title, 1, TITLE_CHARACTERS)
+    _text("summary", act.summary, 0, SUMMARY_CHARACTERS)
+    if act.operator is not None:
+        operator = await tx.session.get(Party, act.operator)
+        if operator is None or "operator" not in operator.roles or operator.state != "active":
+            raise Unprocessable(
+                "asset.operator",
+                f"{act.operator!r} is no active operator",
+                field="operator",
+                rule="an asset is run by an operator of the market, or by nobody",
+                remedy="name a party that has the role operator, or leave it out",
+            )
+    identifier = tx.identifier("ast")
+    tx.add(
+        Asset(
+            id=identifier,
+            supplier=tx.caller.party,
+            operator=act.operator,
+            title=act.title,
+            summary=act.summary,
+            kind=act.kind,
+            state="declared",
+            evidence={},
+            log_index=tx.index,
+        )
+    )
+    return Record(
+        "asset_declared",
+        {
+            "asset": identifier,
+            "kind": act.kind,
+            "operator": act.operator,
+            "state": "declared",
+            "summary": tx.seal(act.summary),
+            "supplier": tx.caller.party,
+            "title": tx.seal(act.title),
+        },
+    )
+
+
+async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
+    """Accept the measured file, or refuse it on the record with column, rule and remedy for each failure.
+
+    An acceptance uses the authorization up. A table that turns out to need a higher grade is sent back: the
+    asset is only declared again.
+    """
+    tx.caller.require("supplier")
+    asset = await own_asset(tx, act.asset)
+    path = Path.of(asset.state, asset.evidence)
+    path.require("desensitization")
+    authorization = await tx.find(DepartmentAuthorization, act.authorization, "authorization")
+    if authorization.asset != asset.id or authorization.log_index != path.evidence["authorization"]:
+        raise Conflict(
+            "release.stale_authorization",
+            "another authorization is in force",
+            field="authorization",
+            rule="a release stands on the asset's newest authorization",
+            remedy="name that authorization and apply the policy that it is bound to",
+        )
+    if act.measurement is None:
+        raise Conflict(
+            "release.no_file",
+            f"no file {act.product_digest} waits",
+            field="product_digest",
+            rule="a file is uploaded before it is released",
+            remedy=f"PUT it to /v1/uploads/{act.product_digest}",
+        )
+    identifier = tx.identifier("rel")
+    measured = act.measurement.to_json()
+    body = {
+        "asset": asset.id,
+        "authorization": authorization.id,
+        "certificate": tx.seal(document_text(act.certificate)),
+        "certificate_digest": document_digest(act.certificate),
+        "grade": max(authorization_grade(authorization), act.measurement.grade, key=grading.rank),
+        "measured": summary_of(act.measurement),
+        "measurement": tx.seal(document_text(measured)),
+        "policy_digest": authorization.policy_digest,
+        "product_digest": act.product_digest,
+        "raw_digest": authorization.raw_digest,
+        "release": identifier,
+    }
+    failures = [failure.to_json() for failure in act.failures]
+    tx.add(
+        Release(
+            id=identifier,
+            asset=asset.id,
+            authorization=authorization.id,
+            product_digest=act.product_digest,
+            size_bytes=act.measurement.file_bytes,
+            rows=act.measurement.rows,
+            state="refused" if failures else "accepted",
+            certificate=dict(act.certificate),
+            measurement=measured,
+            failures=failures,
+            log_index=tx.index,
+        )
+    )
+    if act.failures:
+        return follow(asset, _refused_release(body, authorization, act.failures), tx.index)
+    authorization.state = "used"
+    asset.grade = str(body["grade"])
+    return follow(asset, Record("product_released", {**body, "state": "released"}), tx.index)
+
+
+def _refused_release(
+    body: Mapping[str, Any], authorization: DepartmentAuthorization, failures: Sequence[Failure]
+) -> Record:
+    sent_back = any(failure.rule == "grade" for failure in failures)
+    if sent_back:
+        authorization.state = "withdrawn"
+    first = failures[0]
+    told = [
+        {name: value and value[:DETAIL_CHARACTERS] for name, value in failure.to_json().items()}
+        for failure in failures[:FAILURES_IN_BODY]
+    ]
+    return refusal(
+        "product_released",
+        {**body, "failures": told, "failures_found": str(len(failures)), "sent_back": sent_back},
+        Unprocessable(
+            f"release.{first.rule}",
+            first.detail[:DETAIL_CHARACTERS],
+            field=first.column,
+            rule=first.rule,
+            remedy=first.remedy[:DETAIL_CHARACTERS],
+        ),
+    )
+
+
+def summary_of(measurement: Measurement) -> dict[str, Any]:
+    """The figures of a measurement that stand in the log in the clear."""
+    risk = measurement.risk
+    return {
+        "about_persons": measurement.about_persons,
+        "columns": str(len(measurement.columns)),
+        "engine": measurement.engine,
+        "grade": measurement.grade,
+        "k": str(risk.k),
+        "l": str(min((distinct for _, distinct in risk.l), default=0)),
+        "marketer_ppm": str(risk.marketer_ppm),
+        "prosecutor_ppm": str(risk.prosecutor_ppm),
+        "rows": str(measurement.rows),
+        "size_bytes": str(measurement.file_bytes),
+    }
+
+
+def authorization_grade(authorization: DepartmentAuthorization) -> Grade:
+    """The grade up to which a release was authorized."""
+    for known in grading.GRADES:
+        if known == authorization.grade:
+            return known
+    raise ValueError(f"authorization {authorization.id} has the grade {authorization.grade!r}")
+
+
+async def assign_theme(tx: Transaction, act: AssignTheme) -> Record:
+    """Put the released product under a theme; until registration the theme may be corrected."""
+    tx.caller.require("supplier")
+    asset = await own_asset(tx, act.asset)
+    if act.theme not in THEMES:
+        raise _unknown("theme", act.theme, THEMES)
+    Path.of(asset.state, asset.evidence).require("aggregation")
+    asset.theme = act.theme
+    return follow(
+        asset,
+        Record("theme_assigned", {"asset": asset.id, "state": "themed", "theme": act.theme}),
+        tx.index,
+    )
+
+
+async def register(tx: Transaction, act: Register) -> Record:
+    """Give the asset its public code, and the certificate that names the four log entries of its path.
+
+    Each evidence is the entry's index and the RFC 9162 hash of its public leaf, which anyone can compare with
+    the log's tiles.
+    """
+    tx.caller.require("supplier")
+    asset = await own_asset(tx, act.asset)
+    path = Path.of(asset.state, asset.evidence)
+    path.require_all()
+    evidence = {str(step): await _evidence(tx, index) for step, index in path.evidence.items()}
+    public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
+    while await tx.session.get(Certificate, public_code) is not None:
+        public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
+    tx.add(Certificate(code=public_code, asset=asset.id, evidence=evidence, log_index=tx.index))
+    asset.code = public_code
+    return follow(
+        asset,
+        Record(
+            "asset_registered",
+            {
+                "asset": asset.id,
+                "code": public_code,
+                "evidence": evidence,
+                "grade": asset.grade,
+                "kind": asset.kind,
+                "state": "registered",
+                "theme": asset.theme,
+            },
+        ),
+        tx.index,
+    )
+
+
+async def _evidence(tx: Transaction, index: int) -> dict[str, str]:
+    connection = await driver(tx.session)
+    head = await log.read_head(connection)
+    if index >= head.edge.size:
+        # The step and this act met in one batch: the step has no signed checkpoint yet.
+        raise Conflict(
+            "path.not_acknowledged",
+            "the last step is not acknowledged yet",
+            field="asset",
+            rule="a certificate stands on entries that are in the log",
+            remedy="wait for the answer to the last step, then register",
+        )
+    async for entry in log.entries(connection, index, index + 1):
+        return {"index": str(index), "leaf_hash": leaf_hash(entry.leaf).hex()}
+    raise AssertionError(f"the log ends before {index}")
+
+
+def _text(field: str, text: str, low: int, high: int) -> None:
+    if not low <= len(text.strip()) <= high or len(text) > high:
+        raise Unprocessable(
+            f"asset.{field}",
+            f"{len(text)} characters",
+            field=field,
+            rule=f"{low} to {high} characters",
+            remedy="shorten or complete it",
+        )
+
+
+def _unknown(field: str, found: str, known: Mapping[str, object]) -> Unprocessable:
+    return Unprocessable(
+        f"asset.{field}",
+        f"no {field} {found!r}",
+        field=field,
+        rule=f"one of {', '.join(known)}",
+        remedy=f"choose the {field} from the list",
+    )
