@@ -115,8 +115,8 @@ async def shares_of(tx: Transaction, asset: Asset) -> Shares | None:
     rows = (
         await tx.session.execute(
             select(Shareholding)
-            .where(Shareholding.operator == asset.operator)
-            .order_by(Shareholding.position)
+            .where(col(Shareholding.operator) == asset.operator)
+            .order_by(col(Shareholding.position))
         )
     ).scalars()
     holders = tuple((row.account, row.share_ppm) for row in rows)

@@ -1,0 +1,90 @@
+"""Fixed price: the department names it, whoever pays it gets a licence at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchange import rulebook
+from exchange.acts import Act, Record, Transaction, plain, refusal
+from exchange.errors import Conflict, ExchangeError, NotFound, Unprocessable
+from exchange.listings import Offer, create_listing
+from exchange.parties import require_active
+from exchange.settlement import settle
+from exchange.tables import Listing, Market, Party
+from pricing.sale import FixedPrice, Refused, purchase
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFixedPrice(Act):
+    """Offer licences of a registered asset at one price for everybody."""
+
+    asset: str
+    offer: Offer
+
+
+async def offer_fixed_price(tx: Transaction, act: OfferFixedPrice) -> Record:
+    """List an asset at a fixed price under the market's rulebook."""
+    rules = rulebook.load((await tx.find(Market, 1, "market")).profile)
+    listing, _ = await create_listing(tx, act.asset, act.offer, "fixed", rules)
+    return Record(
+        "listed",
+        {
+            "asset": listing.asset,
+            "id": listing.id,
+            "mode": "fixed",
+            "offer": plain(act.offer),
+            "rulebook": {"digest": rules.digest, "version": rules.version},
+            "seller": listing.seller,
+            "state": "open",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Buy(Act):
+    """Buy licences of a fixed-price listing."""
+
+    listing: str
+    licences: int
+
+
+async def buy(tx: Transaction, act: Buy) -> Record:
+    """Sell, pay, license and confirm in one act.
+
+    Sold out, and money that does not cover the price, are refused on the record; nothing else of the sale
+    happens then.
+    """
+    tx.caller.require("buyer")
+    buyer = await tx.find(Party, tx.caller.party, "party")
+    require_active(buyer)
+    listing = await tx.find(Listing, act.listing, "listing")
+    if listing.mode != "fixed":
+        raise NotFound("listing.unknown", f"no fixed-price listing {act.listing!r}", field="listing")
+    rules = rulebook.load((await tx.find(Market, 1, "market")).profile)
+    said = {"licences": str(act.licences), "listing": listing.id}
+    offer = FixedPrice(listing.price_fen, listing.licences, listing.ceiling_fen)
+    sale = purchase(offer, listing.licences - listing.remaining, act.licences)
+    if isinstance(sale, Refused):
+        problem: ExchangeError = Unprocessable(
+            f"sale.{sale.reason}",
+            f"{sale.left} of {listing.licences} licences are left",
+            field="licences",
+            rule="1 to as many as are left",
+            remedy="ask for fewer",
+        )
+        return refusal("sale", said, problem)
+    if listing.state != "open":
+        raise Conflict("listing.ended", "this listing has ended", field="listing")
+    try:
+        async with tx.session.begin_nested():
+            confirmation = await settle(
+                tx,
+                listing=listing,
+                buyer=buyer,
+                licences=sale.quantity,
+                price_fen=sale.amount_fen,
+                rules=rules,
+            )
+    except Conflict as problem:
+        return refusal("sale", said, problem)
+    return Record("sale", {**said, **confirmation})
