@@ -1,0 +1,312 @@
+"""Vectorised tests of distinct values: which have the form of an identifier, and which pass its checksum.
+
+Every function takes an Arrow array of distinct texts without NULL and answers a `Tested`. Where random
+characters pass a checksum by chance, `chance_ppm` says how often, and `p_exponent` bounds the probability
+that so many passed by chance alone; a column is recognised by that, not by single hits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from exchange.desensitization.lexicon import COMPOUND_SURNAMES, FAMILY_NAMES, GIVEN_NAMES, SURNAMES
+
+Digits = npt.NDArray[np.int64]
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """`checked` values had the form, `matched` of them passed, out of `values` distinct ones."""
+
+    values: int
+    checked: int
+    matched: int
+    chance_ppm: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Passed among those of the form."""
+        return self.matched / self.checked if self.checked else 0.0
+
+    @property
+    def share(self) -> float:
+        """Passed among all distinct values."""
+        return self.matched / self.values if self.values else 0.0
+
+    @property
+    def p_exponent(self) -> int | None:
+        """The probability of at least so many passes by chance is at most 10**p_exponent.
+
+        Chernoff's bound on the binomial tail, exp(-n KL(matched/n ‖ chance)): never too small.
+        """
+        if self.chance_ppm is None:
+            return None
+        chance = self.chance_ppm / MILLION
+        if not self.checked or self.rate <= chance:
+            return 0
+        divergence = self.rate * math.log(self.rate / chance)
+        if self.rate < 1:
+            divergence += (1 - self.rate) * math.log((1 - self.rate) / (1 - chance))
+        return math.ceil(-self.checked * divergence / math.log(10))
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Passes at least twice as often as chance would, with a probability of at most one in a million."""
+        if self.chance_ppm is None or self.p_exponent is None:
+            return False
+        return self.p_exponent <= -6 and self.rate * MILLION >= 2 * self.chance_ppm
+
+
+def resident_id(values: Any) -> Tested:
+    """GB 11643-1999: region, plausible birth date, sequence, check character of ISO 7064 MOD 11-2."""
+    shape = r"^[1-8][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]$"
+    candidates = _matching(values, shape)
+    checked, matched = _resident_ids(_characters(candidates, 18))
+    return Tested(len(values), checked, matched, MILLION // 11)
+
+
+def social_credit_code(values: Any) -> Tested:
+    """GB 32100-2015: 17 characters and a check character modulo 31 (without I, O, S, V, Z)."""
+    candidates = _matching(values, r"^[1-9A-GNY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}$")
+    codes = _characters(candidates, 18)
+    table = np.zeros(128, dtype=np.int64)
+    for place, character in enumerate("0123456789ABCDEFGHJKLMNPQRTUWXY"):
+        table[ord(character)] = place
+    digits = table[codes]
+    weights = np.array([pow(3, place, 31) for place in range(17)], dtype=np.int64)
+    passes = (digits[:, :17] @ weights + digits[:, 17]) % 31 == 0
+    return Tested(len(values), len(codes), int(np.count_nonzero(passes)), MILLION // 31)
+
+
+def bank_card(values: Any) -> Tested:
+    """ISO/IEC 7812-1: 16 to 19 digits behind an issuer's prefix (UnionPay 62 and 60, Visa 4, Mastercard 5 and 2, JCB 35),
+    and Luhn's check digit."""
+    bare = pc.replace_substring_regex(values, pattern=r"[ -]", replacement="")
+    checked = matched = 0
+    for width in (16, 17, 18, 19):
+        candidates = _matching(bare, rf"^(6[02]|4[0-9]|5[1-5]|2[2-7]|35|9[0-9])[0-9]{{{width - 2}}}$")
+        digits = _characters(candidates, width) - ord("0")
+        # Every second digit from the right, the check digit not counted, is doubled.
+        doubled = digits[:, -2::-2] * 2
+        total = digits[:, -1::-2].sum(axis=1) + (doubled - 9 * (doubled > 9)).sum(axis=1)
+        checked += len(digits)
+        matched += int(np.count_nonzero(total % 10 == 0))
+    return Tested(len(values), checked, matched, MILLION // 10)
+
+
+_MOBILE_PREFIXES = np.zeros(1000, dtype=bool)
+_MOBILE_PREFIXES[[*range(130, 140), 145, 146, 147, 148, 149, *range(150, 154), *range(155, 160)]] = True
+_MOBILE_PREFIXES[[162, 165, 166, 167, *range(170, 179), *range(180, 194), *range(195, 200)]] = True
+_MOBILE_CHANCE = int(np.count_nonzero(_MOBILE_PREFIXES)) * MILLION // 900
+"""Eleven random digits, the first not zero, begin with an assigned segment this often."""
+
+
+def mobile(values: Any) -> tuple[Tested, int]:
+    """Eleven digits whose first three are an assigned segment of the mainland (工信部 号段), and how many segments occur."""
+    bare = pc.replace_substring_regex(values, pattern=r"^(\+86|0086|86-)[ -]?", replacement="")
+    bare = pc.replace_substring_regex(bare, pattern=r"[ -]", replacement="")
+    digits = _characters(_matching(bare, r"^[1-9][0-9]{10}$"), 11) - ord("0")
+    segments = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]
+    passes = _MOBILE_PREFIXES[segments]
+    tested = Tested(len(values), len(digits), int(np.count_nonzero(passes)), _MOBILE_CHANCE)
+    return tested, len(np.unique(segments[passes]))
+
+
+def matching(values: Any, pattern: str) -> Tested:
+    """Values of a form that chance does not produce."""
+    matched = pc.sum(pc.match_substring_regex(values, pattern)).as_py() or 0
+    return Tested(len(values), len(values), int(matched))
+
+
+EMAIL = r"^[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}$"
+PLATE = (
+    "^[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使领][A-HJ-NP-Z][·•. ]?"
+    "[A-HJ-NP-Z0-9]{4,5}[A-HJ-NP-Z0-9挂学警港澳]$"
+)
+"""GA 36-2018."""
+PASSPORT = r"^([EeKkGgDdSsPpHhMm][A-Za-z]?[0-9]{7,8}|1[45][0-9]{7})$"
+IPV4 = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(/[0-9]{1,2})?$"
+IPV4_UNLIKE_A_VERSION = r"^([6-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])\."
+IPV6 = r"^([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$|^(([0-9A-Fa-f]{1,4}:){1,6}|:):([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?$"
+MAC = r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"
+LANDLINE = r"^(\(?0(10|2[0-9]|[3-9][0-9]{2})\)?[- ])[2-9][0-9]{6,7}([-转][0-9]{1,6})?$"
+LANDLINE_BARE = r"^0(10|2[0-9]|[3-9][0-9]{2})[2-9][0-9]{6,7}$"
+ADDRESS = (
+    r"(路|街|道|巷|弄|胡同|村|组|屯|小区|大厦|花园|苑|坊|里).{0,20}[0-9０-９一二三四五六七八九十百]+(号|室|栋|幢|单元|楼|组|弄)"
+    r"|[0-9０-９]+(号|栋|幢|单元|弄).{0,6}[0-9０-９]*室?$"
+    r"|^[0-9]+[A-Za-z]? [A-Za-z0-9 .'-]+ (St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|"
+    r"Square|Sq|Terrace|Highway|Hwy)\b"
+)
+REGION = r"^[\p{Han}]{2,12}(省|自治区|市|区|县|旗|街道|镇|乡|盟|州)$"
+COORDINATE_PAIR = r"^\(?-?[0-9]{1,3}\.[0-9]{3,}[,; ]+-?[0-9]{1,3}\.[0-9]{3,}\)?$"
+DATE = (
+    r"^[0-9]{1,2}[/.-][0-9]{1,2}[/.-](18|19|20|21)[0-9]{2}$"
+    r"|^(18|19|20|21)[0-9]{2}([-/.年](0?[1-9]|1[0-2])([-/.月](0?[1-9]|[12][0-9]|3[01])日?)?月?|-Q[1-4]|0s|[0-9]s)?"
+    r"([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+)
+"""Dates and times as written, and the labels that the date hierarchy makes (month, quarter, year, decade)."""
+DATE_BEYOND_YEAR = r"^[0-9]{1,2}[/.-]|^[0-9]{4}[-/.年Q]|^[0-9]{3}0s$|^[0-9]{8}$"
+COMPACT_DATE = r"^(18|19|20|21)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$"
+INTERVAL = r"^(\[-?[0-9.]+, -?[0-9.]+\)|< -?[0-9.]+|>= -?[0-9.]+|[0-9]{1,3} ?[-~～至] ?[0-9]{1,3}岁?|[0-9]{1,3}岁?(\+|以上|及以上))$"
+PSEUDONYM = r"^psn-[a-z2-7]{26}$"
+
+_CHINESE_NAME = r"^[\p{Han}]{2,4}$|^[\p{Han}]{1,12}[·•][\p{Han}]{1,12}$"
+_PLACE_OR_OFFICE = (
+    r"(省|市|区|县|镇|乡|村|路|街|道|巷|弄|号|楼|站|局|厅|部|院|校|司|科|处|室|店|厂|型|类|级|岁|元|族)$"
+)
+_CHINESE_NAME_CHANCE = 300_000
+"""A cautious share: words of two to four characters that begin with one of the surname characters (高速, 白色, 金属 …)."""
+
+_ENGLISH_NAME = (
+    r"^((Dr|Mr|Mrs|Ms|Miss|Prof)\.? )?[A-Z][A-Za-z'’-]+( [A-Z]\.?)?( [A-Z][A-Za-z'’-]+){1,2}"
+    r"(,? (Jr|Sr|MD|DDS|DVM|PhD|II|III|IV)\.?)?$|^[A-Z][A-Za-z'’-]+, [A-Z][A-Za-z'’-]+( [A-Z]\.?)?$"
+)
+_ENGLISH_NAME_CHANCE = 100_000
+"""A cautious share: capitalised phrases that begin with a given name or end with a family name (airports, ships, firms)."""
+_TITLES = frozenset(
+    {"dr", "mr", "mrs", "ms", "miss", "prof", "jr", "sr", "md", "dds", "dvm", "phd", "ii", "iii", "iv"}
+)
+_NAME_SAMPLE = 20_000
+
+
+def chinese_name(values: Any) -> Tested:
+    """Two to four Han characters behind one of the frequent surnames, or a name with the dot of the minorities."""
+    candidates = _matching(values, _CHINESE_NAME)
+    candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, _PLACE_OR_OFFICE)))
+    first = pc.utf8_slice_codeunits(candidates, 0, 1)
+    two = pc.utf8_slice_codeunits(candidates, 0, 2)
+    named = pc.or_(
+        pc.is_in(first, value_set=pa.array(sorted(SURNAMES))),
+        pc.or_(
+            pc.is_in(two, value_set=pa.array(sorted(COMPOUND_SURNAMES))),
+            pc.match_substring_regex(candidates, "[·•]"),
+        ),
+    )
+    return Tested(len(values), len(candidates), int(pc.sum(named).as_py() or 0), _CHINESE_NAME_CHANCE)
+
+
+def english_name(values: Any) -> Tested:
+    """First and last name in capitals' form, the first a frequent given name or the last a frequent family name.
+
+    At most 20,000 distinct values, evenly spread, are looked up.
+    """
+    sample = evenly(values, _NAME_SAMPLE)
+    candidates = _matching(sample, _ENGLISH_NAME)
+    matched = 0
+    for value in candidates.to_pylist():
+        words = [
+            word for word in value.replace(",", " ").replace(".", " ").lower().split() if word not in _TITLES
+        ]
+        matched += bool(words) and (
+            words[0] in GIVEN_NAMES or words[-1] in GIVEN_NAMES or words[-1] in FAMILY_NAMES
+        )
+    return Tested(len(sample), len(candidates), matched, _ENGLISH_NAME_CHANCE)
+
+
+_EMBEDDED_ID = (
+    r"(?:^|[^0-9A-Za-z])(?P<id>[1-8][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx])"
+    r"(?:[^0-9A-Za-z]|$)"
+)
+_EMBEDDED_EMAIL = r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}"
+_EMBEDDED_ELEVEN = r"(?:^|[^0-9A-Za-z.])(?P<number>[1-9][0-9]{10})(?:[^0-9A-Za-z]|$)"
+_EMBEDDED_CONTACT = r"(电话|手机|联系|致电|(?i:phone|mobile|tel|call))[^0-9]{0,8}1[3-9][0-9]{9}([^0-9]|$)"
+
+
+def embedded_identifier(values: Any) -> Tested:
+    """Texts that carry an identity number with a right check character, a mobile number or an e-mail address within."""
+    texts = values.filter(pc.greater(pc.utf8_length(values), 11))
+    ids = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ID), "id"))
+    checked, valid = _resident_ids(_characters(ids, 18))
+    emails = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_EMAIL)).as_py() or 0
+    numbers = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ELEVEN), "number"))
+    phones, _ = mobile(numbers)
+    called = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_CONTACT)).as_py() or 0
+    found = 0
+    if valid and 2 * valid >= checked:
+        found += valid
+    if phones.beyond_chance and phones.rate >= 0.5:
+        found += phones.matched
+    return Tested(len(values), len(texts), max(found + int(emails), int(called)))
+
+
+def evenly(values: Any, most: int) -> Any:
+    """At most so many of the values, evenly spread over them: no chance involved."""
+    if len(values) <= most:
+        return values
+    return values.take(pa.array(np.linspace(0, len(values) - 1, most).astype(np.int64)))
+
+
+def form(text: str) -> str:
+    """The form of a value without a character of it: digits `#`, capitals `X`, other letters `x`, Han `文`; at most 40.
+
+    >>> form("PAT-0948 Müller 张三")
+    'XXX-#### Xxxxxx 文文'
+    """
+    shown = []
+    for character in text[:40]:
+        if character.isdigit():
+            shown.append("#")
+        elif "\u4e00" <= character <= "\u9fff":
+            shown.append("文")
+        elif character.isalpha():
+            shown.append("X" if character.isupper() else "x")
+        else:
+            shown.append(character if character in " -_/.,:;@()[]<>=+*·年月日" else "?")
+    return "".join(shown) + ("…" if len(text) > 40 else "")
+
+
+def _resident_ids(codes: Digits) -> tuple[int, int]:
+    """How many of the 18-character rows have a real region and date, and how many of those the right check character."""
+    digits = codes - ord("0")
+    digits[:, 17] = np.where((codes[:, 17] | 32) == ord("x"), 10, digits[:, 17])
+    region = digits[:, 0] * 10 + digits[:, 1]
+    year = digits[:, 6] * 1000 + digits[:, 7] * 100 + digits[:, 8] * 10 + digits[:, 9]
+    month = digits[:, 10] * 10 + digits[:, 11]
+    day = digits[:, 12] * 10 + digits[:, 13]
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    longest = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])[month] + (leap & (month == 2))
+    plausible = np.isin(region, _PROVINCES) & (day <= longest)
+    # 2^(17-place) mod 11 over the first 17 digits; the check digit brings the sum to 1 (ISO 7064, MOD 11-2).
+    weights = np.array([pow(2, 17 - place, 11) for place in range(17)], dtype=np.int64)
+    passes = (digits[:, :17] @ weights + digits[:, 17]) % 11 == 1
+    return int(np.count_nonzero(plausible)), int(np.count_nonzero(plausible & passes))
+
+
+_PROVINCES = np.array(
+    [
+        *range(11, 16),
+        *range(21, 24),
+        *range(31, 38),
+        *range(41, 47),
+        *range(50, 55),
+        *range(61, 66),
+        71,
+        81,
+        82,
+        83,
+    ]
+)
+"""GB/T 2260, first two digits; 83 is Taiwan's in residence permits."""
+
+
+def _matching(values: Any, pattern: str) -> Any:
+    return values.filter(pc.match_substring_regex(values, pattern))
+
+
+def _characters(values: Any, width: int) -> Digits:
+    """Texts that all have `width` ASCII characters as a matrix of their codes, straight from Arrow's buffer."""
+    if len(values) == 0:
+        return np.zeros((0, width), dtype=np.int64)
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(array.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return data.reshape(len(array), width).astype(np.int64)
