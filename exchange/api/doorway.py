@@ -1,0 +1,173 @@
+"""What every route of the API shares: who calls, under which identifier, and how an answer or a problem looks."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from exchange import parties
+from exchange.acts import Act, Caller
+from exchange.errors import ExchangeError, Malformed, Unauthenticated, Unavailable
+from exchange.gate import Gate
+from exchange.messages.shapes import IDENTIFIER
+
+CALLER_CACHE_S = 1.0
+"""How long an authenticated key is believed without asking again: a revoked key stops within this time."""
+
+PROBLEM = "application/problem+json"
+
+R = TypeVar("R")
+
+bearer = HTTPBearer(
+    auto_error=False, description="An API key: its secret was made on your machine and enrolled once."
+)
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate of the application that serves this request."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+GateDep = Annotated[Gate, Depends(gate_of)]
+
+
+async def caller_of(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Caller:
+    """The caller behind the bearer key; Unauthenticated where there is none."""
+    if credentials is None:
+        raise Unauthenticated(
+            "caller.no_key",
+            "this route needs an API key",
+            field="Authorization",
+            rule="Authorization: Bearer KEY",
+            remedy="enrol a key with your one-time link and send it",
+        )
+    known: dict[str, tuple[float, Caller]] = request.app.state.callers
+    found = known.get(credentials.credentials)
+    now = time.monotonic()
+    if found is not None and found[0] > now:
+        return found[1]
+    caller = await gate_of(request).read(parties.authenticate, credentials.credentials)
+    if len(known) > 10_000:
+        known.clear()
+    known[credentials.credentials] = (now + CALLER_CACHE_S, caller)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]
+
+
+async def key_of(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Your own identifier of this request: sent again it gets the first answer again.",
+            examples=["order-2026-0001"],
+        ),
+    ] = None,
+) -> str:
+    """The caller's identifier of a write; Malformed where it is missing or misspelt."""
+    if idempotency_key is None or not re.fullmatch(IDENTIFIER, idempotency_key):
+        raise Malformed(
+            "request.identifier",
+            "a write carries an identifier of the caller's",
+            field="Idempotency-Key",
+            rule="1 to 64 of A-Z a-z 0-9 _ -",
+            remedy="send a fresh Idempotency-Key, and the same one when you send the request again",
+        )
+    return idempotency_key
+
+
+KeyDep = Annotated[str, Depends(key_of)]
+
+
+async def perform(gate: Gate, decide: Any, act: Act, caller: Caller, key: str) -> Response:
+    """Let the gate decide an act and answer with its outcome and receipt.
+
+    201 for what was done, 422 (problem+json, with the receipt) for what was refused on the record.
+    """
+    reply = await gate.perform(decide, act, caller=caller, key=key)
+    headers = {"Idempotency-Replayed": "true"} if reply.repeated else {}
+    if not reply.refused:
+        return Response(reply.json(), 201, headers, "application/json")
+    reason = orjson.loads(reply.outcome)["reason"]
+    problem = {
+        "type": f"urn:data-asset-exchange:problem:{reason['code']}",
+        "title": "Refused, on the record",
+        "status": 422,
+        **reason,
+    }
+    members = orjson.dumps(problem)[:-1]
+    return Response(members + b"," + reply.json()[1:], 422, headers, PROBLEM)
+
+
+async def read(gate: Gate, ask: Callable[..., Awaitable[R]], *args: Any) -> R:
+    """Let a room read."""
+    return await gate.read(ask, *args)
+
+
+def problem_response(problem: ExchangeError) -> Response:
+    """RFC 9457."""
+    headers = {"Retry-After": str(problem.retry_after_s)} if isinstance(problem, Unavailable) else {}
+    if isinstance(problem, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(problem.problem()), problem.status, headers, PROBLEM)
+
+
+async def on_exchange_error(_: Request, error: Exception) -> Response:
+    """An act that was undone: its problem."""
+    assert isinstance(error, ExchangeError)
+    return problem_response(error)
+
+
+async def on_invalid(_: Request, error: Exception) -> Response:
+    """A body or parameter that has the wrong form: the first field that is wrong, and why."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return problem_response(
+        Malformed(
+            "request.form",
+            f"{field}: {first['msg']}",
+            field=field,
+            rule=str(first["msg"]),
+            remedy="see this route in the API's documentation under /docs",
+        )
+    )
+
+
+async def on_http(_: Request, error: Exception) -> Response:
+    """Starlette's own refusals, in the same form."""
+    assert isinstance(error, HTTPException)
+    problem = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "code": f"http.{error.status_code}",
+        "detail": error.detail,
+        "remedy": "see the API's documentation under /docs",
+    }
+    return Response(orjson.dumps(problem), error.status_code, dict(error.headers or {}), PROBLEM)
+
+
+async def on_defect(_: Request, error: Exception) -> Response:
+    """A defect of ours: says so, and nothing of its inside."""
+    problem = {
+        "type": "about:blank",
+        "title": "Internal error",
+        "status": 500,
+        "code": "internal",
+        "detail": "the exchange failed; nothing of this request took effect unless its lookup says so",
+        "remedy": "look the request up by its identifier; tell the operator",
+    }
+    return Response(orjson.dumps(problem), 500, media_type=PROBLEM)

@@ -1,0 +1,1 @@
+"""Wire shapes: what a request may say, shared by the API and the SDK."""

@@ -1,0 +1,45 @@
+"""The building blocks of all messages: whole numbers as decimal strings, identifiers, digests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+IDENTIFIER = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a whole number as a decimal string")
+    if isinstance(value, int):
+        return value
+    if not value.isascii() or not value.isdecimal() or len(value) > 19 or (value[0] == "0" and value != "0"):
+        raise ValueError("a whole number as a decimal string, without sign, leading zeros or fraction")
+    return int(value)
+
+
+Whole = Annotated[
+    int,
+    BeforeValidator(_whole),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]{0,18})$", "examples": ["1000000"]}),
+]
+"""Money and time: an integer here, a decimal string on the wire, so that no reader makes a float of it."""
+
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+class Message(BaseModel):
+    """A request body: unknown members are refused, so that a misspelt one is noticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
