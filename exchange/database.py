@@ -19,7 +19,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.ext.asyncio import AsyncSession as SqlAlchemySession
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
@@ -105,7 +104,7 @@ class Database:
         await self._writers.dispose()
 
 
-async def driver(session: AsyncConnection | SqlAlchemySession) -> psycopg.AsyncConnection[Any]:
+async def driver(session: AsyncConnection | AsyncSession) -> psycopg.AsyncConnection[Any]:
     """The psycopg connection under a SQLAlchemy connection or session, for the ledger and for pipelines."""
     over = session if isinstance(session, AsyncConnection) else await session.connection()
     connection = (await over.get_raw_connection()).driver_connection

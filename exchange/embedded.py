@@ -260,6 +260,7 @@ class Postgres:
         self.adopted = self._adopt()
         if not self.adopted:
             if not (self.data / "PG_VERSION").exists():
+                _refuse_lost(self._place)
                 self._say("making the database cluster")
                 _make_cluster(self._place, self._credentials[SUPERUSER])
             _check_version(self._place)
@@ -710,6 +711,18 @@ def _credentials(place: _Place) -> dict[str, str]:
     made: dict[str, str] = {role: secrets.token_urlsafe(24) for role in (SUPERUSER, OWNER, APPLICATION)}
     _write(place, "credentials.json", json.dumps(made))
     return made
+
+
+def _refuse_lost(place: _Place) -> None:
+    """An archive without its cluster is a loss, not a beginning: a new cluster could not even archive."""
+    if place.wal_archive.exists() and any(place.wal_archive.iterdir()):
+        raise Misconfigured(
+            "database.lost",
+            f"{place.data} is gone, while its write-ahead log lies in {place.wal_archive}",
+            field="EXCHANGE_DATA_DIR",
+            rule="the cluster of a data directory has to be where it was put",
+            remedy=f"bring it back, or move {place.folder} aside and run `exchange restore` on a backup",
+        )
 
 
 def _make_cluster(place: _Place, password: str) -> None:

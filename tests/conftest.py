@@ -73,6 +73,7 @@ def vectors() -> Path:
 def postgres() -> Iterator[Postgres]:
     """One cluster for the whole run, its database `exchange` migrated and left empty."""
     with tempfile.TemporaryDirectory(prefix="exchange-tests-") as folder:
+        os.chmod(folder, 0o711)  # the server's account has to pass; it is not root
         server = Postgres.start(Path(folder), durable=False)
         try:
             upgrade(server.app_url, server.owner_url)
