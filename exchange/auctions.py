@@ -484,3 +484,70 @@ async def due(session: AsyncSession, now_us: int) -> tuple[list[str], list[str]]
         select(Lot.id).where(col(Lot.state) == "sold", col(Lot.settled).is_(False)).order_by(col(Lot.id))
     )
     return list(closing.scalars()), list(settling.scalars())
+
+
+LOT_COLUMNS = (
+    "id", "listing", "state", "start_price_fen", "increment_fen", "ceiling_fen", "deposit_fen", "opens_us",
+    "first_closes_us", "closes_us", "soft_close_window_us", "soft_close_extension_us", "standing_price_fen",
+    "standing_code", "bids", "price_fen", "outcome", "settled",
+)  # fmt: skip
+
+
+async def lots(session: AsyncSession) -> list[dict[str, Any]]:
+    """All lots as the public sees them, the ones that close next first; bidders only by code."""
+    return await _views(session, None)
+
+
+async def lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
+    """One lot as the public sees it."""
+    views = await _views(session, identifier)
+    if not views:
+        raise NotFound("lot.unknown", f"no lot {identifier!r}", field="lot", remedy="check the identifier")
+    return views[0]
+
+
+async def _views(session: AsyncSession, identifier: str | None) -> list[dict[str, Any]]:
+    query = (
+        select(Lot, Listing, Asset)
+        .join(Listing, col(Listing.id) == col(Lot.listing))
+        .join(Asset, col(Asset.id) == col(Listing.asset))
+        .order_by(col(Lot.state) != "open", col(Lot.closes_us), col(Lot.id))
+    )
+    if identifier is not None:
+        query = query.where(col(Lot.id) == identifier)
+    views = []
+    for row, listing, asset in await session.execute(query):
+        view = {name: plain(getattr(row, name)) for name in LOT_COLUMNS}
+        view |= {
+            "asset": asset.id,
+            "asset_code": asset.code,
+            "asset_title": asset.title,
+            "grant": listing.grant,
+            "term_days": str(listing.term_days),
+            "winner_code": row.standing_code if row.state == "sold" else None,
+        }
+        views.append(view)
+    return views
+
+
+async def bids(
+    session: AsyncSession, identifier: str, after: int = -1, limit: int = 500
+) -> list[dict[str, Any]]:
+    """The bids of a lot in log order, admitted and refused, from behind index `after`."""
+    await lot(session, identifier)
+    rows = await session.execute(
+        select(Bid)
+        .where(col(Bid.lot) == identifier, col(Bid.log_index) > after)
+        .order_by(col(Bid.log_index))
+        .limit(limit)
+    )
+    return [
+        {
+            "index": str(b.log_index),
+            "code": b.code,
+            "price_fen": str(b.price_fen),
+            "time_us": str(b.time_us),
+            "reason": b.reason,
+        }
+        for b in rows.scalars()
+    ]

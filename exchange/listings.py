@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from exchange.acts import Transaction
+from exchange.acts import Transaction, plain
 from exchange.errors import Conflict, Unprocessable
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
@@ -173,3 +175,27 @@ async def _refuse_a_second_right(tx: Transaction, asset: str, offer: Offer) -> N
             rule="until an exclusive use ends nobody gets the same right another way",
             remedy="wait for its end",
         )
+
+
+async def listings(session: AsyncSession) -> list[dict[str, Any]]:
+    """Everything on offer or once offered, newest first, as the public sees it."""
+    rows = await session.execute(
+        select(Listing, Asset)
+        .join(Asset, col(Asset.id) == col(Listing.asset))
+        .order_by(col(Listing.log_index).desc())
+    )
+    return [
+        {
+            "asset": asset.id,
+            "asset_code": asset.code,
+            "asset_title": asset.title,
+            **{
+                name: plain(getattr(row, name))
+                for name in (
+                    "id", "seller", "mode", "grant", "reason", "term_days", "licences", "remaining",
+                    "price_fen", "ceiling_fen", "state",
+                )
+            },
+        }
+        for row, asset in rows
+    ]  # fmt: skip

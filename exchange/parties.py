@@ -576,3 +576,11 @@ def _check_digest(field: str, digest: bytes) -> None:
             rule="a SHA-256 digest",
             remedy="send 64 hex digits",
         )
+
+
+async def market(session: AsyncSession) -> dict[str, Any]:
+    """The market's profile and whether it is a sandbox."""
+    row = await session.get(Market, 1)
+    if row is None:
+        raise NotFound("market.missing", "the database holds no market", remedy="run `exchange init`")
+    return {"profile": row.profile, "sandbox": row.sandbox}

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import or_
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange import delivery
-from exchange.acts import Transaction, plain
+from exchange.acts import Caller, Transaction, plain
 from exchange.errors import Conflict
 from exchange.rulebook import Rulebook
 from exchange.tables import (
@@ -208,3 +210,12 @@ async def settle(
     if not listing.remaining:
         listing.state = "ended"
     return {"state": "settled", "voucher": voucher}
+
+
+async def trades(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
+    """The trades that the caller's party made, or all for a regulator, newest first."""
+    query = select(Trade).order_by(col(Trade.log_index).desc())
+    if "regulator" not in caller.roles:
+        query = query.where(or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party))
+    rows = (await session.execute(query)).scalars()
+    return [{"index": str(t.log_index), "time_us": str(t.time_us), **t.voucher} for t in rows]

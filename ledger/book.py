@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import TransferError
 from ledger.postings import (
+    STATE_AT_FIRST,
     Account,
     AccountLimit,
     Failed,
     KnownTransfer,
     Outcome,
     Pending,
+    PendingState,
     Posted,
     Transfer,
     decide,
@@ -220,3 +222,40 @@ async def balance(connection: AsyncConnection[Any], identifier: str) -> Account 
     )
     row = await cursor.fetchone()
     return None if row is None else Account(*row)
+
+
+async def account_rows(connection: AsyncConnection[Any]) -> AsyncIterator[Account]:
+    """Every account as its row claims, in order of identifier: for the audit bundle, which judges the claim."""
+    after = ""
+    while True:
+        cursor = await connection.execute(
+            f"SELECT {_ACCOUNT} FROM account WHERE id > %s ORDER BY id LIMIT 1000",  # noqa: S608  # column names are ours
+            (after,),
+        )
+        rows = await cursor.fetchall()
+        for row in rows:
+            yield Account(*row)
+        if len(rows) < 1000:
+            return
+        after = rows[-1][0]
+
+
+async def transfer_rows(
+    connection: AsyncConnection[Any],
+) -> AsyncIterator[tuple[Transfer, int, int, PendingState]]:
+    """Every transfer as its row claims, by sequence: (transfer, sequence, log index, state)."""
+    after = 0
+    while True:
+        cursor = await connection.execute(
+            "SELECT t.id, t.kind, t.debit, t.credit, t.amount, t.ledger, t.code, t.pending, t.linked, t.sequence,"
+            " t.log_index, h.state FROM transfer t LEFT JOIN hold h ON h.id = t.id WHERE t.sequence > %s"
+            " ORDER BY t.sequence LIMIT 1000",
+            (after,),
+        )
+        rows = await cursor.fetchall()
+        for *members, sequence, index, state in rows:
+            transfer = Transfer(*members)
+            yield transfer, sequence, index, state or STATE_AT_FIRST[transfer.kind]
+        if len(rows) < 1000:
+            return
+        after = rows[-1][9]

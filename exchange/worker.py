@@ -1,0 +1,147 @@
+"""The clock's hand: closes and settles what is due, writes full tiles, puts checkpoints on a chain.
+
+It only nudges: what is due is a fact of the database, so a late, doubled or killed worker changes nothing but
+when the act is logged. Identifiers are made of what is done (`close-LOT`), so two workers do it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from exchange import auctions
+from exchange.acts import CLOCK
+from exchange.crash import reach
+from exchange.database import Database, driver
+from exchange.errors import ExchangeError
+from exchange.gate import Gate
+from ledger import log
+from ledger.anchor import Anchor
+from ledger.anchors import keep_anchor
+from ledger.tiles import TILE
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.25
+"""How often the worker looks; also the most by which a lot is closed late."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker beside a gate; `anchor` is the contract to write to, or None where no chain is configured."""
+
+    gate: Gate
+    database: Database
+    anchor: Anchor | None = None
+    anchor_every_s: float = 60.0
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+    _anchored: int = 0
+    _tiled: int = 0
+
+    async def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._run(), name="worker")
+
+    async def stop(self) -> None:
+        """Finish the tick and end."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        since_anchor = 0.0
+        while not self._stopping.is_set():
+            try:
+                await self.tick()
+                since_anchor += TICK_S
+                if self.anchor is not None and since_anchor >= self.anchor_every_s:
+                    since_anchor = 0.0
+                    await self.put_anchor()
+            except Exception:
+                # Whatever it was, the next tick finds the same things due.
+                logger.exception("a tick of the worker failed")
+            try:
+                await asyncio.wait_for(self._stopping.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def tick(self) -> None:
+        """Close and settle what is due by the market's time, then write what tiles became full."""
+        closing, settling = await self.gate.read(auctions.due, await self.gate.now_us())
+        for lot in closing:
+            reach("worker.before_close")
+            await self._nudge(auctions.close_lot, auctions.CloseLot(lot), f"close-{lot}")
+            settling.append(lot)
+        for lot in settling:
+            await self._nudge(auctions.settle_lot, auctions.SettleLot(lot), f"settle-{lot}")
+        await self.write_tiles()
+
+    async def _nudge(self, decide: Any, act: Any, key: str) -> None:
+        try:
+            await self.gate.perform(decide, act, caller=CLOCK, key=key, urgent=True)
+        except ExchangeError as problem:
+            if problem.status >= 500:
+                raise
+            # Somebody else did it, or the winner has yet to pay; it is found again while it is due.
+            logger.debug("%s: %s", key, problem)
+
+    async def write_tiles(self) -> None:
+        """Write the tiles that became full; they are derived, so the commit need not wait for the disk."""
+        full = await self.gate.read(_full_tiles)
+        if full == self._tiled:
+            return
+        connection = await self.database.connect(application_name="exchange worker")
+        try:
+            await connection.execute("SET synchronous_commit = off")
+            await log.write_full_tiles(connection)
+            await connection.commit()
+        finally:
+            await connection.close()
+        self._tiled = full
+
+    async def put_anchor(self) -> dict[str, Any] | None:
+        """Put the newest checkpoint on the chain, wait until it is in a block, keep where; None if nothing is new."""
+        if self.anchor is None:
+            return None
+        connection = await self.database.connect(application_name="exchange worker")
+        try:
+            head = await log.read_head(connection)
+            await connection.rollback()
+            size, root = head.edge.size, head.edge.root()
+            if size <= self._anchored:
+                return None
+            on_chain, _ = await asyncio.to_thread(self.anchor.read)
+            if size <= on_chain:
+                self._anchored = on_chain
+                return None
+            reach("worker.before_anchor")
+            receipt = await asyncio.to_thread(self.anchor.put, size, root)
+            reach("worker.after_anchor")
+            await keep_anchor(
+                connection,
+                size=size,
+                root=root,
+                chain_id=receipt.chain_id,
+                contract=receipt.contract,
+                tx=receipt.tx,
+                block=receipt.block,
+            )
+            await connection.commit()
+            self._anchored = size
+            return {
+                "chain_id": receipt.chain_id,
+                "tx": receipt.tx,
+                "size": size,
+                "gas_used": receipt.gas_used,
+            }
+        finally:
+            await connection.close()
+
+
+async def _full_tiles(session: AsyncSession) -> int:
+    return (await log.read_head(await driver(session))).edge.size // TILE
