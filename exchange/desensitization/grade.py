@@ -91,7 +91,7 @@ class Declared:
 
     state_secret: bool | None
     trade_secret: bool | None
-    personal_privacy: bool | None
+    privacy_consented: bool | None
 
 
 def opening(graded: Grade | None, declared: Declared, *, about_persons: bool) -> Opening:
@@ -100,8 +100,12 @@ def opening(graded: Grade | None, declared: Declared, *, about_persons: bool) ->
     Sources: 政府信息公开条例 arts. 14-15 (state secrets, trade secrets, privacy), GB/T 43697-2024 (core and
     important data).
     """
-    answers = (declared.state_secret, declared.trade_secret, declared.personal_privacy)
-    if graded is None or graded == "core" or any(answer is not False for answer in answers):
+    if graded is None or graded == "core":
+        return "closed"
+    if declared.state_secret is not False or declared.trade_secret is not False:
+        return "closed"
+    if about_persons and declared.privacy_consented is None:
+        # Desensitized data needs no consent (个人信息保护法 art. 4), but somebody has to have looked.
         return "closed"
     if about_persons or graded == "important":
         return "conditional"
