@@ -20,7 +20,7 @@ else. The order of the rows and their chunks changes no bit of the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -334,6 +334,27 @@ class Quality:
             "standard": "GB/T 36344-2018",
         }
 
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Quality:
+        """Read back what `to_json` wrote (integers as text or not); scores are counted again from the evidence.
+
+        QualityError when it does not read, or when a stated score does not follow from its counts.
+        """
+        try:
+            rows = int(members["rows"])
+            dimensions = tuple(
+                _read(dimension, rows, member)
+                for dimension, member in zip(Dimension, members["dimensions"], strict=True)
+            )
+            quality = cls(rows, int(members["as_of_us"]), str(members["declaration_digest"]), dimensions)
+        except (KeyError, TypeError, ValueError) as unreadable:
+            raise _undeclarable(
+                "quality", f"cannot be read: {unreadable!r}", "give it as it was written"
+            ) from None
+        if canonical(quality.to_json()) != canonical(members):
+            raise _undeclarable("quality", "a score does not follow from its counts", "measure again")
+        return quality
+
     @property
     def canonical(self) -> bytes:
         return canonical(self.to_json())
@@ -420,6 +441,17 @@ def _score(dimension: Dimension, rows: int, evidence: Sequence[Evidence]) -> Mea
     else:
         score_ppm = sum(each.passed for each in evidence) * PPM // judged
     return Measured(dimension, score_ppm, tuple(evidence))
+
+
+def _read(dimension: Dimension, rows: int, member: Mapping[str, Any]) -> Measured | NotMeasured:
+    if "because" in member:
+        return NotMeasured(dimension, Because(member["because"]))
+    counts = []
+    for column, rule, passed, judged in member["evidence"]:
+        require_whole(int(judged), f"{column}, {rule}: judged", error=QualityError)
+        require_whole(int(passed), f"{column}, {rule}: passed", most=int(judged), error=QualityError)
+        counts.append(Evidence(str(column), str(rule), int(passed), int(judged)))
+    return _score(dimension, rows, counts)
 
 
 def _conformity(
