@@ -19,6 +19,20 @@ _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
+MEANINGS: Final[Mapping[str, str]] = {
+    "data_dir": "everything that lives on this machine: database, keys, product files",
+    "database_url": "a PostgreSQL cluster instead of one of our own, as the application's role",
+    "database_owner_url": "the same database as the role that owns the schema, for migrations",
+    "chain_url": "JSON-RPC address of the EVM chain on which checkpoints are anchored",
+    "host": "address to listen on",
+    "port": "port to listen on",
+    "origin": "name of the log in every checkpoint; never changes",
+    "sandbox": "a market whose clock can be moved; its log says so in its first entry",
+    "profile": "rulebook profile: cn-venue or generic",
+    "crash_at": "for drills: the named point at which this process kills itself",
+}
+"""What each setting means, for whoever sets it."""
+
 T = TypeVar("T")
 
 
@@ -41,11 +55,17 @@ class Settings:
     origin: str = DEFAULT_ORIGIN
     sandbox: bool = False
     profile: Profile = "cn-venue"
+    crash_at: str | None = None  # for drills: a named point at which this process kills itself
 
     @property
     def keys_dir(self) -> Path:
         """Private keys: mode 0700, never part of a database backup."""
         return self.data_dir / "keys"
+
+    @property
+    def vault_dir(self) -> Path:
+        """Product files, named by their digests."""
+        return self.data_dir / "vault"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -76,6 +96,7 @@ class Settings:
             ),
             sandbox=sandbox,
             profile=read("EXCHANGE_PROFILE", _profile, "cn-venue"),
+            crash_at=read("EXCHANGE_CRASH_AT", lambda _, text: text, None),
         )
 
 

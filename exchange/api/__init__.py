@@ -1,0 +1,5 @@
+"""Door 1: JSON for enterprises, departments and regulators; a router a room."""
+
+from exchange.api import assets, audit, delivery, log, market, parties
+
+routers = (market.router, parties.router, assets.router, delivery.router, log.router, audit.router)

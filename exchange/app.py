@@ -1,0 +1,232 @@
+"""Wires the rooms into one running exchange and one FastAPI application; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+import exchange.api
+import exchange.web
+from exchange import crash, keys, parties, rulebook
+from exchange.acts import Caller
+from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
+from exchange.database import Database, addresses, upgrade
+from exchange.errors import ExchangeError, Misconfigured
+from exchange.gate import Gate, Reply
+from exchange.settings import Settings
+from exchange.vault import Vault
+from exchange.worker import Worker
+from ledger import log
+from ledger.anchor import Anchor, deploy, load_key
+
+Say = Callable[[str], None]
+
+VERSION = "0.1.0"
+
+
+def silent(line: str) -> None:
+    """For callers that show no progress."""
+
+
+def wall_clock_us() -> int:
+    """Microseconds since the epoch: the one place where the market's clock is read."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An exchange that runs in this process."""
+
+    settings: Settings
+    keys: keys.Keys
+    database: Database
+    gate: Gate
+    worker: Worker
+    vault: Vault
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, work: bool = True, make_keys: bool = False, say: Say = silent
+) -> AsyncIterator[Running]:
+    """Database, keys, gate and worker, for as long as the context lasts.
+
+    `work=False` leaves the worker out; `make_keys` draws keys that do not exist yet. Raises Misconfigured
+    with a remedy for whatever keeps it from running.
+    """
+    if settings.crash_at is not None:
+        crash.arm(settings.crash_at)
+    async with AsyncExitStack() as stack:
+        reached = await asyncio.to_thread(stack.enter_context, addresses(settings, beside=True, say=say))
+        await asyncio.to_thread(upgrade, reached.app_url, reached.owner_url)
+        ours = keys.load(settings.keys_dir, make=make_keys)
+        database = Database(reached.app_url)
+        stack.push_async_callback(database.close)
+        gate = Gate(database, ours.signer(settings.origin), ours.mac, wall_clock_us)
+        if not make_keys:
+            await _require_log(database, settings)
+        await gate.start()
+        stack.push_async_callback(gate.stop)
+        worker = Worker(gate, database, await asyncio.to_thread(_anchor, settings) if work else None)
+        if work:
+            await worker.start()
+            stack.push_async_callback(worker.stop)
+        yield Running(settings, ours, database, gate, worker, Vault(settings.data_dir / "vault"))
+
+
+async def _require_log(database: Database, settings: Settings) -> None:
+    """Refuse to serve a database that holds no log, or another one than these settings name."""
+    connection = await database.connect()
+    try:
+        row = await (await connection.execute(log.READ_HEAD)).fetchone()
+    finally:
+        await connection.close()
+    if row is None:
+        raise Misconfigured(
+            "market.missing",
+            "there is no market here yet",
+            field="EXCHANGE_DATA_DIR",
+            rule="a market is opened once, with its keys and its first administrator",
+            remedy="run `exchange init`",
+        )
+    if row[0] != settings.origin:
+        raise Misconfigured(
+            "market.origin",
+            f"this database holds the log {row[0]!r}, the settings name {settings.origin!r}",
+            field="EXCHANGE_ORIGIN",
+            rule="the name of a log never changes",
+            remedy=f"set EXCHANGE_ORIGIN to {row[0]}"
+            + (" and EXCHANGE_SANDBOX to 1" if row[0].endswith("/sandbox") else ""),
+        )
+
+
+def _anchor(settings: Settings) -> Anchor | None:
+    """The contract on the configured chain; deployed once, by the key in the keys directory."""
+    if settings.chain_url is None:
+        return None
+    key = load_key(settings.keys_dir / "anchor.key")
+    kept = settings.data_dir / "anchor.json"
+    if not kept.exists():
+        contract = deploy(settings.chain_url, key)
+        kept.write_bytes(orjson.dumps({"contract": contract}))
+    return Anchor(settings.chain_url, orjson.loads(kept.read_bytes())["contract"], key)
+
+
+async def open_market(house: Running, *, uscc: str, name: str, person: str, token_digest: bytes) -> Reply:
+    """Begin the log and the market, with the first administrator; the second time, Conflict."""
+    settings = house.settings
+    connection = await house.database.connect()
+    try:
+        if await (await connection.execute(log.READ_HEAD)).fetchone() is None:
+            await log.create(connection, settings.origin, 0)
+            await connection.execute(
+                "INSERT INTO market (id, sandbox, profile, offset_us) VALUES (1, %s, %s, 0)",
+                (settings.sandbox, settings.profile),
+            )
+        await connection.commit()
+    finally:
+        await connection.close()
+    rules = rulebook.load(settings.profile)
+    act = parties.OpenMarket(
+        origin=settings.origin,
+        vkey=house.gate.signer.vkey,
+        sandbox=settings.sandbox,
+        profile=settings.profile,
+        rulebook_version=rules.version,
+        rulebook_digest=rules.digest,
+        uscc=uscc,
+        name=name,
+        person=person,
+        token_digest=token_digest,
+    )
+    return await house.gate.perform(
+        parties.open_market, act, caller=Caller("init", "init", frozenset()), key="open-market"
+    )
+
+
+def create_app(house: Running) -> FastAPI:
+    """The application over a running exchange."""
+    app = FastAPI(
+        title="Data-asset exchange",
+        version=VERSION,
+        summary="Desensitized public data, sold so that nobody has to trust the operator.",
+        description=(
+            "Every write carries an identifier of the caller's and answers with a receipt: the log entry, its "
+            "inclusion proof and a signed checkpoint. Money and times are decimal strings, in fen and in "
+            "microseconds since the epoch. Problems are RFC 9457. After a lost connection the outcome is "
+            "*unknown*: look the identifier up, or send the same request again."
+        ),
+        exception_handlers={
+            ExchangeError: on_exchange_error,
+            RequestValidationError: on_invalid,
+            HTTPException: on_http,
+            Exception: on_defect,
+        },
+    )
+    app.state.gate = house.gate
+    app.state.worker = house.worker
+    app.state.vault = house.vault
+    app.state.link_key = house.keys.links
+    app.state.callers = {}
+    app.state.stopping = asyncio.Event()
+    for router in exchange.api.routers:
+        app.include_router(router)
+    exchange.web.mount(app)
+
+    @app.get("/health", include_in_schema=False)
+    async def health(request: Request) -> dict[str, str]:
+        """Whether this process can decide."""
+        return {"state": "serving", "now_us": str(await request.app.state.gate.now_us())}
+
+    return app
+
+
+async def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    work: bool = True,
+    say: Say = silent,
+    started: Callable[[uvicorn.Server], None] = lambda server: None,
+) -> None:
+    """Run an exchange and serve it on `listener` until it is told to stop; what waits is finished first.
+
+    `started` gets the server before it accepts, whose `should_exit` ends it from another thread.
+    """
+    async with running(settings, work=work, say=say) as house:
+        app = create_app(house)
+        server = _Server(
+            uvicorn.Config(
+                app, loop="uvloop", http="httptools", access_log=False, log_level="warning",
+                timeout_graceful_shutdown=3, lifespan="off",
+            ),
+            app.state.stopping,
+        )  # fmt: skip
+        # Everything loaded by now lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+        started(server)
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells parked event streams to end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)

@@ -1,0 +1,98 @@
+"""Commands of whoever runs an exchange: open a market, serve it, see its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from dataclasses import fields, replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from exchange.settings import Settings
+
+console = Console(highlight=False)
+
+
+def init(
+    uscc: Annotated[str, typer.Option(help="Unified social credit code of the venue (GB 32100).")],
+    name: Annotated[str, typer.Option(help="Name of the venue.")],
+    administrator: Annotated[str, typer.Option(help="Name of the first administrator.")],
+) -> None:
+    """Make the keys, open the market and print a one-time link for the first administrator."""
+    from exchange.app import open_market, running
+    from exchange.parties import check_uscc, key_digest
+
+    check_uscc(uscc)
+    settings = Settings.from_environment(os.environ)
+    token = secrets.token_urlsafe(32)
+
+    async def begin() -> str:
+        async with running(settings, work=False, make_keys=True, say=console.print) as house:
+            await open_market(
+                house, uscc=uscc, name=name, person=administrator, token_digest=key_digest(token)
+            )
+            return house.gate.signer.vkey
+
+    vkey = asyncio.run(begin())
+    console.print(f"[green]✓[/] market opened in {settings.data_dir}")
+    console.print(f"  log key (publish it)    {vkey}", soft_wrap=True)
+    console.print(
+        f"  one-time link (72 h)    http://{settings.host}:{settings.port}/zh/enrol#{token}", soft_wrap=True
+    )
+    console.print(
+        f"  private keys            {settings.keys_dir} — back them up apart from the database",
+        soft_wrap=True,
+    )
+    console.print("Next: [bold]exchange serve[/bold], then open the link.")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default EXCHANGE_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default EXCHANGE_PORT.")] = None,
+    work: Annotated[bool, typer.Option(help="Close lots, settle and anchor in this process.")] = True,
+) -> None:
+    """Serve API and console; Ctrl-C finishes what waits and stops."""
+    import socket
+
+    import uvloop
+
+    from exchange import app as exchange_app
+    from exchange.errors import Misconfigured
+
+    settings = Settings.from_environment(os.environ)
+    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise Misconfigured(
+            "serve.port",
+            f"{settings.host}:{settings.port} cannot be used: {error.strerror}",
+            field="EXCHANGE_PORT",
+            rule="one program listens on a port",
+            remedy="stop the other one, or pass --port",
+        ) from error
+    listener.listen(2048)
+    console.print(f"serving on http://{settings.host}:{listener.getsockname()[1]} (Ctrl-C stops)")
+    uvloop.run(exchange_app.serve(settings, listener, work=work, say=console.print))
+
+
+def settings() -> None:
+    """Show every setting: its variable, what it is now, and what it means."""
+    from exchange.settings import MEANINGS
+
+    current = Settings.from_environment(os.environ)
+    table = Table(title="EXCHANGE_… variables", title_justify="left")
+    table.add_column("variable")
+    table.add_column("now")
+    table.add_column("meaning")
+    for field in fields(current):
+        value = getattr(current, field.name)
+        shown = ("set" if value else "—") if not field.repr else str(value if value is not None else "—")
+        table.add_row(f"EXCHANGE_{field.name.upper()}", shown, MEANINGS[field.name])
+    console.print(table)
