@@ -135,9 +135,11 @@ class Transaction:
             raise NotFound(f"{what}.unknown", f"no {what} {key!r}", field=what, remedy="check the identifier")
         return row
 
-    def add(self, *rows: SQLModel) -> None:
-        """Insert rows with this act."""
-        self.session.add_all(rows)
+    async def insert(self, *rows: SQLModel) -> None:
+        """Insert rows with this act, in this order: what a row refers to comes before it."""
+        for row in rows:
+            self.session.add(row)
+            await self.session.flush()
 
     def seal(self, value: str) -> str:
         """Put a name, document or other erasable text into the body as a salted commitment; keep its opening."""

@@ -65,7 +65,7 @@ async def open_lot(tx: Transaction, act: OpenLot) -> Record:
         log_index=tx.index,
     )
     terms = rules_of(lot)
-    tx.add(lot)
+    await tx.insert(lot)
     return Record(
         "lot_opened",
         {
@@ -182,7 +182,7 @@ async def join_lot(tx: Transaction, act: JoinLot) -> Record:
         await tx.post(Transfer(hold, "pending", party.account, DEPOSITS, lot.deposit_fen, MONEY, "deposit"))
     except ExchangeError as problem:
         return refusal("bidder", said, problem, code=code)
-    tx.add(Bidder(lot=lot.id, party=party.id, code=code, hold=hold, state="admitted", log_index=tx.index))
+    await tx.insert(Bidder(lot=lot.id, party=party.id, code=code, hold=hold, state="admitted", log_index=tx.index))
     return Record("bidder", {**said, "hold": hold, "state": "admitted"}, code)
 
 

@@ -143,7 +143,7 @@ async def create_listing(
         state="open",
         log_index=tx.index,
     )
-    tx.add(listing)
+    await tx.insert(listing)
     await tx.session.flush()
     return listing, appraisal
 

@@ -79,9 +79,8 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
     await tx.open_named_account(DEPOSITS, "deposits", overdraft="none")
     await tx.open_named_account(FEES, "fees", overdraft="debits_must_not_exceed_credits")
     await tx.open_named_account(TAX, "tax", overdraft="debits_must_not_exceed_credits")
-    party = _new_party(tx, act.uscc, act.name, ("administrator",), None)
-    await tx.session.flush()
-    person = _invite(tx, party.id, act.person, act.token_digest)
+    party = await _new_party(tx, act.uscc, act.name, ("administrator",), None)
+    person = await _invite(tx, party.id, act.person, act.token_digest)
     return Record(
         "market_opened",
         {
@@ -156,14 +155,13 @@ async def register_party(tx: Transaction, act: RegisterParty) -> Record:
     account = None
     if {"supplier", "buyer", "operator"} & set(act.roles):
         account = await tx.open_account("cash", overdraft="debits_must_not_exceed_credits")
-    party = _new_party(tx, act.uscc, act.name, act.roles, account)
-    await tx.session.flush()
+    party = await _new_party(tx, act.uscc, act.name, act.roles, account)
     holders = []
     for position, holder in enumerate(act.holders):
         if holder.party is not None:
             await tx.find(Party, holder.party, "party")
         dividend = await tx.open_account("dividend", overdraft="debits_must_not_exceed_credits")
-        tx.add(
+        await tx.insert(
             Shareholding(
                 operator=party.id,
                 position=position,
@@ -238,7 +236,7 @@ async def agree_operation(tx: Transaction, act: AgreeOperation) -> Record:
         )
     agreement = await tx.session.get(OperatingAgreement, (tx.caller.party, operator.id))
     if agreement is None:
-        tx.add(
+        await tx.insert(
             OperatingAgreement(
                 supplier=tx.caller.party, operator=operator.id, share_ppm=act.share_ppm, log_index=tx.index
             )
@@ -276,7 +274,7 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
         raise Conflict(
             "invitation.token", "this token is in use", field="token_digest", remedy="draw a fresh token"
         )
-    person = _invite(tx, party.id, act.name, act.token_digest)
+    person = await _invite(tx, party.id, act.name, act.token_digest)
     return Record(
         "person_invited",
         {"id": person.id, "name": tx.seal(act.name), "party": party.id, "state": "invited"},
@@ -526,7 +524,7 @@ def terms(rules: Rulebook) -> dict[str, str]:
     return {"digest": rules.digest, "version": rules.version}
 
 
-def _new_party(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
+async def _new_party(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
     party = Party(
         id=tx.identifier("org"),
         uscc=uscc,
@@ -536,13 +534,13 @@ def _new_party(tx: Transaction, uscc: str, name: str, roles: Sequence[str], acco
         account=account,
         log_index=tx.index,
     )
-    tx.add(party)
+    await tx.insert(party)
     return party
 
 
-def _invite(tx: Transaction, party: str, name: str, token_digest: bytes) -> Person:
+async def _invite(tx: Transaction, party: str, name: str, token_digest: bytes) -> Person:
     person = Person(id=tx.identifier("per"), party=party, name=name, state="active", log_index=tx.index)
-    tx.add(
+    await tx.insert(
         person, Invitation(token_digest=token_digest, person=person.id, expires_us=tx.now_us + INVITATION_US)
     )
     return person
@@ -552,7 +550,7 @@ async def _bring_key(tx: Transaction, person: str, digest: bytes, label: str) ->
     if await tx.session.get(ApiKey, digest) is not None:
         raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
     _check_name("label", label)
-    tx.add(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
+    await tx.insert(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
     return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"})
 
 

@@ -191,7 +191,7 @@ async def settle(
             "trade": trade,
         }
     )
-    tx.add(
+    await tx.insert(
         Trade(
             id=trade,
             listing=listing.id,
