@@ -6,9 +6,8 @@ it, and to everyone else it is exactly as if it did not exist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import or_
 from sqlmodel import col, select
@@ -20,8 +19,6 @@ from exchange.tables import (
     Asset,
     Certificate,
     DepartmentAuthorization,
-    Listing,
-    Lot,
     Party,
     Release,
     RiskAssessment,
@@ -73,7 +70,7 @@ class Search:
     limit: int = 20
 
 
-async def search_assets(session: AsyncSession, search: Search, caller: Caller | None) -> Sequence[Asset]:
+async def search_assets(session: AsyncSession, search: Search, caller: Caller | None) -> list[dict[str, Any]]:
     """A page of the assets that the caller may see, by identifier, at most 100.
 
     `text` is looked for in title and summary without regard to case, and in the registration code.
@@ -99,7 +96,7 @@ async def search_assets(session: AsyncSession, search: Search, caller: Caller | 
     if search.after is not None:
         query = query.where(col(Asset.id) > search.after)
     query = query.order_by(col(Asset.id)).limit(max(1, min(search.limit, PAGE_LIMIT)))
-    return (await session.scalars(query)).all()
+    return [asset_view(row) for row in await session.scalars(query)]
 
 
 def _visible(query: SelectOfScalar[Asset], caller: Caller | None) -> SelectOfScalar[Asset]:
@@ -119,46 +116,49 @@ def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-@dataclass(frozen=True, slots=True)
-class Dossier:
-    """An asset with what stands behind it. The inner papers are empty for whoever may not read them."""
-
-    asset: Asset
-    supplier_name: str
-    operator_name: str | None
-    certificate: Certificate | None
-    product: Release | None
-    assessments: Sequence[RiskAssessment]
-    authorizations: Sequence[DepartmentAuthorization]
-    releases: Sequence[Release]
-    appraisals: Sequence[Appraisal]
+def asset_view(row: Asset) -> dict[str, Any]:
+    """The members of an asset that whoever may see it may read."""
+    return row.model_dump(exclude={"evidence"})
 
 
-async def dossier(session: AsyncSession, asset: str, caller: Caller | None) -> Dossier:
-    """Everything of one asset that the caller may see, oldest paper first."""
+def certificate_view(row: Certificate, asset: Asset) -> dict[str, Any]:
+    """A certificate with what it certifies."""
+    return {**row.model_dump(), "grade": asset.grade, "kind": asset.kind, "theme": asset.theme}
+
+
+async def dossier(session: AsyncSession, asset: str, caller: Caller | None) -> dict[str, Any]:
+    """Everything of one asset that the caller may see, oldest paper first.
+
+    The inner papers (`assessments`, `authorizations`, `releases`, `appraisals`) are empty for whoever may not
+    read them.
+    """
     row = await visible_asset(session, asset, caller)
     supplier = await session.get(Party, row.supplier)
     operator = None if row.operator is None else await session.get(Party, row.operator)
     certified = await session.scalars(select(Certificate).where(Certificate.asset == row.id))
+    certificate = certified.first()
+    product = await product_of(session, row)
     inside = may_see_inside(row, caller)
 
-    async def papers(table: type[P]) -> Sequence[P]:
+    async def papers(table: type[P]) -> list[dict[str, Any]]:
         if not inside:
-            return ()
+            return []
         query = select(table).where(col(table.asset) == row.id).order_by(col(table.log_index))
-        return (await session.scalars(query)).all()
+        return [paper.model_dump() for paper in await session.scalars(query)]
 
-    return Dossier(
-        asset=row,
-        supplier_name="" if supplier is None else supplier.name,
-        operator_name=None if operator is None else operator.name,
-        certificate=certified.first(),
-        product=await product_of(session, row),
-        assessments=await papers(RiskAssessment),
-        authorizations=await papers(DepartmentAuthorization),
-        releases=await papers(Release),
-        appraisals=await papers(Appraisal),
-    )
+    return {
+        "asset": asset_view(row),
+        "supplier_name": "" if supplier is None else supplier.name,
+        "operator_name": None if operator is None else operator.name,
+        "certificate": None if certificate is None else certificate_view(certificate, row),
+        "product": None
+        if product is None
+        else product.model_dump(include={"product_digest", "size_bytes", "rows"}),
+        "assessments": await papers(RiskAssessment),
+        "authorizations": await papers(DepartmentAuthorization),
+        "releases": await papers(Release),
+        "appraisals": await papers(Appraisal),
+    }
 
 
 async def product_of(session: AsyncSession, asset: Asset) -> Release | None:
@@ -170,42 +170,12 @@ async def product_of(session: AsyncSession, asset: Asset) -> Release | None:
     return (await session.scalars(query)).first()
 
 
-async def certificate(session: AsyncSession, code: str) -> Certificate:
-    """The registration certificate under a public code."""
+async def certificate(session: AsyncSession, code: str) -> dict[str, Any]:
+    """The registration certificate under a public code, for everyone."""
     row = await session.get(Certificate, code)
-    if row is None:
+    asset = None if row is None else await session.get(Asset, row.asset)
+    if row is None or asset is None:
         raise NotFound(
             "certificate.unknown", f"no certificate {code!r}", field="code", remedy="check the code"
         )
-    return row
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What everyone may know of a listing."""
-
-    listing: Listing
-    asset: Asset
-    seller_name: str
-    lot: Lot | None
-
-
-async def offers(
-    session: AsyncSession, *, state: str | None = "open", after: str | None = None, limit: int = 20
-) -> Sequence[Offer]:
-    """A page of listings by identifier, at most 100, with their assets, sellers and lots."""
-    query = (
-        select(Listing, Asset, Party, Lot)
-        .join(Asset, col(Asset.id) == col(Listing.asset))
-        .join(Party, col(Party.id) == col(Listing.seller))
-        .outerjoin(Lot, col(Lot.listing) == col(Listing.id))
-    )
-    if state is not None:
-        query = query.where(Listing.state == state)
-    if after is not None:
-        query = query.where(col(Listing.id) > after)
-    query = query.order_by(col(Listing.id)).limit(max(1, min(limit, PAGE_LIMIT)))
-    return [
-        Offer(listing, asset, party.name, lot)
-        for listing, asset, party, lot in (await session.execute(query)).all()
-    ]
+    return certificate_view(row, asset)

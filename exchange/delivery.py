@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlmodel import col, select
 
 from exchange.acts import Act, Caller, Record, Transaction, plain
-from exchange.catalogue import product_of
+from exchange.catalogue import PAGE_LIMIT, may_see_inside, product_of
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
-from exchange.tables import Access, Asset, Licence
+from exchange.tables import Access, Asset, Licence, Release
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 DAY_US: Final = 86_400_000_000
 LINK_SECONDS_LIMIT: Final = 7 * 86_400
+ACCESS_LIMIT: Final = 1_000
 
 DELIVERY: Final = Caller("delivery", "delivery", frozenset({"delivery"}))
 """The market's own hand that gives out files; whoever holds a link needs no key."""
@@ -60,6 +63,11 @@ def check_link(key: bytes, licence: str, expires_us: int, signature: str, now_us
             rule="a link works as it was made, and for its own licence",
             remedy="use the link as it was given, or make a new one",
         )
+    check_expiry(expires_us, now_us)
+
+
+def check_expiry(expires_us: int, now_us: int) -> None:
+    """Forbidden from the moment on that a link names. Pure."""
     if now_us >= expires_us:
         raise Forbidden(
             "link.expired",
@@ -113,7 +121,7 @@ async def grant_licence(
         state="active",
         log_index=tx.index,
     )
-    tx.add(licence)
+    await tx.insert(licence)
     return licence
 
 
@@ -130,7 +138,7 @@ async def make_link(tx: Transaction, act: MakeLink) -> Record:
         )
     check_term(licence.state, licence.starts_us, licence.ends_us, tx.now_us)
     expires_us = min(tx.now_us + act.valid_seconds * 1_000_000, licence.ends_us)
-    tx.add(Access(log_index=tx.index, licence=licence.id, act="link", time_us=tx.now_us))
+    await tx.insert(Access(log_index=tx.index, licence=licence.id, act="link", time_us=tx.now_us))
     return Record("link_made", plain({"expires_us": expires_us, "licence": licence.id, "state": "made"}))
 
 
@@ -139,16 +147,9 @@ async def record_download(tx: Transaction, act: RecordDownload) -> Record:
     tx.caller.require("delivery")
     licence = await tx.find(Licence, act.licence, "licence")
     check_term(licence.state, licence.starts_us, licence.ends_us, tx.now_us)
-    if tx.now_us >= act.expires_us:
-        raise Forbidden(
-            "link.expired",
-            f"the link expired at {act.expires_us}",
-            field="expires",
-            rule="a link works until the moment it names, by the market's clock",
-            remedy="make a new link",
-        )
-    product = await _product_digest(tx.session, licence)
-    tx.add(Access(log_index=tx.index, licence=licence.id, act="download", time_us=tx.now_us))
+    check_expiry(act.expires_us, tx.now_us)
+    _, product = await product_for(tx.session, licence.id)
+    await tx.insert(Access(log_index=tx.index, licence=licence.id, act="download", time_us=tx.now_us))
     return Record(
         "product_downloaded",
         plain(
@@ -158,7 +159,7 @@ async def record_download(tx: Transaction, act: RecordDownload) -> Record:
                 "bytes_asked": act.bytes_asked,
                 "expires_us": act.expires_us,
                 "licence": licence.id,
-                "product_digest": product,
+                "product_digest": product.product_digest,
                 "state": "downloaded",
             }
         ),
@@ -169,17 +170,54 @@ async def own_licence(session: AsyncSession, licence: str, caller: Caller) -> Li
     """The licence, for its buyer alone: anybody else's is exactly as one that does not exist."""
     row = await session.get(Licence, licence)
     if row is None or row.buyer != caller.party:
-        raise NotFound(
-            "licence.unknown", f"no licence {licence!r}", field="licence", remedy="check the identifier"
-        )
+        raise _unknown(licence)
     return row
 
 
-async def _product_digest(session: AsyncSession, licence: Licence) -> str:
-    asset = await session.get(Asset, licence.asset)
+async def product_for(session: AsyncSession, licence: str) -> tuple[Asset, Release]:
+    """The asset and the file behind a licence; NotFound where there is none."""
+    row = await session.get(Licence, licence)
+    asset = None if row is None else await session.get(Asset, row.asset)
     product = None if asset is None else await product_of(session, asset)
-    if product is None:
+    if asset is None or product is None:
         raise NotFound(
-            "product.unknown", f"no product for licence {licence.id}", field="licence", remedy="ask the venue"
+            "product.unknown", f"no product for licence {licence!r}", field="licence", remedy="ask the venue"
         )
-    return product.product_digest
+    return asset, product
+
+
+async def licences_of(
+    session: AsyncSession, caller: Caller, *, after: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """A page of the caller's licences by identifier, at most 100."""
+    query = select(Licence).where(Licence.buyer == caller.party)
+    if after is not None:
+        query = query.where(col(Licence.id) > after)
+    query = query.order_by(col(Licence.id)).limit(max(1, min(limit, PAGE_LIMIT)))
+    return [licence_view(row) for row in await session.scalars(query)]
+
+
+async def licence(session: AsyncSession, licence: str, caller: Caller) -> dict[str, Any]:
+    """One licence of the caller's."""
+    return licence_view(await own_licence(session, licence, caller))
+
+
+def licence_view(row: Licence) -> dict[str, Any]:
+    """A licence as its buyer reads it."""
+    return row.model_dump(exclude={"buyer"})
+
+
+async def accesses_of(session: AsyncSession, licence: str, caller: Caller) -> list[dict[str, Any]]:
+    """The first thousand links and downloads of a licence, oldest first: for its buyer, its asset's department, the regulator."""
+    row = await session.get(Licence, licence)
+    asset = None if row is None else await session.get(Asset, row.asset)
+    if row is None or asset is None or not (row.buyer == caller.party or may_see_inside(asset, caller)):
+        raise _unknown(licence)
+    query = select(Access).where(Access.licence == row.id).order_by(col(Access.log_index)).limit(ACCESS_LIMIT)
+    return [access.model_dump(exclude={"licence"}) for access in await session.scalars(query)]
+
+
+def _unknown(licence: str) -> NotFound:
+    return NotFound(
+        "licence.unknown", f"no licence {licence!r}", field="licence", remedy="check the identifier"
+    )

@@ -12,19 +12,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 
-from exchange.acts import Act, Record, Transaction, refusal
-from exchange.catalogue import visible_asset
+from exchange.acts import Act, Caller, Record, Transaction, refusal
+from exchange.catalogue import may_see_inside, visible_asset
 from exchange.database import driver
 from exchange.desensitization import grade as grading
 from exchange.desensitization.judge import Failure, Measurement
-from exchange.errors import Conflict, Forbidden, Unprocessable
+from exchange.desensitization.policy import parse
+from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.parties import require_active
+from exchange.registration.judgement import Authorized
 from exchange.registration.path import Path, code
-from exchange.tables import Asset, Certificate, DepartmentAuthorization, Party, Release
+from exchange.tables import (
+    Asset,
+    Certificate,
+    DepartmentAuthorization,
+    Party,
+    Release,
+    RiskAssessment,
+)
 from ledger import log
 from ledger.merkle import leaf_hash
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from exchange.desensitization.grade import Grade
 
 
@@ -143,7 +154,13 @@ def document_digest(document: Mapping[str, Any]) -> str:
 async def own_asset(tx: Transaction, asset: str) -> Asset:
     """The asset, for acts of its own department alone."""
     row = await visible_asset(tx.session, asset, tx.caller)
-    if row.supplier != tx.caller.party:
+    _require_own(row, tx.caller)
+    require_active(await tx.find(Party, tx.caller.party, "party"))
+    return row
+
+
+def _require_own(asset: Asset, caller: Caller) -> None:
+    if asset.supplier != caller.party:
         raise Forbidden(
             "asset.not_yours",
             "the asset is another department's",
@@ -151,8 +168,6 @@ async def own_asset(tx: Transaction, asset: str) -> Asset:
             rule="only the department that declared an asset leads it to market",
             remedy="ask that department",
         )
-    require_active(await tx.find(Party, tx.caller.party, "party"))
-    return row
 
 
 def follow(asset: Asset, record: Record, index: int) -> Record:
@@ -182,7 +197,7 @@ async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
                 remedy="name a party that has the role operator, or leave it out",
             )
     identifier = tx.identifier("ast")
-    tx.add(
+    await tx.insert(
         Asset(
             id=identifier,
             supplier=tx.caller.party,
@@ -217,17 +232,11 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
     """
     tx.caller.require("supplier")
     asset = await own_asset(tx, act.asset)
-    path = Path.of(asset.state, asset.evidence)
-    path.require("desensitization")
-    authorization = await tx.find(DepartmentAuthorization, act.authorization, "authorization")
-    if authorization.asset != asset.id or authorization.log_index != path.evidence["authorization"]:
-        raise Conflict(
-            "release.stale_authorization",
-            "another authorization is in force",
-            field="authorization",
-            rule="a release stands on the asset's newest authorization",
-            remedy="name that authorization and apply the policy that it is bound to",
-        )
+    Path.of(asset.state, asset.evidence).require("desensitization")
+    authorization = await tx.session.get(DepartmentAuthorization, act.authorization)
+    if authorization is None or authorization.asset != asset.id:
+        raise _no_authorization(act.authorization)
+    _require_in_force(asset, authorization)
     if act.measurement is None:
         raise Conflict(
             "release.no_file",
@@ -252,7 +261,7 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
         "release": identifier,
     }
     failures = [failure.to_json() for failure in act.failures]
-    tx.add(
+    await tx.insert(
         Release(
             id=identifier,
             asset=asset.id,
@@ -323,6 +332,57 @@ def authorization_grade(authorization: DepartmentAuthorization) -> Grade:
     raise ValueError(f"authorization {authorization.id} has the grade {authorization.grade!r}")
 
 
+async def authorization_view(
+    session: AsyncSession, asset: str, authorization: str, caller: Caller
+) -> dict[str, Any]:
+    """An authorization as the department's tool takes it, for whoever may see inside the asset."""
+    row = await visible_asset(session, asset, caller)
+    granted = await session.get(DepartmentAuthorization, authorization)
+    if granted is None or granted.asset != row.id or not may_see_inside(row, caller):
+        raise _no_authorization(authorization)
+    return granted.model_dump()
+
+
+async def releasable(session: AsyncSession, asset: str, authorization: str, caller: Caller) -> Authorized:
+    """What was authorized, where a file may be released under it now: asked before a measurement is spent."""
+    row = await visible_asset(session, asset, caller)
+    _require_own(row, caller)
+    granted = await session.get(DepartmentAuthorization, authorization)
+    if granted is None or granted.asset != row.id:
+        raise _no_authorization(authorization)
+    _require_in_force(row, granted)
+    assessment = await session.get(RiskAssessment, granted.assessment)
+    assert assessment is not None  # a foreign key
+    return Authorized(
+        raw_digest=granted.raw_digest,
+        policy=parse(assessment.policy),
+        grade=authorization_grade(granted),
+        exempt_from_k=granted.exempt_from_k,
+    )
+
+
+def _require_in_force(asset: Asset, authorization: DepartmentAuthorization) -> None:
+    path = Path.of(asset.state, asset.evidence)
+    path.require("desensitization")
+    if authorization.asset != asset.id or authorization.log_index != path.evidence["authorization"]:
+        raise Conflict(
+            "release.stale_authorization",
+            "another authorization is in force",
+            field="authorization",
+            rule="a release stands on the asset's newest authorization",
+            remedy="name that authorization and apply the policy that it is bound to",
+        )
+
+
+def _no_authorization(authorization: str) -> NotFound:
+    return NotFound(
+        "authorization.unknown",
+        f"no authorization {authorization!r}",
+        field="authorization",
+        remedy="check the identifier",
+    )
+
+
 async def assign_theme(tx: Transaction, act: AssignTheme) -> Record:
     """Put the released product under a theme; until registration the theme may be corrected."""
     tx.caller.require("supplier")
@@ -352,7 +412,7 @@ async def register(tx: Transaction, act: Register) -> Record:
     public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
     while await tx.session.get(Certificate, public_code) is not None:
         public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
-    tx.add(Certificate(code=public_code, asset=asset.id, evidence=evidence, log_index=tx.index))
+    await tx.insert(Certificate(code=public_code, asset=asset.id, evidence=evidence, log_index=tx.index))
     asset.code = public_code
     return follow(
         asset,

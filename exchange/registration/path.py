@@ -112,7 +112,10 @@ class Path:
         `act["sent_back"]` on a refused release returns the asset to its declaration.
         """
         if act.get("state") == "refused":
-            return Path.begin() if act.get("sent_back") is True else self
+            if act.get("sent_back") is not True:
+                return self
+            self.require("risk_assessment")
+            return Path.begin()
         if kind == "asset_registered":
             self.require_all()
             return replace(self, state="registered")

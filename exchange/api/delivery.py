@@ -1,0 +1,120 @@
+"""Routes of delivery: licences, links that expire, and the files behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from exchange import delivery
+from exchange.api.doorway import CallerDep, GateDep, KeyDep
+from exchange.delivery import DELIVERY, MakeLink, RecordDownload
+from exchange.messages.assets import AccessLog, LicencePage, LicenceView, LinkMessage
+from exchange.messages.shapes import IDENTIFIER
+from exchange.vault import Vault
+
+router = APIRouter(prefix="/v1", tags=["delivery"])
+
+
+def vault_of(request: Request) -> Vault:
+    """The vault of the application that serves this request."""
+    vault: Vault = request.app.state.vault
+    return vault
+
+
+def link_key_of(request: Request) -> bytes:
+    """The key that signs this exchange's links."""
+    key: bytes = request.app.state.link_key
+    return key
+
+
+@router.post("/licences/{licence}/links", status_code=201)
+async def make_link(
+    licence: str, message: LinkMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
+) -> Response:
+    """Make a link to a licensed product that works without a key until it expires, at most seven days.
+
+    The answer's `link` is relative to this server; the log only says that a link was made, and until when.
+    """
+    reply = await gate.perform(
+        delivery.make_link, MakeLink(licence, message.valid_seconds), caller=caller, key=key
+    )
+    expires_us = int(orjson.loads(reply.outcome)["expires_us"])
+    signature = delivery.sign_link(link_key_of(request), licence, expires_us)
+    link = orjson.dumps(f"/v1/deliveries/{licence}?expires={expires_us}&signature={signature}")
+    headers = {"Idempotency-Replayed": "true"} if reply.repeated else {}
+    return Response(b'{"link":' + link + b"," + reply.json()[1:], 201, headers, "application/json")
+
+
+@router.get("/deliveries/{licence}", response_class=FileResponse)
+async def deliver(
+    licence: str,
+    expires: Annotated[str, Query(pattern="^(0|[1-9][0-9]{0,18})$")],
+    signature: Annotated[str, Query(pattern="^[0-9a-f]{64}$")],
+    request: Request,
+    gate: GateDep,
+    range_: Annotated[str, Header(alias="Range", max_length=200)] = "",
+) -> FileResponse:
+    """The product behind a link, whole or in ranges. Every request stands in the log before its first byte flows."""
+    now_us = await gate.now_us()
+    delivery.check_link(link_key_of(request), licence, int(expires), signature, now_us)
+    asset, product = await gate.read(delivery.product_for, licence)
+    path = await asyncio.to_thread(vault_of(request).product, product.product_digest)
+    await gate.perform(
+        delivery.record_download,
+        RecordDownload(licence, int(expires), range_),
+        caller=DELIVERY,
+        key=f"download-{gate.chance(16).hex()}",
+    )
+    suffix, media_type = await asyncio.to_thread(_form, path)
+    digest = b64encode(bytes.fromhex(product.product_digest)).decode()
+    return FileResponse(
+        path,
+        filename=f"{asset.code}{suffix}",
+        media_type=media_type,
+        headers={
+            "ETag": f'"{product.product_digest}"',
+            "Repr-Digest": f"sha-256=:{digest}:",
+            "Cache-Control": "private, no-store",
+        },
+    )
+
+
+def _form(path: Path) -> tuple[str, str]:
+    """Suffix and media type of a product: Parquet by its first bytes, CSV otherwise."""
+    with path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            return ".parquet", "application/vnd.apache.parquet"
+    return ".csv", "text/csv"
+
+
+@router.get("/licences")
+async def licences(
+    gate: GateDep,
+    caller: CallerDep,
+    after: Annotated[str | None, Query(pattern=IDENTIFIER)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> LicencePage:
+    """The caller's licences, a page at a time."""
+    rows = await gate.read(lambda session: delivery.licences_of(session, caller, after=after, limit=limit))
+    return LicencePage.model_validate(
+        {"licences": rows, "after": rows[-1]["id"] if len(rows) == limit else None}
+    )
+
+
+@router.get("/licences/{licence}")
+async def licence(licence: str, gate: GateDep, caller: CallerDep) -> LicenceView:
+    """One licence of the caller's."""
+    return LicenceView.model_validate(await gate.read(delivery.licence, licence, caller))
+
+
+@router.get("/licences/{licence}/accesses")
+async def accesses(licence: str, gate: GateDep, caller: CallerDep) -> AccessLog:
+    """Who fetched what under a licence: for its buyer, the department, its operator and the regulator."""
+    rows = await gate.read(delivery.accesses_of, licence, caller)
+    return AccessLog.model_validate({"licence": licence, "accesses": rows})

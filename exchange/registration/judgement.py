@@ -1,0 +1,69 @@
+"""Whether an arriving file is what was authorized: its certificate and its measurement against the authorization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exchange.desensitization.grade import Grade
+from exchange.desensitization.judge import Failure, Measurement, Requirements, judge
+from exchange.desensitization.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the exchange found out about a file before the gate."""
+
+    measurement: Measurement | None
+    failures: tuple[Failure, ...]
+
+
+NOT_MEASURED = Found(None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """What a department authorized."""
+
+    raw_digest: str
+    policy: Policy
+    grade: Grade
+    exempt_from_k: bool
+
+
+def judge_release(
+    measurement: Measurement, authorized: Authorized, product_digest: str, certificate: Mapping[str, Any]
+) -> Found:
+    """Every reason to refuse the file; none lets it cross. Pure.
+
+    The certificate has to be about this file, the authorized raw table and the authorized policy; then the
+    file itself is judged (`exchange.desensitization.judge`).
+    """
+    policy = authorized.policy
+    bound = (
+        ("raw_digest", authorized.raw_digest, "is about another raw table than was authorized"),
+        ("policy_digest", policy.digest(), "is about another policy than was authorized"),
+        ("product_digest", product_digest, "is about another file"),
+    )
+    failures = [
+        Failure(
+            None,
+            "certificate",
+            f"the certificate {words}: its {member} is {str(certificate.get(member))[:64]!r}",
+            "send the certificate that `exchange desensitize apply` wrote beside this product",
+        )
+        for member, expected, words in bound
+        if certificate.get(member) != expected
+    ]
+    if measurement.file_digest != product_digest:
+        failures.append(
+            Failure(
+                None,
+                "certificate",
+                f"the file that was measured hashes to {measurement.file_digest}",
+                "upload the file again",
+            )
+        )
+    requirements = Requirements(policy, policy.k, policy.l, authorized.exempt_from_k, authorized.grade)
+    return Found(measurement, (*failures, *judge(measurement, requirements)))

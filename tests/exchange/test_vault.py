@@ -1,0 +1,171 @@
+"""The vault keeps files whole under the digest of their bytes, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.errors import Malformed, NotFound, TooLarge, Unavailable, Unprocessable
+from exchange.vault import STAGED_LIMIT, Vault
+
+PARTY = "org-1"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def arriving(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def receive(vault: Vault, data: bytes, *, party: str = PARTY, digest: str | None = None) -> int:
+    return asyncio.run(vault.receive(party, digest or sha256(data), arriving([data[:3], b"", data[3:]])))
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def test_a_file_is_staged_kept_and_read_back_with_its_bytes(tmp_path: Path) -> None:
+    vault, data = Vault(tmp_path), b"a desensitized table"
+    assert receive(vault, data) == len(data)
+    staged = vault.staged(PARTY, sha256(data))
+    assert staged is not None
+    assert staged.read_bytes() == data
+
+    vault.keep(PARTY, sha256(data))
+    vault.discard(PARTY, sha256(data))
+    assert vault.staged(PARTY, sha256(data)) is None
+    assert vault.product(sha256(data)).read_bytes() == data
+    assert len(files(tmp_path)) == 1
+
+
+def test_every_name_below_the_directory_is_a_digest_and_nobody_else_may_read_a_file(tmp_path: Path) -> None:
+    vault, data = Vault(tmp_path), b"rows"
+    receive(vault, data, party="../../etc")
+    vault.keep("../../etc", sha256(data))
+    for path in tmp_path.rglob("*"):
+        expected = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == expected
+    for path in files(tmp_path):
+        assert path.name == sha256(data)
+        assert path.parent.name in {sha256(b"../../etc"), sha256(data)[:2]}
+
+
+@pytest.mark.parametrize("name", ["", "..", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 64 + "\n", "g" * 64])
+def test_a_name_that_is_no_digest_is_refused_by_every_call(tmp_path: Path, name: str) -> None:
+    vault = Vault(tmp_path)
+    for call in (
+        lambda: receive(vault, b"x", digest=name) if name else vault.product(name),
+        lambda: vault.staged(PARTY, name),
+        lambda: vault.keep(PARTY, name),
+        lambda: vault.discard(PARTY, name),
+        lambda: vault.product(name),
+    ):
+        with pytest.raises(Malformed):
+            call()
+    assert files(tmp_path) == []
+
+
+def test_bytes_that_hash_to_another_digest_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(Unprocessable) as refused:
+        receive(Vault(tmp_path), b"rows", digest=sha256(b"other rows"))
+    assert refused.value.code == "upload.digest"
+    assert files(tmp_path) == []
+
+
+def test_a_file_over_the_limit_is_cut_off_while_it_arrives(tmp_path: Path) -> None:
+    taken = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            taken.append(1)
+            yield bytes(10)
+
+    with pytest.raises(TooLarge):
+        asyncio.run(Vault(tmp_path, limit_bytes=35).receive(PARTY, sha256(b""), endless()))
+    assert len(taken) == 4
+    assert files(tmp_path) == []
+    assert receive(Vault(tmp_path, limit_bytes=35), bytes(35)) == 35
+
+
+def test_a_sender_who_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half of the"
+        raise ConnectionResetError
+
+    with pytest.raises((ConnectionResetError, Unavailable)):
+        asyncio.run(Vault(tmp_path).receive(PARTY, sha256(b"half of the rows"), broken()))
+    assert files(tmp_path) == []
+
+
+def test_one_party_neither_sees_nor_deletes_what_another_has_staged(tmp_path: Path) -> None:
+    vault, data = Vault(tmp_path), b"rows"
+    receive(vault, data)
+    assert vault.staged("org-2", sha256(data)) is None
+    vault.discard("org-2", sha256(data))
+    with pytest.raises(NotFound):
+        vault.keep("org-2", sha256(data))
+    assert vault.staged(PARTY, sha256(data)) is not None
+
+
+def test_files_that_wait_are_bounded_and_the_first_gives_way(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    for n in range(STAGED_LIMIT + 2):
+        receive(vault, b"%d" % n)
+        staged = vault.staged(PARTY, sha256(b"%d" % n))
+        assert staged is not None
+        os.utime(staged, ns=(n, n))
+    waiting = [n for n in range(STAGED_LIMIT + 2) if vault.staged(PARTY, sha256(b"%d" % n))]
+    assert waiting == list(range(2, STAGED_LIMIT + 2))
+
+
+def test_a_product_is_written_once_and_a_changed_one_is_never_served(tmp_path: Path) -> None:
+    vault, data = Vault(tmp_path), b"rows"
+    for _ in range(2):
+        receive(vault, data)
+        vault.keep(PARTY, sha256(data))
+        vault.discard(PARTY, sha256(data))
+    product = vault.product(sha256(data))
+    product.write_bytes(b"rowz")
+    with pytest.raises(Unavailable) as refused:
+        vault.product(sha256(data))
+    assert refused.value.code == "vault.changed"
+
+
+def test_a_staged_file_that_was_changed_never_becomes_a_product(tmp_path: Path) -> None:
+    vault, data = Vault(tmp_path), b"rows"
+    receive(vault, data)
+    staged = vault.staged(PARTY, sha256(data))
+    assert staged is not None
+    staged.write_bytes(b"rowz")
+    with pytest.raises(Unavailable):
+        vault.keep(PARTY, sha256(data))
+    with pytest.raises(NotFound):
+        vault.product(sha256(data))
+
+
+def test_a_file_that_is_not_here_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        Vault(tmp_path).product(sha256(b"nothing"))
+
+
+@given(pieces=st.lists(st.binary(max_size=40), max_size=8))
+def test_whatever_the_pieces_the_file_is_their_sum(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
+) -> None:
+    vault, data = Vault(tmp_path_factory.mktemp("vault")), b"".join(pieces)
+    assert asyncio.run(vault.receive(PARTY, sha256(data), arriving(pieces))) == len(data)
+    staged = vault.staged(PARTY, sha256(data))
+    assert staged is not None
+    assert staged.read_bytes() == data
