@@ -42,7 +42,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -249,10 +249,7 @@ class Postgres:
         """Stop the server and delete the cluster, its archive and its credentials: for sandboxes."""
         assert self._lock is not None, "only the holder discards the cluster"
         self._stop_server()
-        shutil.rmtree(self.folder)
-        pointer = self._place.pointer
-        if pointer.is_symlink():
-            pointer.unlink()
+        self._place.remove()
         self.stop()
 
     def _open(self) -> None:
@@ -503,6 +500,11 @@ class _Place:
             start_new_session=True,
         )
 
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+        if self.pointer.is_symlink():
+            self.pointer.unlink()
+
     def give_to_account(self, path: Path) -> None:
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
@@ -529,38 +531,77 @@ def binaries() -> Path:
     return _wheel() / "bin"
 
 
-def take_in(data_dir: Path, base: Path, wal_archive: Path | None, credentials: Mapping[str, str]) -> None:
-    """Put a base backup where the cluster of a data directory without one belongs; nothing is started.
+def take_in(data_dir: Path, base: Path, segments: Iterable[Path], credentials: Mapping[str, str]) -> None:
+    """Put a copy of a base backup where the cluster of a data directory without one belongs, and copies of
+    write-ahead log segments into its archive. Nothing is started; what fails leaves nothing behind.
 
-    `base` and `wal_archive` are copied. Raises `Misconfigured` when a cluster is there already or the
-    directory is held.
+    Raises `Misconfigured` when a cluster is there already, or another process holds the directory.
     """
-    data_dir = data_dir.absolute()
+    with _held(data_dir.absolute()):
+        refuse_existing(data_dir)
+        place = _Place.find(data_dir.absolute())
+        try:
+            _fill(place, base, segments, credentials)
+        except BaseException:
+            place.remove()
+            raise
+
+
+def move_in(source: Path, data_dir: Path) -> None:
+    """Give the stopped cluster of one data directory to another on the same disk, which has none."""
+    with _held(source.absolute()), _held(data_dir.absolute()):
+        refuse_existing(data_dir)
+        (source / "postgres").rename(data_dir / "postgres")
+
+
+def remove(data_dir: Path) -> None:
+    """Delete the cluster of a data directory, if any, with its archive and its credentials.
+
+    Raises `Misconfigured` when another process holds the directory.
+    """
+    with _held(data_dir.absolute()):
+        place = _Place.existing(data_dir.absolute())
+        if place is not None:
+            _wait_until_empty(place.data)
+            place.remove()
+
+
+def refuse_existing(data_dir: Path) -> None:
+    """Raise `Misconfigured` when the data directory has a cluster, or points to where one was."""
+    if os.path.lexists(data_dir / "postgres"):
+        raise Misconfigured(
+            "database.exists",
+            f"{data_dir} already holds a database",
+            field="EXCHANGE_DATA_DIR",
+            rule="a restore never writes over a cluster",
+            remedy=f"move {data_dir / 'postgres'} aside, or set EXCHANGE_DATA_DIR to a new directory",
+        )
+
+
+@contextlib.contextmanager
+def _held(data_dir: Path) -> Iterator[None]:
     with _explained(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = _Lock.take(data_dir / "postgres.lock")
         try:
-            if os.path.lexists(data_dir / "postgres"):
-                raise Misconfigured(
-                    "database.exists",
-                    f"{data_dir} already holds a database",
-                    field="EXCHANGE_DATA_DIR",
-                    rule="a restore never writes over a cluster",
-                    remedy=f"move {data_dir / 'postgres'} aside, or set EXCHANGE_DATA_DIR to a new directory",
-                )
-            place = _Place.find(data_dir)
-            _write(place, "credentials.json", json.dumps(dict(credentials)))
-            _make_folder(place, place.wal_archive)
-            for source in sorted(wal_archive.iterdir()) if wal_archive is not None else ():
-                place.give_to_account(Path(shutil.copy2(source, place.wal_archive)))
-            new = place.folder / "data.new"
-            shutil.copytree(base, new, symlinks=True)
-            for path in (new, *new.rglob("*")):
-                place.give_to_account(path)
-            new.chmod(0o700)
-            new.rename(place.data)
+            yield
         finally:
             lock.release()
+
+
+def _fill(place: _Place, base: Path, segments: Iterable[Path], credentials: Mapping[str, str]) -> None:
+    needed = sum(path.stat().st_size for path in base.rglob("*") if path.is_file())
+    _check_space(place.folder, needed // _MIB + _RUNNING_CLUSTER_MIB)
+    _write(place, "credentials.json", json.dumps(dict(credentials)))
+    _make_folder(place, place.wal_archive)
+    for segment in segments:
+        place.give_to_account(Path(shutil.copyfile(segment, place.wal_archive / segment.name)))
+    new = place.folder / "data.new"
+    shutil.copytree(base, new, symlinks=True)
+    for path in (new, *new.rglob("*")):
+        place.give_to_account(path)
+    new.chmod(0o700)
+    new.rename(place.data)
 
 
 def _wheel() -> Path:
