@@ -1,14 +1,14 @@
 """The mask: finds what identifies a person in a table, generalizes it, measures the risk that is left.
 
-A pure room that runs twice: inside the department, on raw data (`scan`, `propose`, `apply`), and at the
-exchange, on what arrives (`measure` in a child process, then `judge`). Salts, keys and limits are
-arguments; nothing here reads a clock, the environment or a random source, and nothing here loads a
-server or a database.
+A pure room that runs twice: inside the department, on raw data (`department.scan`, `department.desensitize`),
+and at the exchange, on what arrives (`child.measure_in_child`, then `judge.judge`). Salts, keys and limits
+are arguments; nothing here reads a clock, the environment or a random source, and nothing loads a server
+or a database.
 
-    errors · limits · findings · policy · grade · judge      plain values, no numpy: safe in the exchange's process
-    source · recognizers · detect · hierarchies · risk       arrays: only where a table is read
-    lattice · techniques · propose · apply · measure         the work itself
-    certificate · report · child                             what is handed on, and the process that measures
+    errors limits findings policy grade judge scanned child    plain values: safe in the process that serves
+    lexicon source recognizers detect hierarchies risk         arrays: only where a table is read
+    lattice techniques declaration propose apply measure       the work
+    department certificate report                              the two acts, and what they hand on
 """
 
 ENGINE_NAME = "exchange.desensitization"

@@ -16,9 +16,17 @@ from exchange.desensitization.errors import NotReached, PolicyRefused
 from exchange.desensitization.findings import Role
 from exchange.desensitization.judge import Risk
 from exchange.desensitization.lattice import cell_loss
-from exchange.desensitization.measure import effective_roles, risk_of
+from exchange.desensitization.measure import effective_roles, person_columns, risk_of
 from exchange.desensitization.policy import Policy, Pseudonymize, Suppress
-from exchange.desensitization.risk import MILLION, Codes, distinct_per_class, encode, group, share_ppm
+from exchange.desensitization.risk import (
+    MILLION,
+    Codes,
+    distinct_per_class,
+    encode,
+    group,
+    persons_per_class,
+    share_ppm,
+)
 from exchange.desensitization.techniques import transform
 
 
@@ -71,7 +79,7 @@ def apply_policy(raw: Detected, policy: Policy, key: bytes) -> Applied:
         table = table.sort_by([(name, "ascending") for name in order])
     return Applied(
         table=table.combine_chunks(),
-        before=risk_of(raw, raw_roles(raw, policy)),
+        before=risk_of(raw, raw_roles(raw, policy), policy),
         suppressed_rows=dropped,
         row_suppression_ppm=share_ppm(dropped, rows),
         loss_ppm={
@@ -106,7 +114,8 @@ def _kept(table: Any, policy: Policy) -> Any:
         column.coded.codes for column in seen.columns if role[column.name] == "quasi_identifier"
     ]
     classes, sizes = group(quasi, table.num_rows)
-    good = sizes >= policy.k
+    persons = [column.coded.codes for column in person_columns(seen, policy)]
+    good = persons_per_class(classes, sizes, persons) >= policy.k
     for column in seen.columns:
         if role[column.name] == "sensitive":
             good &= distinct_per_class(classes, len(sizes), column.coded.codes) >= policy.l

@@ -16,7 +16,7 @@ class Risk:
     """Re-identification risk over the quasi-identifiers; shares in parts per million, rounded up.
 
     A class is a set of rows that agree in every quasi-identifier (NULL agrees with NULL). `k` is the
-    smallest class; `l` the smallest number of distinct values of a sensitive column in a class, per
+    smallest class, counted in persons where a pseudonym shows that several rows are of one; `l` the smallest number of distinct values of a sensitive column in a class, per
     column; prosecutor risk is that of the row most at risk (1/k), marketer risk the expected share of
     rows re-identified (classes/rows), uniqueness the share of rows alone in their class. The journalist
     attacker knows no more than the table here (no population table is given), so his risk is the

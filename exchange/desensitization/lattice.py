@@ -39,10 +39,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """k and distinct l, and how many rows may be dropped to hold them."""
+    """What every class must hold, and how many rows may be dropped to reach it.
+
+    `k` rows at least; and of each coded column in `various` so many distinct values: l of a sensitive one,
+    k of one that says which rows are of one person.
+    """
 
     k: int
-    l: int  # noqa: E741
+    various: tuple[tuple[Codes, int], ...]
     droppable_rows: int
 
 
@@ -71,9 +75,7 @@ def cell_loss(mapping: Codes) -> Floats:
 class Lattice:
     """The table's distinct tuples, and what each node makes of them."""
 
-    def __init__(
-        self, attributes: Sequence[Attribute], sensitive: Sequence[Codes], rows: int, demands: Demands
-    ) -> None:
+    def __init__(self, attributes: Sequence[Attribute], rows: int, demands: Demands) -> None:
         if len(attributes) > MAX_ATTRIBUTES:
             raise PolicyRefused(
                 f"{len(attributes)} quasi-identifiers",
@@ -84,13 +86,15 @@ class Lattice:
         self.attributes = tuple(attributes)
         self.demands = demands
         self.rows = rows
-        tuples, counts = group([*(attribute.codes for attribute in attributes), *sensitive], rows)
+        tuples, counts = group(
+            [*(attribute.codes for attribute in attributes), *(codes for codes, _ in demands.various)], rows
+        )
         first = np.zeros(len(counts), dtype=np.int64)
         # The last write wins, so the rows are written backwards: each tuple keeps its first row.
         first[tuples[::-1]] = np.arange(rows - 1, -1, -1)
         self.counts = counts
         self.codes = [attribute.codes[first] for attribute in attributes]
-        self.sensitive = [codes[first] for codes in sensitive]
+        self.various = [(codes[first], least) for codes, least in demands.various]
         self.losses = [[cell_loss(mapping) for mapping in attribute.maps] for attribute in attributes]
         self.level_loss = [
             np.array([float(np.dot(loss[codes], counts)) / rows for loss in losses])
@@ -113,8 +117,8 @@ class Lattice:
         classes, sizes = group(columns, len(self.counts))
         number = len(sizes)
         bad = np.bincount(classes, weights=self.counts, minlength=number) < self.demands.k
-        for codes in self.sensitive:
-            bad |= distinct_per_class(classes, number, codes) < self.demands.l
+        for codes, least in self.various:
+            bad |= distinct_per_class(classes, number, codes) < least
         return bad[classes]
 
     def loss(self, levels: Levels, dropped: npt.NDArray[np.bool_]) -> float:
@@ -143,7 +147,7 @@ def search(lattice: Lattice, progress: Callable[[int, int], None] | None = None)
     demands = lattice.demands
     if int(lattice.counts[lattice.dropped(lattice.top)].sum()) > demands.droppable_rows:
         raise PolicyRefused(
-            f"k = {demands.k} and l = {demands.l} cannot be reached on {lattice.rows} rows",
+            f"k = {demands.k} and l cannot be reached on {lattice.rows} rows",
             field="requirements",
             rule="the most general node holds the requirements",
             remedy="lower k or l, allow more rows to be suppressed, or collect more rows",

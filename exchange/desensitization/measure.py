@@ -62,7 +62,7 @@ def measure_table(table: Any, policy: Policy, *, file_digest: str, file_bytes: i
         ),
         findings=detected.findings,
         about_persons=detected.about_persons,
-        risk=risk_of(detected, effective_roles(detected, policy)),
+        risk=risk_of(detected, effective_roles(detected, policy), policy),
         grade=grade.grade(grade.measured_impacts(rows=table.num_rows, about_persons=detected.about_persons)),
     )
 
@@ -83,11 +83,19 @@ def effective_roles(detected: Detected, policy: Policy) -> dict[str, Role]:
     return roles(detected, declared)
 
 
-def risk_of(detected: Detected, role: dict[str, Role]) -> Risk:
+def person_columns(detected: Detected, policy: Policy) -> list[Column]:
+    """The columns that say which rows are of one person: pseudonymized, or made so earlier."""
+    pseudonyms = {finding.column for finding in detected.findings if finding.kind == "pseudonym"}
+    pseudonyms |= {column.name for column in policy.columns if isinstance(column.technique, Pseudonymize)}
+    return [column for column in detected.columns if column.name in pseudonyms]
+
+
+def risk_of(detected: Detected, role: dict[str, Role], policy: Policy) -> Risk:
     """The risk over all quasi-identifiers, l over all sensitive columns."""
     return measure_risk(
         [(column.name, column.coded.codes) for column in _in_role(detected, role, "quasi_identifier")],
         [(column.name, column.coded.codes) for column in _in_role(detected, role, "sensitive")],
+        [column.coded.codes for column in person_columns(detected, policy)],
         detected.columns[0].rows,
     )
 

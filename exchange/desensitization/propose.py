@@ -36,7 +36,7 @@ from exchange.desensitization.risk import MILLION, Codes, encode
 from exchange.desensitization.techniques import KEY_BYTES, transform
 
 _NUMBERED_PERSONS = ("person_identifier", "row_identifier")
-"""Numbers that join a person's rows; a keyed pseudonym keeps that use and gives nothing away."""
+"""Numbers by which a buyer and the department can speak of a row; a keyed pseudonym keeps that use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,21 @@ def propose(
             attributes.append(Attribute(column.name, column.coded.codes, _maps(column, hierarchy)))
         else:
             attributes.append(Attribute(column.name, column.coded.codes, (_fixed(column, technique),)))
-    sensitive = [
-        column.coded.codes
+    various = [
+        (column.coded.codes, declaration.l)
         for column in raw.columns
         if role[column.name] == "sensitive" and not isinstance(techniques[column.name], Suppress)
     ]
+    # A pseudonym that never comes twice adds nothing to counting rows, and would undo the saving of distinct tuples.
+    various += [
+        (column.coded.codes, declaration.k)
+        for column in raw.columns
+        if isinstance(techniques[column.name], Pseudonymize) and not _never_twice(column)
+    ]
     solution = None
     if attributes:
-        demands = Demands(declaration.k, declaration.l, rows * declaration.suppression_limit_ppm // MILLION)
-        solution = search(Lattice(attributes, sensitive, rows, demands), progress)
+        demands = Demands(declaration.k, tuple(various), rows * declaration.suppression_limit_ppm // MILLION)
+        solution = search(Lattice(attributes, rows, demands), progress)
         for attribute, level in zip(attributes, solution.levels, strict=True):
             if attribute.name in choices:
                 techniques[attribute.name] = _at_level(choices[attribute.name], level)
@@ -172,13 +178,19 @@ def _technique(raw: Detected, column: Column, role: Role, declaration: Declarati
     match role:
         case "direct_identifier":
             numbered = finding is not None and finding.kind in _NUMBERED_PERSONS
-            return Pseudonymize() if numbered else Suppress()
+            # Rows joined under one pseudonym are a trail, which k over single rows does not measure:
+            # that is for the department to declare.
+            return Pseudonymize() if numbered and _never_twice(column) else Suppress()
         case "quasi_identifier":
             return None
         case "sensitive":
             return Suppress() if finding is not None and finding.kind == "free_text" else Keep()
         case "other":
             return Keep()
+
+
+def _never_twice(column: Column) -> bool:
+    return column.coded.cardinality == column.rows
 
 
 def _declared_hierarchy(declaration: Declaration, name: str) -> Hierarchy | None:

@@ -65,14 +65,26 @@ def distinct_per_class(classes: Codes, number: int, sensitive: Codes) -> Codes:
     return np.bincount(pairs // width, minlength=number).astype(np.int64)
 
 
+def persons_per_class(classes: Codes, sizes: Codes, persons: Sequence[Codes]) -> Codes:
+    """How many persons each class holds: its rows, or fewer where a pseudonym shows that rows are of one person."""
+    fewest = sizes
+    for codes in persons:
+        fewest = np.minimum(fewest, distinct_per_class(classes, len(sizes), codes))
+    return fewest
+
+
 def measure_risk(
-    quasi: Sequence[tuple[str, Codes]], sensitive: Sequence[tuple[str, Codes]], rows: int
+    quasi: Sequence[tuple[str, Codes]],
+    sensitive: Sequence[tuple[str, Codes]],
+    persons: Sequence[Codes],
+    rows: int,
 ) -> Risk:
     """The figures over these columns; a column that is both is only a quasi-identifier. `rows` is above zero."""
     names = tuple(name for name, _ in quasi)
     classes, sizes = group([codes for _, codes in quasi], rows)
-    k = int(sizes.min())
-    unique = int(np.count_nonzero(sizes == 1))
+    heads = persons_per_class(classes, sizes, persons)
+    k = int(heads.min())
+    unique = int(sizes[heads == 1].sum())
     number = len(sizes)
     return Risk(
         quasi_identifiers=names,

@@ -1,0 +1,341 @@
+"""The department's command: scan a raw table inside its own network, and desensitize it under an authorization."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from exchange.desensitization import policy as policies
+from exchange.desensitization.certificate import Authorization
+from exchange.desensitization.declaration import Declaration, load
+from exchange.desensitization.errors import NotAuthorized, PolicyRefused
+from exchange.desensitization.findings import KINDS
+from exchange.desensitization.limits import Limits
+from exchange.desensitization.policy import Policy
+from exchange.desensitization.report import markdown, percent
+from ledger.checkpoint import Verifier
+from ledger.entries import parse_body, receipt_from_json, verify_receipt
+
+app = typer.Typer(
+    help=(
+        "Desensitize a raw table inside the department, under an authorization.\n\n"
+        "1. [bold]scan[/bold] finds what identifies persons and proposes a policy.\n\n"
+        "2. At the exchange: file the risk assessment (report.json); a second person authorizes it.\n\n"
+        "3. [bold]apply[/bold] makes the product and its certificate, which may cross."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+console = Console(highlight=False)
+progress_console = Console(stderr=True, highlight=False)
+
+SALT_FILE = "raw.salt"
+KEY_FILE = "product.key"
+SECRET_BYTES = 32
+
+RawFile = Annotated[
+    Path,
+    typer.Argument(help="The raw table: CSV (UTF-8 or GB 18030) or Parquet.", exists=True, dir_okay=False),
+]
+OutDirectory = Annotated[
+    Path,
+    typer.Option(
+        help="The asset's own directory at the department; its salt and key never leave it.", file_okay=False
+    ),
+]
+
+
+@app.command()
+def scan(
+    raw: RawFile,
+    out: OutDirectory,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Roles, hierarchies and demands that you declare (TOML), or a policy.json to be measured.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Find what identifies persons, measure the risk, propose a policy. Nothing of the raw table is written.
+
+    Writes to --out: report.json (for the risk assessment), report.md (for people), policy.json (to be
+    authorized) and raw.salt (stays here: it binds the report to this very file).
+    """
+    from exchange.desensitization import department
+
+    declaration = Declaration() if policy is None else load(_text(policy, "policy"))
+    salt = _secret(_directory(out) / SALT_FILE)
+    with _progress() as stage:
+        scanned = department.scan(raw, declaration, salt, Limits(), stage)
+    _write(out / "report.json", json.dumps(scanned.report, ensure_ascii=False, indent=1) + "\n")
+    _write(out / "report.md", markdown(scanned.report))
+    # Exactly the canonical bytes: `sha256sum policy.json` is the policy digest.
+    _write(out / "policy.json", scanned.policy.canonical().decode())
+    _show(scanned.report)
+    console.print(f"\nwritten to {out}: report.json, report.md, policy.json", soft_wrap=True)
+    console.print(
+        "Next: file the risk assessment with report.json; a second person authorizes it; then "
+        "[bold]exchange desensitize apply[/bold].",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def apply(
+    raw: RawFile,
+    policy: Annotated[Path, typer.Option(help="The authorized policy.json.", exists=True, dir_okay=False)],
+    authorization: Annotated[
+        Path,
+        typer.Option(
+            help="What the exchange answered to the authorization: JSON with authorization and receipt.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    vkey: Annotated[
+        str,
+        typer.Option(
+            help="The exchange's log key, as text or as a file: name+id+key. The receipt is checked with it."
+        ),
+    ],
+    out: OutDirectory,
+) -> None:
+    """Make the product that was authorized, and nothing else.
+
+    Refuses unless the receipt is the exchange's and this raw file and this policy are the ones it binds.
+    Writes product.parquet and certificate.json to --out; product.key stays there and makes the pseudonyms.
+    """
+    from exchange.desensitization import department
+
+    authorized = _authorization(authorization, vkey)
+    agreed = _policy(policy)
+    salt_file = out / SALT_FILE
+    if not salt_file.is_file():
+        raise NotAuthorized(
+            f"{out} holds no {SALT_FILE}",
+            field="out",
+            rule="the raw digest is made with the salt of the scan",
+            remedy="pass as --out the directory that `exchange desensitize scan` wrote to",
+        )
+    with _progress() as stage:
+        made = department.desensitize(
+            raw,
+            agreed,
+            authorized,
+            salt=_secret(salt_file),
+            key=_secret(out / KEY_FILE),
+            product=out / "product.parquet",
+            certificate=out / "certificate.json",
+            limits=Limits(),
+            stage=stage,
+        )
+    _show_risk(made.certificate)
+    console.print(f"\n[green]✓[/] {out / 'product.parquet'}", soft_wrap=True)
+    console.print(f"  product digest      {made.measurement.file_digest}", soft_wrap=True)
+    console.print(f"  certificate digest  {made.certificate_digest}", soft_wrap=True)
+    console.print("Next: upload product.parquet and release it with certificate.json.")
+
+
+def _authorization(path: Path, vkey: str) -> Authorization:
+    """The authorization in a file, believed only as far as the exchange's signed log bears it out."""
+    document = _object(path, "authorization")
+    said, receipt = document.get("authorization"), document.get("receipt")
+    if not isinstance(said, dict) or not isinstance(receipt, dict):
+        raise _unauthorized("authorization", "it holds no authorization with its receipt")
+    known = Verifier.parse(_text(Path(vkey), "vkey").strip() if Path(vkey).is_file() else vkey)
+    proven = receipt_from_json(receipt)
+    verify_receipt(proven, [known])
+    body = parse_body(proven.body)
+    act = body.get("act")
+    if (
+        body.get("kind") != "release_authorized"
+        or not isinstance(act, dict)
+        or act.get("state") != "authorized"
+    ):
+        raise _unauthorized("receipt", "the receipt is of another act, or of one that was refused")
+    for field, name in (
+        ("id", "authorization"),
+        ("asset", "asset"),
+        ("raw_digest", "raw_digest"),
+        ("policy_digest", "policy_digest"),
+        ("exempt_from_k", "exempt_from_k"),
+    ):
+        if said.get(field) is None or said[field] != act.get(name):
+            raise _unauthorized(
+                f"authorization.{field}", "the authorization says something else than the log"
+            )
+    return Authorization(
+        id=str(act["authorization"]),
+        asset=str(act["asset"]),
+        raw_digest=str(act["raw_digest"]),
+        policy_digest=str(act["policy_digest"]),
+        exempt_from_k=act["exempt_from_k"] is True,
+    )
+
+
+def _unauthorized(field: str, detail: str) -> NotAuthorized:
+    return NotAuthorized(
+        detail,
+        field=field,
+        rule="only what the exchange's log shows as authorized is carried out",
+        remedy="fetch the authorization and its receipt from the exchange again",
+    )
+
+
+def _policy(path: Path) -> Policy:
+    return policies.parse(_object(path, "policy"))
+
+
+def _object(path: Path, field: str) -> dict[str, Any]:
+    try:
+        document = json.loads(_text(path, field))
+    except ValueError as error:
+        raise PolicyRefused(
+            f"{path} is no JSON: {error}",
+            field=field,
+            rule="a JSON object",
+            remedy="fetch or write the file again",
+        ) from error
+    if not isinstance(document, dict):
+        raise PolicyRefused(
+            f"{path} holds no JSON object",
+            field=field,
+            rule="a JSON object",
+            remedy="fetch or write the file again",
+        )
+    return document
+
+
+def _text(path: Path, field: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyRefused(
+            f"{path} cannot be read as UTF-8 text",
+            field=field,
+            rule="a readable text file in UTF-8",
+            remedy="check the path and save the file as UTF-8",
+        ) from error
+
+
+def _directory(path: Path) -> Path:
+    """The asset's directory, open to its owner alone when it is made here."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _secret(path: Path) -> bytes:
+    """The secret in a file, drawn from the system's random source and written for its owner alone if there is none."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_bytes()
+        if len(secret) != SECRET_BYTES:
+            raise PolicyRefused(
+                f"{path} holds {len(secret)} bytes",
+                field=path.name,
+                rule=f"a secret has {SECRET_BYTES} bytes",
+                remedy="restore the file; without it the authorization and earlier pseudonyms are void",
+            ) from None
+        return secret
+    secret = secrets.token_bytes(SECRET_BYTES)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return secret
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+_STAGES: Mapping[str, str] = {
+    "digest": "digest the raw file",
+    "read": "read the table",
+    "detect": "look at the columns",
+    "search": "search for a policy",
+    "apply": "desensitize",
+    "measure": "measure the product",
+}
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A progress bar a stage, on standard error, gone when all is done."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=progress_console,
+        transient=True,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def stage(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(_STAGES[name], total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield stage
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    """The scan in a glance: what was found in each column, and what the policy does with it."""
+    found = {finding["column"]: finding for finding in report["findings"]}
+    table = Table(title=f"{report['raw']['rows']} rows", title_justify="left")
+    for header in ("column", "found", "form", "role", "what is done", "loss"):
+        table.add_column(header)
+    for column in report["columns"]:
+        finding = found.get(column["name"])
+        table.add_row(
+            Text(column["name"]),
+            KINDS[finding["kind"]].en if finding else "",
+            Text(finding["samples"][0] if finding and finding["samples"] else ""),
+            column["role"].replace("_", " "),
+            column["technique"],
+            percent(report["loss_ppm"][column["name"]]),
+        )
+    console.print(table)
+    if report["policy"]["exempt_from_k"]:
+        console.print(
+            "No column about a person was found. The policy claims the [bold]exemption from k[/bold]: it has to be "
+            "assessed and authorized."
+        )
+    else:
+        _show_risk(report)
+
+
+def _show_risk(document: Mapping[str, Any]) -> None:
+    before, after = document["before"], document["after"]
+    table = Table(title="risk", title_justify="left")
+    for header in ("", "before", "after"):
+        table.add_column(header)
+    table.add_row("k", before["k"], after["k"])
+    for column in {**before["l"], **after["l"]}:
+        table.add_row(Text(f"l ({column})"), before["l"].get(column, ""), after["l"].get(column, ""))
+    for name, member in (
+        ("unique rows", "uniqueness_ppm"),
+        ("prosecutor", "prosecutor_ppm"),
+        ("marketer", "marketer_ppm"),
+    ):
+        table.add_row(name, percent(before[member]), percent(after[member]))
+    table.add_row("rows", before["rows"], after["rows"])
+    console.print(table)

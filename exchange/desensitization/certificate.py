@@ -1,0 +1,95 @@
+"""The desensitization certificate: which raw table, under which authorized policy, became which product, at what risk.
+
+A JSON object (numbers are strings), canonical on disk; the same inputs give the same bytes, so it holds no time.
+It names digests, figures and the policy, and no value of the raw table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import rfc8785
+
+from exchange.desensitization import ENGINE_NAME, ENGINE_VERSION
+from exchange.desensitization.apply import Applied
+from exchange.desensitization.errors import NotAuthorized
+from exchange.desensitization.judge import Measurement
+from exchange.desensitization.policy import Policy, Pseudonymize
+from exchange.desensitization.techniques import PSEUDONYM_ALGORITHM
+
+FORMAT = "data-asset-exchange-desensitization-certificate@1"
+EXEMPTION_RULE = "no column about a person is found, and the risk assessment says so (GB/T 37964-2019, 5.1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What a second person authorized: one table, one policy."""
+
+    id: str
+    asset: str
+    raw_digest: str
+    policy_digest: str
+    exempt_from_k: bool
+
+
+def require_authorized(authorization: Authorization, *, raw_digest: str, policy: Policy) -> None:
+    """Raise NotAuthorized unless table, policy and exemption are exactly the authorized ones; the first that differs is named."""
+    for field, authorized, local, what in (
+        ("raw_digest", authorization.raw_digest, raw_digest, "the raw table (or its salt)"),
+        ("policy_digest", authorization.policy_digest, policy.digest(), "the policy"),
+    ):
+        if authorized != local:
+            raise NotAuthorized(
+                f"{what} is not the one that was authorized: authorized {authorized}, here {local}",
+                field=field,
+                rule="an authorization is bound to one raw table and one policy",
+                remedy="use the files that were scanned, or file a new assessment and have it authorized",
+            )
+    if policy.exempt_from_k and not authorization.exempt_from_k:
+        raise NotAuthorized(
+            "the policy claims an exemption from k that was not authorized",
+            field="exempt_from_k",
+            rule="a table is exempt from k only when the assessment says so",
+            remedy="have the exemption assessed and authorized",
+        )
+
+
+def certify(
+    authorization: Authorization, policy: Policy, applied: Applied, measurement: Measurement, raw_rows: int
+) -> dict[str, Any]:
+    """The certificate of one product; `measurement` is of the product's file as it was written."""
+    pseudonyms = any(isinstance(column.technique, Pseudonymize) for column in policy.columns)
+    return {
+        "format": FORMAT,
+        "engine": {"name": ENGINE_NAME, "version": ENGINE_VERSION, "writer": f"pyarrow {pa.__version__}"},
+        "authorization": {"id": authorization.id, "asset": authorization.asset},
+        "raw_digest": authorization.raw_digest,
+        "raw_rows": str(raw_rows),
+        "policy": policy.to_json(),
+        "policy_digest": authorization.policy_digest,
+        "product_digest": measurement.file_digest,
+        "product": {
+            "bytes": str(measurement.file_bytes),
+            "rows": str(measurement.rows),
+            "columns": [column.name for column in measurement.columns],
+        },
+        "exemption": {"from": "k", "rule": EXEMPTION_RULE} if policy.exempt_from_k else None,
+        "pseudonyms": PSEUDONYM_ALGORITHM if pseudonyms else None,
+        "grade": measurement.grade,
+        "before": applied.before.to_json(),
+        "after": measurement.risk.to_json(),
+        "suppressed_rows": str(applied.suppressed_rows),
+        "row_suppression_ppm": str(applied.row_suppression_ppm),
+        "loss_ppm": {name: str(loss) for name, loss in applied.loss_ppm.items()},
+    }
+
+
+def write_canonical(document: dict[str, Any], path: Path) -> str:
+    """Write RFC 8785 bytes and return their SHA-256 in hexadecimal."""
+    data = rfc8785.dumps(document)
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()

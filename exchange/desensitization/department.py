@@ -1,0 +1,168 @@
+"""The department's two acts in one call each: scan a raw file, and desensitize it under an authorization."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exchange.desensitization import grade
+from exchange.desensitization.apply import apply_policy, write_product
+from exchange.desensitization.certificate import Authorization, certify, require_authorized, write_canonical
+from exchange.desensitization.declaration import Declaration
+from exchange.desensitization.detect import detect
+from exchange.desensitization.errors import NotReached
+from exchange.desensitization.judge import Measurement, Requirements, judge
+from exchange.desensitization.limits import Limits
+from exchange.desensitization.measure import ENGINE, measure, measure_table
+from exchange.desensitization.policy import Policy, technique_to_json
+from exchange.desensitization.propose import Proposal, propose
+from exchange.desensitization.scanned import FORMAT
+from exchange.desensitization.source import file_digest, read_table
+from exchange.desensitization.techniques import KEY_BYTES
+
+Stage = Callable[[str, int, int], None]
+"""Called with the stage's name, the work done in it and the work in all."""
+
+
+def unseen(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A scan's outcome: the report without raw values, and the policy that it proposes."""
+
+    report: dict[str, Any]
+    policy: Policy
+    proposal: Proposal
+
+
+def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stage: Stage = unseen) -> Scan:
+    """Read a raw file, find what identifies persons, propose a policy and rehearse it.
+
+    The same file, declaration and salt give the same report. Raises UnreadableTable, TableTooLarge,
+    PolicyRefused, and NotReached where even the rehearsal leaves too much risk.
+    """
+    digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
+    table = read_table(path, limits, lambda done, total: stage("read", done, total))
+    raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    proposal = propose(raw, declaration, lambda done, total: stage("search", done, total))
+    policy = proposal.policy
+    # Pseudonyms under a key of zeros measure like any others, and this table is thrown away.
+    rehearsed = apply_policy(raw, policy, bytes(KEY_BYTES))
+    after = measure_table(rehearsed.table, policy, file_digest="", file_bytes=0)
+    _require_clean(after, policy)
+    role = {column.name: column for column in policy.columns}
+    solution = proposal.solution
+    report: dict[str, Any] = {
+        "format": FORMAT,
+        "engine": ENGINE,
+        "raw": {
+            "digest": digest,
+            "algorithm": "SHA-256(salt ‖ file)",
+            "rows": str(table.num_rows),
+            "bytes": str(path.stat().st_size),
+        },
+        "about_persons": raw.about_persons,
+        "grade": grade.grade(grade.measured_impacts(rows=table.num_rows, about_persons=raw.about_persons)),
+        "columns": [
+            {
+                "name": column.name,
+                "type": str(column.type),
+                "nulls": str(column.nulls),
+                "distinct": str(len(column.distinct)),
+                "role": role[column.name].role,
+                "technique": technique_to_json(role[column.name].technique)["name"],
+            }
+            for column in raw.columns
+        ],
+        "findings": [finding.to_json() for finding in raw.findings],
+        "before": rehearsed.before.to_json(),
+        "after": after.risk.to_json(),
+        "suppressed_rows": str(rehearsed.suppressed_rows),
+        "row_suppression_ppm": str(rehearsed.row_suppression_ppm),
+        "loss_ppm": {name: str(loss) for name, loss in rehearsed.loss_ppm.items()},
+        "search": None
+        if solution is None
+        else {
+            "judged": str(solution.judged),
+            "dropped_rows": str(solution.dropped_rows),
+            "optimal": solution.optimal,
+        },
+        "policy": policy.to_json(),
+        "policy_digest": policy.digest(),
+    }
+    return Scan(report, policy, proposal)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What apply wrote: the file's measurement and the certificate with its digest."""
+
+    measurement: Measurement
+    certificate: dict[str, Any]
+    certificate_digest: str
+
+
+def desensitize(
+    path: Path,
+    policy: Policy,
+    authorization: Authorization,
+    *,
+    salt: bytes,
+    key: bytes,
+    product: Path,
+    certificate: Path,
+    limits: Limits,
+    stage: Stage = unseen,
+) -> Product:
+    """Make the product of an authorized policy, measure the file as written, and certify it.
+
+    Both files appear whole or not at all. The same raw file, policy, authorization, salt and key give the
+    same bytes. Raises NotAuthorized before anything is read as a table, then whatever reading, the policy or
+    the measurement refuse.
+    """
+    digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
+    require_authorized(authorization, raw_digest=digest, policy=policy)
+    table = read_table(path, limits, lambda done, total: stage("read", done, total))
+    raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    stage("apply", 0, 1)
+    applied = apply_policy(raw, policy, key)
+    stage("apply", 1, 1)
+    with _appearing(product) as written, _appearing(certificate) as certified:
+        write_product(applied.table, written)
+        measurement = measure(written, policy, limits, lambda done, total: stage("measure", done, total))
+        _require_clean(measurement, policy)
+        document = certify(authorization, policy, applied, measurement, table.num_rows)
+        certificate_digest = write_canonical(document, certified)
+    return Product(measurement, document, certificate_digest)
+
+
+def _require_clean(measurement: Measurement, policy: Policy) -> None:
+    """The department's own measure of the product, by the rules of the exchange; the grade is not judged here."""
+    failures = judge(measurement, Requirements(policy, policy.k, policy.l, policy.exempt_from_k, "core"))
+    if failures:
+        first = failures[0]
+        raise NotReached(
+            "; ".join(f"{failure.column or 'table'}: {failure.detail}" for failure in failures),
+            field=first.column or "table",
+            rule=first.rule,
+            remedy=first.remedy,
+        )
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A file that takes its name only when all of it is written and nothing was raised."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
