@@ -1,0 +1,58 @@
+"""The SDK: the whole market from Python, every answered write verified before it is believed.
+
+    from exchange.client import Exchange
+
+    with Exchange("https://exchange.example.cn", key, vkey="exchange.example.cn/log+1a2b3c4d+AXyz…") as market:
+        done = market.place_bid("lot-…", 1_250_000)   # fen
+        done.receipt                                  # proves the bid to anybody, offline
+
+Synchronous, over httpx; loads no server code. What a bidder keeps secret (a maximum, a key) stays in this process.
+"""
+
+from __future__ import annotations
+
+from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
+from exchange.client.errors import (
+    ClientError,
+    Conflict,
+    ExchangeProblem,
+    Forbidden,
+    Forked,
+    Malformed,
+    NotFound,
+    Refused,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unknown,
+    Unprocessable,
+    Unproven,
+    Unreachable,
+    Untrusted,
+)
+from exchange.client.exchange import Exchange
+
+__all__ = [
+    "Agent",
+    "ClientError",
+    "Conflict",
+    "Done",
+    "Exchange",
+    "ExchangeProblem",
+    "Forbidden",
+    "Forked",
+    "Invited",
+    "Link",
+    "LogEntry",
+    "Malformed",
+    "NotFound",
+    "Refused",
+    "TooLarge",
+    "TooMany",
+    "Unauthenticated",
+    "Unknown",
+    "Unprocessable",
+    "Unproven",
+    "Unreachable",
+    "Untrusted",
+]

@@ -1,0 +1,771 @@
+"""The exchange as its users call it: one class, in the words of the market."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
+from exchange.client.errors import NotFound, Refused, Unknown, Unproven, Unreachable
+from exchange.client.history import History, remembered_vkey
+from exchange.client.views import BidView, ListingView, LotView, MarketView, MeView, TradeView
+from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
+from exchange.messages.assets import (
+    AppraisalMessage,
+    AssessmentMessage,
+    AssetMessage,
+    AssetPage,
+    AssetView,
+    AuthorizationMessage,
+    AuthorizationView,
+    CertificateView,
+    DossierView,
+    LicencePage,
+    LicenceView,
+    LinkMessage,
+    ReleaseMessage,
+    ThemeMessage,
+)
+from exchange.messages.market import (
+    AgreementMessage,
+    BidMessage,
+    ClockMessage,
+    EnrolmentMessage,
+    HolderMessage,
+    InvitationMessage,
+    KeyMessage,
+    ListingMessage,
+    LotMessage,
+    OfferMessage,
+    PartyMessage,
+    PartyStateMessage,
+    PurchaseMessage,
+    Role,
+    TopUpMessage,
+    WithdrawalMessage,
+)
+from ledger.checkpoint import Checkpoint, Verifier
+from ledger.entries import Receipt, parse_body, parse_leaf, receipt_from_json, verify_receipt
+from ledger.errors import LedgerError, ProofError
+from ledger.merkle import leaf_hash, verify_inclusion
+from pricing.auctions import Reason, proxy_bid
+
+PIECE_BYTES = 1 << 20
+RACED = frozenset({f"bid.{Reason.NOT_HIGHER}", f"bid.{Reason.BELOW_INCREMENT}"})
+"""Refusals that only say that somebody else was faster: an agent looks again and goes on."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}$")
+
+M = TypeVar("M")
+
+
+class Exchange:
+    """One exchange, seen with one key (or none: then only what everybody may see).
+
+    Amounts are integers in fen, times integers in microseconds of the market's clock.
+
+    - Every write carries an identifier, drawn here unless given. Lost connections, timeouts and 502 to 504 are
+      tried again under the same identifier until `timeout_s` is over; then `Unknown` carries it.
+    - Every answered write is verified before it is returned: the entry's body says what the outcome says,
+      under this identifier; its leaf is in the log; the exchange's key signed that log; and that log is the one
+      this client has seen before, only longer (`Forked` otherwise). A recorded refusal raises `Refused`, as
+      well verified.
+    - `vkey` is the exchange's public key. Get it by a way that does not pass through the exchange. Without it
+      the first answer of `/v1/market` is believed (trust on first use): whoever stands between you and the
+      exchange at that moment could put a key of his own there.
+    - `remember` names a file that keeps key and newest checkpoint over the end of the process; one file, one
+      client. With it the first use is the first ever, and a rollback between two runs is noticed.
+
+    A context manager; safe for threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        vkey: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        remember: Path | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        """Nothing is sent yet. `http` brings a client of your own (proxies, certificates), which stays yours."""
+        self._wire = Wire(url, key, timeout_s, http)
+        self._remember = remember
+        self._lock = Lock()
+        self._history: History | None = None
+        self._codes: dict[str, str] = {}
+        known = remembered_vkey(remember)
+        if vkey is not None and known is not None and vkey != known:
+            raise Unproven(f"{remember} was filled under another key, {known}", field="vkey")
+        if vkey is not None or known is not None:
+            self._history = self._believe(vkey or known or "")
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._wire.close()
+
+    @property
+    def url(self) -> str:
+        """Where the exchange is."""
+        return self._wire.url
+
+    @property
+    def vkey(self) -> str:
+        """The key that this client verifies with; asks for it where none was given (trust on first use)."""
+        return self._log().verifier.vkey
+
+    # the market, and who calls
+
+    def market(self) -> MarketView:
+        """What market this is. Unproven where it names another key than the one this client trusts."""
+        view = self._read("/v1/market", MarketView)
+        if self._history is not None and view.vkey != self._history.verifier.vkey:
+            raise Unproven(f"the exchange now names the key {view.vkey}", field="vkey")
+        return view
+
+    def me(self) -> MeView:
+        """Who the key belongs to, and the party's free and held money."""
+        return self._read("/v1/me", MeView)
+
+    @staticmethod
+    def make_key() -> tuple[str, str]:
+        """A fresh key of 256 bits, (secret, SHA-256 in hex); the exchange only ever sees the second to enrol it."""
+        secret = "dx_" + secrets.token_urlsafe(32)
+        return secret, hashlib.sha256(secret.encode()).hexdigest()
+
+    def enrol(self, link_or_token: str, *, secret: str | None = None, label: str = "first key") -> str:
+        """Redeem a one-time link: make a key here, send its digest, return the secret, and call with it from now on.
+
+        Keep the secret. To be safe against a crash in between, make it first (`make_key`), store it, and pass
+        it: the same link with the same secret answers again, with another one it answers NotFound.
+        """
+        found = _TOKEN.search(link_or_token)
+        if found is None:
+            raise ValueError("link_or_token: no token in it; paste the whole link as it was given")
+        token = found[0]
+        if secret is None:
+            secret, digest = self.make_key()
+        else:
+            digest = hashlib.sha256(secret.encode()).hexdigest()
+        # Whoever enrols has no party yet, so the exchange derives the identifier from the link.
+        identifier = f"enrol-{hashlib.sha256(token.encode()).hexdigest()[:40]}"
+        message = EnrolmentMessage(token=token, key_digest=digest, label=label)
+        self._write("/v1/enrolments", message, identifier, {"key": digest})
+        if self._wire.key is None:
+            self._wire.key = secret
+        return secret
+
+    def add_key(self, label: str, *, identifier: str | None = None) -> str:
+        """Bring a further key of the calling person; returns its secret, which is made here and kept by you."""
+        secret, digest = self.make_key()
+        self._write("/v1/keys", KeyMessage(key_digest=digest, label=label), identifier, {"key": digest})
+        return secret
+
+    def revoke_key(self, digest: str, *, identifier: str | None = None) -> Done:
+        """End a key of the caller's party, by its digest; it stops within a second."""
+        return self._write(_v1("keys", digest, "revocation"), None, identifier, {"key": digest})
+
+    # parties and money
+
+    def register_party(
+        self,
+        uscc: str,
+        name: str,
+        roles: Sequence[Role],
+        holders: Sequence[HolderMessage] = (),
+        *,
+        identifier: str | None = None,
+    ) -> Done:
+        """Admit an organisation (administrator); `outcome["id"]` is the party."""
+        message = PartyMessage(uscc=uscc, name=name, roles=list(roles), holders=list(holders))
+        return self._write("/v1/parties", message, identifier)
+
+    def set_party_state(
+        self,
+        party: str,
+        state: Literal["active", "suspended"],
+        reason: str,
+        *,
+        identifier: str | None = None,
+    ) -> Done:
+        """Suspend a party, or let it trade again (regulator, administrator)."""
+        message = PartyStateMessage(state=state, reason=reason)
+        return self._write(
+            _v1("parties", party, "state"), message, identifier, {"party": party, "state": state}
+        )
+
+    def invite(self, party: str, name: str, *, identifier: str | None = None) -> Invited:
+        """Invite a person to a party. The token is drawn here; the exchange only learns its digest."""
+        token = secrets.token_urlsafe(32)
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        message = InvitationMessage(party=party, name=name, token_digest=digest)
+        done = self._write("/v1/invitations", message, identifier, {"party": party})
+        # Behind '#', where no server's access log sees it.
+        return Invited(done.outcome["id"], f"{self.url}/enrol#{token}", token, done)
+
+    def agree_operation(self, operator: str, share_ppm: int, *, identifier: str | None = None) -> Done:
+        """Let an operator run the calling department's data for a part of each price net of tax, in millionths."""
+        message = AgreementMessage(operator=operator, share_ppm=share_ppm)
+        about = {"operator": operator, "share_ppm": str(share_ppm)}
+        return self._write("/v1/agreements", message, identifier, about)
+
+    def top_up(
+        self, party: str, amount_fen: int, bank_reference: str, *, identifier: str | None = None
+    ) -> Done:
+        """Credit what the bank received for a party (bank)."""
+        message = TopUpMessage(party=party, amount_fen=amount_fen, bank_reference=bank_reference)
+        about = {"amount_fen": str(amount_fen), "bank_reference": bank_reference}
+        return self._write("/v1/top-ups", message, identifier, about)
+
+    def withdraw(self, amount_fen: int, *, identifier: str | None = None) -> Done:
+        """Order a payout of the party's free money."""
+        message = WithdrawalMessage(amount_fen=amount_fen)
+        return self._write("/v1/withdrawals", message, identifier, {"amount_fen": str(amount_fen)})
+
+    def move_clock(self, by_us: int, *, identifier: str | None = None) -> Done:
+        """Let a sandbox's time pass (administrator); a production market answers Forbidden."""
+        message = ClockMessage(by_us=by_us)
+        return self._write("/v1/sandbox/clock", message, identifier, {"by_us": str(by_us)})
+
+    # an asset's path
+
+    def declare_asset(
+        self,
+        title: str,
+        kind: str,
+        *,
+        summary: str = "",
+        operator: str | None = None,
+        identifier: str | None = None,
+    ) -> Done:
+        """Say that the calling department has something; `outcome["asset"]` names it from now on."""
+        message = AssetMessage(title=title, summary=summary, kind=kind, operator=operator)
+        return self._write("/v1/assets", message, identifier)
+
+    def file_risk_assessment(
+        self, asset: str, assessment: AssessmentMessage, *, identifier: str | None = None
+    ) -> Done:
+        """File what `exchange desensitize scan` found. What may never cross raises Refused."""
+        about = {"asset": asset, "raw_digest": assessment.raw_digest}
+        return self._write(_v1("assets", asset, "assessments"), assessment, identifier, about)
+
+    def authorize(self, asset: str, assessment: str, *, identifier: str | None = None) -> Done:
+        """Authorize the newest assessment, as another person than its assessor, who is Refused."""
+        message = AuthorizationMessage(assessment=assessment)
+        about = {"asset": asset, "assessment": assessment}
+        return self._write(_v1("assets", asset, "authorizations"), message, identifier, about)
+
+    def authorization(self, asset: str, authorization: str) -> AuthorizationView:
+        """An authorization, as `exchange desensitize apply` binds itself to it."""
+        return self._read(_v1("assets", asset, "authorizations", authorization), AuthorizationView)
+
+    def upload(self, path: Path) -> str:
+        """Send a desensitized file to wait for its release; returns its SHA-256 in hex. Sending it again is safe."""
+        digest = _digest_of(path)
+        target = self.url + _v1("uploads", digest)
+        patience = Patience(self._wire.timeout_s)
+        while True:
+            try:
+                with (
+                    path.open("rb") as file,
+                    self._wire.stream("PUT", target, self._wire.authorization(), file) as response,
+                ):
+                    response.read()
+                    if response.status_code not in AGAIN:
+                        expect(response, 200, 201)
+                        return digest
+                self._rest(patience, problem_in(response)["detail"], response.headers)
+            except httpx.TransportError as error:
+                self._rest(patience, str(error), cause=error)
+
+    def release(
+        self,
+        asset: str,
+        authorization: str,
+        product_digest: str,
+        certificate: Mapping[str, Any],
+        *,
+        identifier: str | None = None,
+    ) -> Done:
+        """Release an uploaded file. The exchange measures it again; what fails raises Refused with its reasons."""
+        message = ReleaseMessage(
+            authorization=authorization, product_digest=product_digest, certificate=dict(certificate)
+        )
+        about = {"asset": asset, "product_digest": product_digest}
+        return self._write(_v1("assets", asset, "releases"), message, identifier, about)
+
+    def assign_theme(self, asset: str, theme: str, *, identifier: str | None = None) -> Done:
+        """Put the released product under a theme."""
+        about = {"asset": asset, "theme": theme}
+        return self._write(_v1("assets", asset, "theme"), ThemeMessage(theme=theme), identifier, about)
+
+    def register_asset(self, asset: str, *, identifier: str | None = None) -> Done:
+        """Register a themed asset; `outcome["code"]` is its public code, under which `certificate` finds it."""
+        return self._write(_v1("assets", asset, "registration"), None, identifier, {"asset": asset})
+
+    def appraise(self, asset: str, appraisal: AppraisalMessage, *, identifier: str | None = None) -> Done:
+        """Have the exchange value a registered asset by its costs; the report names every figure's reason."""
+        return self._write(_v1("assets", asset, "appraisals"), appraisal, identifier, {"asset": asset})
+
+    def assets(
+        self,
+        text: str | None = None,
+        *,
+        kind: str | None = None,
+        theme: str | None = None,
+        state: str | None = None,
+        supplier: str | None = None,
+    ) -> Iterator[AssetView]:
+        """Search the catalogue, page by page as you read on."""
+        wanted = {"text": text, "kind": kind, "theme": theme, "state": state, "supplier": supplier}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        while True:
+            page = self._read("/v1/assets", AssetPage, params)
+            yield from page.assets
+            if page.after is None:
+                return
+            params["after"] = page.after
+
+    def asset(self, asset: str) -> DossierView:
+        """An asset with what stands behind it, as far as the caller may see."""
+        return self._read(_v1("assets", asset), DossierView)
+
+    def certificate(self, code: str) -> CertificateView:
+        """A registration certificate, each of its evidence hashes held to the log. Unproven where one differs."""
+        view = self._read(_v1("certificates", code), CertificateView)
+        for step, evidence in view.evidence.items():
+            leaf, _ = self._leaf(evidence.index)
+            if leaf_hash(leaf).hex() != evidence.leaf_hash:
+                raise Unproven(
+                    f"the log's entry {evidence.index} is not the one of {code}", field=f"evidence.{step}"
+                )
+        return view
+
+    # offers, lots, bids
+
+    def offer_fixed_price(self, asset: str, offer: OfferMessage, *, identifier: str | None = None) -> Done:
+        """Offer licences at one price for everybody; `outcome["id"]` is the listing."""
+        message = ListingMessage(asset=asset, offer=offer)
+        return self._write("/v1/listings", message, identifier, {"asset": asset})
+
+    def listings(self) -> list[ListingView]:
+        """Everything on offer or once offered, newest first."""
+        return self._read("/v1/listings", list[ListingView])
+
+    def buy(self, listing: str, licences: int = 1, *, identifier: str | None = None) -> Done:
+        """Buy at the fixed price: paid, licensed and confirmed in one entry; `outcome["voucher"]` is the deal."""
+        about = {"listing": listing, "licences": str(licences)}
+        message = PurchaseMessage(licences=licences)
+        return self._write(_v1("listings", listing, "purchases"), message, identifier, about)
+
+    def open_lot(
+        self,
+        asset: str,
+        offer: OfferMessage,
+        *,
+        increment_fen: int,
+        deposit_fen: int,
+        opens_us: int,
+        closes_us: int,
+        identifier: str | None = None,
+    ) -> Done:
+        """Offer one grant by ascending auction; `outcome["id"]` is the lot."""
+        message = LotMessage(
+            asset=asset,
+            offer=offer,
+            increment_fen=increment_fen,
+            deposit_fen=deposit_fen,
+            opens_us=opens_us,
+            closes_us=closes_us,
+        )
+        return self._write("/v1/lots", message, identifier, {"asset": asset})
+
+    def lots(self) -> list[LotView]:
+        """All lots, the ones that close next first."""
+        return self._read("/v1/lots", list[LotView])
+
+    def lot(self, lot: str) -> LotView:
+        """One lot and where it stands."""
+        return self._read(_v1("lots", lot), LotView)
+
+    def bids(self, lot: str, after: int = -1) -> list[BidView]:
+        """The public book of a lot from behind log index `after`, admitted and refused, in log order."""
+        book: list[BidView] = []
+        while page := self._read(_v1("lots", lot, "bids"), list[BidView], {"after": str(after)}):
+            book += page
+            after = page[-1].index
+        return book
+
+    def join_lot(self, lot: str, *, identifier: str | None = None) -> Done:
+        """Have the deposit held and get a code for this lot, `outcome["code"]`; Refused where it is not covered."""
+        done = self._write(_v1("lots", lot, "bidders"), None, identifier, {"lot": lot})
+        self._codes[lot] = done.outcome["code"]
+        return done
+
+    def place_bid(self, lot: str, price_fen: int, client_bid_id: str | None = None) -> Done:
+        """Bid. Refused where the rules or the standing price do not admit it; either way it is on the record."""
+        identifier = client_bid_id or self.fresh_identifier()
+        message = BidMessage(client_bid_id=identifier, price_fen=price_fen)
+        done = self._write(
+            _v1("lots", lot, "bids"), message, identifier, {"lot": lot, "price_fen": str(price_fen)}
+        )
+        self._codes[lot] = done.outcome["code"]
+        return done
+
+    def bid_up_to(self, lot: str, maximum_fen: int, code: str | None = None) -> Agent:
+        """Let an agent bid for you, once: the least that is needed to hold the lot, and never above the maximum.
+
+        The agent runs here; the maximum never leaves this process. It ends when it holds the standing bid or
+        would have to pass the maximum; call it again when you are outbid. `code` is yours on this lot, which
+        the client knows when it joined or bid itself.
+        """
+        code = code or self._codes.get(lot)
+        if code is None:
+            raise ValueError("code: join the lot with this client, or give the code that joining gave")
+        placed: list[Done] = []
+        while True:
+            view = self.lot(lot)
+            price_fen = (
+                proxy_bid(view.rules(), view.standing(), code, maximum_fen) if view.state == "open" else None
+            )
+            if price_fen is None:
+                return Agent(view.standing_code == code, tuple(placed))
+            try:
+                placed.append(self.place_bid(lot, price_fen))
+            except Refused as refusal:
+                placed.append(refusal.done)
+                if refusal.code not in RACED:
+                    return Agent(False, tuple(placed))
+
+    # trades and delivery
+
+    def trades(self) -> list[TradeView]:
+        """The party's trades with their vouchers, newest first; all of them for a regulator."""
+        return self._read("/v1/trades", list[TradeView])
+
+    def licences(self) -> Iterator[LicenceView]:
+        """The caller's licences, page by page as you read on."""
+        params: dict[str, str] = {}
+        while True:
+            page = self._read("/v1/licences", LicencePage, params)
+            yield from page.licences
+            if page.after is None:
+                return
+            params["after"] = page.after
+
+    def link(self, licence: str, valid_seconds: int = 3600, *, identifier: str | None = None) -> Link:
+        """Make a link to a licensed product that works without a key until it expires."""
+        owned = self._read(_v1("licences", licence), LicenceView)
+        product = self.asset(owned.asset).product
+        if product is None:
+            raise Unproven(f"the catalogue names no product of {owned.asset}", field="product")
+        answer: dict[str, Any] = {}
+        done = self._write(
+            _v1("licences", licence, "links"),
+            LinkMessage(valid_seconds=valid_seconds),
+            identifier,
+            {"licence": licence},
+            answer,
+        )
+        if not str(answer.get("link")).startswith("/v1/deliveries/"):
+            raise Unproven(f"{answer.get('link')!r} is no link of this exchange", field="link")
+        return Link(
+            url=self.url + answer["link"],
+            licence=licence,
+            expires_us=int(done.outcome["expires_us"]),
+            product_digest=product.product_digest,
+            done=done,
+        )
+
+    def download(self, link: Link, path: Path) -> None:
+        """Fetch a product to `path`, which appears only once its SHA-256 is the product's (Unproven otherwise).
+
+        What arrived before a lost connection, or before a call that was given up, waits in `path`.part and is
+        gone on with.
+        """
+        part = path.with_name(path.name + ".part")
+        patience = Patience(self._wire.timeout_s)
+        while True:
+            have = part.stat().st_size if part.exists() else 0
+            # The range only counts while the file is still the same one.
+            headers = {"Range": f"bytes={have}-", "If-Range": f'"{link.product_digest}"'} if have else {}
+            try:
+                with self._wire.stream("GET", link.url, headers) as response:
+                    if response.status_code in AGAIN:
+                        response.read()
+                        self._rest(patience, problem_in(response)["detail"], response.headers)
+                        continue
+                    if response.status_code != 416:  # 416: nothing is left to fetch
+                        if response.status_code not in (200, 206):
+                            response.read()
+                            expect(response)
+                        with part.open("ab" if response.status_code == 206 else "wb") as file:
+                            for piece in response.iter_raw(PIECE_BYTES):
+                                file.write(piece)
+                                patience.renew()
+                    break
+            except httpx.TransportError as error:
+                self._rest(patience, str(error), cause=error)
+        found = _digest_of(part)
+        if found != link.product_digest:
+            part.unlink()
+            raise Unproven(f"what arrived hashes to {found}, not to {link.product_digest}", field="product")
+        os.replace(part, path)
+
+    # the record
+
+    def lookup(self, identifier: str) -> Done | None:
+        """What came of one of the party's requests; None where nothing took effect under the identifier so far.
+
+        A refusal on the record is a `Done` with a `reason`. While a request may still be on its way, None can
+        turn into an answer: sending it again under the same identifier settles it.
+        """
+        try:
+            answer = self._read(_v1("requests", identifier), dict[str, Any])
+            return self._verified(answer, identifier, {}, repeated=True)
+        except NotFound:
+            return None
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest checkpoint, verified and on the one history. Forked where the log is shorter than it was."""
+        try:
+            return self._log().admit(expect(self._wire.ask("GET", "/checkpoint"), 200).text)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+
+    def newest_seen(self) -> Checkpoint | None:
+        """The newest checkpoint that this client has verified, without asking."""
+        return None if self._history is None else self._history.newest
+
+    def receipt(self, index: int) -> Receipt:
+        """The receipt of an entry of the party (of any entry for a regulator), verified."""
+        try:
+            receipt, _ = self._proven(self._read(_v1("receipts", str(index)), dict[str, Any]))
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        if receipt.index != index:
+            raise Unproven(f"asked for entry {index}, got {receipt.index}", field="index")
+        return receipt
+
+    def log_entry(self, index: int) -> LogEntry:
+        """A public leaf, its place in the log proven under the newest checkpoint."""
+        leaf, checkpoint = self._leaf(index)
+        try:
+            return LogEntry(index, parse_leaf(leaf), checkpoint)
+        except LedgerError as error:
+            raise Unproven(str(error), field="leaf") from error
+
+    def anchors(self) -> list[dict[str, Any]]:
+        """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""
+        return self._read("/v1/anchors", list[dict[str, Any]])
+
+    def audit_bundle(self, path: Path) -> None:
+        """Fetch the whole record for an audit (regulator); `exchange audit verify` judges it, offline."""
+        fresh = path.with_name(path.name + ".part")
+        target = self.url + _v1("audit", "bundle")
+        patience = Patience(self._wire.timeout_s)
+        while True:
+            try:
+                with self._wire.stream("GET", target, self._wire.authorization()) as response:
+                    if response.status_code == 200:
+                        with fresh.open("wb") as file:
+                            for piece in response.iter_raw(PIECE_BYTES):
+                                file.write(piece)
+                        os.replace(fresh, path)
+                        return
+                    response.read()
+                    if response.status_code not in AGAIN:
+                        expect(response)
+                self._rest(patience, problem_in(response)["detail"], response.headers)
+            except httpx.TransportError as error:
+                self._rest(patience, str(error), cause=error)
+
+    @staticmethod
+    def fresh_identifier() -> str:
+        """An identifier for one request: 128 bits of chance."""
+        return secrets.token_hex(16)
+
+    # within
+
+    def _read(self, path: str, form: type[M], params: Mapping[str, str] | None = None) -> M:
+        try:
+            response = expect(self._wire.ask("GET", path, params=params), 200)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        try:
+            return TypeAdapter(form).validate_json(response.content, extra="ignore")
+        except ValidationError as error:
+            raise Unproven(f"{path} answered in another form: {error}", field="answer") from error
+
+    def _write(
+        self,
+        path: str,
+        message: BaseModel | None,
+        identifier: str | None,
+        about: Mapping[str, str] | None = None,
+        answer: dict[str, Any] | None = None,
+    ) -> Done:
+        """Send a write until it is answered, and verify the answer; `about` is what the entry must say.
+
+        The whole answer is left in `answer`, for the members that stand beside the receipt.
+        """
+        identifier = identifier or self.fresh_identifier()
+        headers = {"Idempotency-Key": identifier}
+        content = None
+        if message is not None:
+            headers["Content-Type"] = "application/json"
+            content = message.model_dump_json().encode()
+        try:
+            response = self._wire.ask("POST", path, content=content, headers=headers)
+            if response.status_code >= 500:
+                raise NoAnswer(f"the exchange failed: {problem_in(response)['detail']}")
+            said = problem_in(response) if response.status_code == 422 else {}
+            if response.status_code != 422 or "receipt" not in said:
+                expect(response, 201)
+                said = _object(response)
+            done = self._verified(
+                said, identifier, about or {}, repeated=response.headers.get("Idempotency-Replayed") == "true"
+            )
+        except NoAnswer as error:
+            raise Unknown(identifier, str(error)) from error
+        if (done.reason is None) != (response.status_code == 201):
+            raise Unproven(f"answered {response.status_code} for {done.outcome.get('state')}", field="status")
+        if done.reason is not None:
+            raise Refused({"title": said.get("title", ""), **done.reason}, done)
+        if answer is not None:
+            answer.update(said)
+        return done
+
+    def _verified(
+        self, answer: Mapping[str, Any], identifier: str, about: Mapping[str, str], *, repeated: bool
+    ) -> Done:
+        receipt, checkpoint = self._proven(answer.get("receipt"))
+        body = parse_body(receipt.body)
+        outcome = answer.get("outcome")
+        if not isinstance(outcome, dict) or body.get("act") != outcome:
+            raise Unproven("the entry says something else than the answer", field="outcome")
+        if body.get("key") != identifier:
+            raise Unproven(
+                f"the entry is of the identifier {body.get('key')!r}, not {identifier!r}", field="key"
+            )
+        for name, value in about.items():
+            if outcome.get(name) != value:
+                raise Unproven(
+                    f"asked with {name} {value!r}, the entry says {outcome.get(name)!r}", field=name
+                )
+        return Done(identifier, outcome, receipt, checkpoint, repeated)
+
+    def _proven(self, answer: Any) -> tuple[Receipt, Checkpoint]:
+        if not isinstance(answer, dict):
+            raise Unproven("there is none", field="receipt")
+        history = self._log()
+        try:
+            receipt = receipt_from_json(answer)
+            verify_receipt(receipt, [history.verifier])
+        except LedgerError as error:
+            raise Unproven(str(error), field=f"receipt.{error.field}") from error
+        return receipt, history.admit(receipt.checkpoint)
+
+    def _leaf(self, index: int) -> tuple[bytes, Checkpoint]:
+        answer = self._read(_v1("log", str(index)), dict[str, Any])
+        try:
+            checkpoint = self._log().admit(str(answer.get("checkpoint")))
+            leaf = _unbase64(answer.get("leaf"))
+            proof = [_unbase64(sibling) for sibling in answer.get("proof", ())]
+            verify_inclusion(index, checkpoint.size, leaf_hash(leaf), proof, checkpoint.root)
+        except LedgerError as error:
+            raise Unproven(str(error), field=error.field) from error
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        return leaf, checkpoint
+
+    def _log(self) -> History:
+        """The history that answers are held to; on first use the key is the one that the exchange names."""
+        if self._history is None:
+            vkey = self.market().vkey
+            with self._lock:
+                if self._history is None:
+                    self._history = self._believe(vkey)
+        return self._history
+
+    def _believe(self, vkey: str) -> History:
+        try:
+            verifier = Verifier.parse(vkey)
+        except LedgerError as error:
+            raise Unproven(str(error), field="vkey") from error
+        return History(verifier, self._consistency, self._remember)
+
+    def _consistency(self, old: int, new: int) -> list[bytes]:
+        response = self._wire.ask("GET", "/v1/consistency", params={"old": str(old), "new": str(new)})
+        if response.status_code not in (200, 400, 404):  # says nothing of the log
+            raise NoAnswer(problem_in(response)["detail"])
+        proof = _object(expect(response, 200)).get("proof")
+        if not isinstance(proof, list):
+            raise ProofError(
+                "no proof", field="proof", rule="an array of hashes", remedy="do not trust this log"
+            )
+        return [_unbase64(sibling) for sibling in proof]
+
+    def _rest(
+        self,
+        patience: Patience,
+        why: str,
+        headers: httpx.Headers | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        try:
+            patience.rest(why, headers, cause)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+
+
+def _v1(*parts: str) -> str:
+    """A path of the API; what stands in for an identifier cannot reach another route."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        said = response.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise Unproven(f"answered {response.status_code} with no JSON object", field="answer")
+    return said
+
+
+def _unbase64(text: object) -> bytes:
+    try:
+        return b64decode(str(text), validate=True)
+    except ValueError as error:
+        raise ProofError(
+            f"{text!r}", field="proof", rule="standard base64", remedy="do not trust this log"
+        ) from error
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
