@@ -18,6 +18,7 @@ help: ## show this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: $(READY) ## install everything the other targets need
+	@echo "everything is in $(VENV); 'make help' lists what there is to do"
 
 demo: $(READY) ## sell a department's real data, settle it and prove it (ARGS=--keep leaves the console running)
 	@$(RUN)/exchange demo $(ARGS)
@@ -74,11 +75,12 @@ $(VENV)/.uv: | $(VENV)/.made
 
 # The stamp holds the path of the Python that made the environment.
 $(VENV)/.made:
-	@for python in $(PYTHON) python3.11 python3 python; do \
+	@for python in $(or $(PYTHON),python3.11 python3 python); do \
 	  made=$$("$$python" -c 'import sys; assert sys.version_info >= (3, 11); print(sys.executable)' 2>/dev/null) && break; \
 	done; \
 	if test -z "$$made"; then \
-	  echo "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv); make PYTHON=/path/to/python names one" >&2; \
+	  echo "none of: $(or $(PYTHON),python3.11 python3 python) is Python 3.11 or newer; install it" \
+	    "(Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python" >&2; \
 	  exit 1; \
 	fi; \
 	if ! "$$made" -m venv --clear $(VENV); then \

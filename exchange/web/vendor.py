@@ -8,6 +8,7 @@ the hash below. To move to a newer version, change `package.json`, run `make loc
 
 import hashlib
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -85,7 +86,7 @@ def main() -> int:
             "--no-update-notifier",
             "--loglevel=error",
         ]
-        if npm([*arguments, "--prefix", work], cwd=work, stdout=sys.stderr) != 0:
+        if npm([*arguments, "--prefix", work], cwd=work, stdout=subprocess.DEVNULL) != 0:
             print(
                 "npm could not fetch the console's libraries (see above): check the network, "
                 "or the registry that npm is set to, and run `make setup` again",
