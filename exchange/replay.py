@@ -1,0 +1,369 @@
+"""Fold the log into states and decide everything again: every bid, award, split and balance, from bodies alone.
+
+Uses the rooms' pure rules (`registration.path`, `pricing.auctions`, `settlement.split`, `ledger.postings`) and
+touches no database, so a regulator's laptop reaches the same market as ours, or says at which entry it parts.
+Where an opening was erased, what hangs on it is counted as not judged, never as agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+from typing import Any
+from zipfile import ZipFile
+
+import orjson
+
+from exchange import rulebook
+from exchange.errors import ExchangeError
+from exchange.registration.path import Path
+from exchange.settlement import DEPOSITS, Shares, chain, split
+from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide
+from pricing.auctions import AscendingRules, Rejected, Standing, admit, award, open_standing
+from pricing.auctions import Bid as PricedBid
+from pricing.errors import PricingError
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An entry that the replay decides otherwise than the log says."""
+
+    index: int
+    what: str
+    logged: str
+    replayed: str
+
+
+@dataclass(slots=True)
+class LotState:
+    """A lot as the log tells it."""
+
+    rules: AscendingRules
+    asset: str
+    seller: str
+    deposit_fen: int
+    standing: Standing
+    state: str = "open"
+    settled: bool = False
+    holds: dict[str, str] = field(default_factory=dict)  # code: hold
+    bidders: dict[str, str | None] = field(default_factory=dict)  # code: party, None where erased
+    book: list[PricedBid] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """The market after the last entry, and where the log and its replay part (nowhere, in a sound log)."""
+
+    size: int = 0
+    profile: str = ""
+    parties: dict[str, str] = field(default_factory=dict)  # party: state
+    party_accounts: dict[str, str | None] = field(default_factory=dict)
+    holders: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    agreements: dict[tuple[str, str], int] = field(default_factory=dict)
+    operators: dict[str, str | None] = field(default_factory=dict)  # asset: operator
+    suppliers: dict[str, str] = field(default_factory=dict)  # asset: supplier
+    assets: dict[str, Path] = field(default_factory=dict)
+    listings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lots: dict[str, LotState] = field(default_factory=dict)
+    trades: dict[str, dict[str, Any]] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    judged: dict[str, int] = field(default_factory=dict)  # what: how many were decided again
+    not_judged: int = 0
+
+
+def replay(
+    bodies: Iterable[tuple[int, Mapping[str, Any]]], openings: Mapping[str, str] | None = None
+) -> Replayed:
+    """Fold `bodies` (index and parsed body, in log order); `openings` maps a commitment to what it hides."""
+    folding = _Folding(Replayed(), openings or {})
+    for index, body in bodies:
+        folding.fold(index, body)
+    return folding.market
+
+
+class _Folding:
+    """The fold's own hands: the market so far, and the books that postings need."""
+
+    def __init__(self, market: Replayed, openings: Mapping[str, str]) -> None:
+        self.market = market
+        self._openings = openings
+        self._pendings: dict[str, Pending] = {}
+        self._known: dict[str, KnownTransfer] = {}
+        self._sequence = 1
+
+    def fold(self, index: int, body: Mapping[str, Any]) -> None:
+        """Take one entry in: its accounts and transfers, then what its kind says."""
+        for account in body.get("accounts", ()):
+            self.market.accounts[account["id"]] = Account(
+                account["id"], account["ledger"], account["code"], account["limit"]
+            )
+        transfers = [transfer_of(t) for t in body.get("transfers", ())]
+        act = body["act"]
+        kind = body["kind"]
+        if kind == "bid":
+            self._bid(index, body)
+        elif kind in _PATH_KINDS:
+            self._walk(index, kind, act)
+        elif act["state"] != "refused" and kind in _JUDGES:
+            _JUDGES[kind](self, index, act, transfers)
+        self._post(index, transfers)
+        self.market.size = index + 1
+
+    def _differ(self, index: int, what: str, logged: object, replayed: object) -> None:
+        self.market.differences.append(Difference(index, what, str(logged), str(replayed)))
+
+    def _count(self, what: str) -> None:
+        self.market.judged[what] = self.market.judged.get(what, 0) + 1
+
+    def _post(self, index: int, transfers: Sequence[Transfer]) -> None:
+        if not transfers:
+            return
+        decision = decide(self.market.accounts, self._pendings, self._known, transfers, self._sequence)
+        for transfer, outcome in zip(transfers, decision.outcomes, strict=True):
+            if not isinstance(outcome, Posted):
+                self._differ(index, f"transfer {transfer.id}", "posted", outcome.reason)
+        self.market.accounts.update(decision.accounts)
+        self._pendings.update(decision.pendings)
+        self._known.update(decision.known)
+        self._sequence = decision.next_sequence
+        self._count("transfers")
+
+    def _walk(self, index: int, kind: str, act: Mapping[str, Any]) -> None:
+        path = self.market.assets.get(act["asset"])
+        try:
+            if path is None:
+                raise ExchangeError("asset.unknown", "an asset that was never declared")
+            self.market.assets[act["asset"]] = path.follow(kind, act, index)
+        except ExchangeError as problem:
+            self._differ(index, f"step {kind} of {act['asset']}", "taken", problem.detail)
+        self._count("steps")
+
+    def market_opened(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.profile = act["profile"]
+        self.market.parties[act["administrator"]] = "active"
+        self.market.party_accounts[act["administrator"]] = None
+
+    def party_registered(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.parties[act["id"]] = "active"
+        self.market.party_accounts[act["id"]] = act["account"]
+        self.market.holders[act["id"]] = tuple((h["account"], int(h["share_ppm"])) for h in act["holders"])
+
+    def party_state_set(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.parties[act["party"]] = act["state"]
+
+    def operation_agreed(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.agreements[act["supplier"], act["operator"]] = int(act["share_ppm"])
+
+    def asset_declared(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.assets[act["asset"]] = Path.begin()
+        self.market.operators[act["asset"]] = act["operator"]
+        self.market.suppliers[act["asset"]] = act["supplier"]
+
+    def listed(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.listings[act["id"]] = {
+            **act["offer"],
+            "asset": act["asset"],
+            "seller": act["seller"],
+            "sold": 0,
+        }
+        self._require_registered(index, act["asset"])
+
+    def _require_registered(self, index: int, asset: str) -> None:
+        path = self.market.assets.get(asset)
+        if path is None or path.state != "registered":
+            self._differ(index, f"listing of {asset}", "listed", "not registered")
+        self._count("listings")
+
+    def lot_opened(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        rules = rules_of(act["rules"])
+        self.market.lots[act["id"]] = LotState(
+            rules, act["asset"], act["seller"], int(act["deposit_fen"]), open_standing(rules)
+        )
+        self._require_registered(index, act["asset"])
+
+    def bidder(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        lot = self.market.lots[act["lot"]]
+        lot.holds[act["code"]] = act["hold"]
+        lot.bidders[act["code"]] = self._openings.get(act["bidder"])
+        held = [t for t in transfers if t.kind == "pending" and t.id == act["hold"]]
+        if len(held) != 1 or held[0].amount != lot.deposit_fen or held[0].credit != DEPOSITS:
+            self._differ(index, f"deposit of {act['code']}", [t.amount for t in held], lot.deposit_fen)
+        self._count("deposits")
+
+    def _bid(self, index: int, body: Mapping[str, Any]) -> None:
+        act = body["act"]
+        lot = self.market.lots.get(act["lot"])
+        if lot is None or act["code"] not in lot.holds:
+            self._differ(index, f"bid of {act['code']}", act["state"], "no deposit held")
+            return
+        party = lot.bidders[act["code"]]
+        logged = act["reason"]["code"].removeprefix("bid.") if act["state"] == "refused" else "admitted"
+        if party is None and logged == "suspended":
+            self.market.not_judged += 1
+            return
+        if party is None:
+            self.market.not_judged += 1
+        if party is not None and self.market.parties.get(party) != "active":
+            replayed = "suspended"
+        elif lot.state != "open":
+            replayed = "closed"
+        else:
+            bid = PricedBid(act["code"], body["key"], int(act["price_fen"]), index, int(body["time"]))
+            decision = admit(lot.rules, lot.standing, bid)
+            if isinstance(decision, Rejected):
+                replayed = decision.reason.value
+            else:
+                replayed = "admitted"
+                lot.standing = decision.standing
+                lot.book.append(bid)
+        if logged != replayed:
+            self._differ(index, f"bid of {act['code']}", logged, replayed)
+        elif replayed == "admitted" and int(act["closes_us"]) != lot.standing.closes_at_us:
+            self._differ(index, f"close of {act['lot']}", act["closes_us"], lot.standing.closes_at_us)
+        self._count("bids")
+
+    def lot_closed(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        lot = self.market.lots[act["lot"]]
+        try:
+            outcome = award(lot.rules, lot.book)
+        except PricingError as error:
+            self._differ(index, f"award of {act['lot']}", act["outcome"]["digest"], error)
+            return
+        if outcome.digest != act["outcome"]["digest"]:
+            self._differ(index, f"award of {act['lot']}", act["outcome"]["digest"], outcome.digest)
+        winner = outcome.allocation[0].code if outcome.allocation else None
+        freed = {t.pending for t in transfers if t.kind == "void_pending"}
+        owed = {hold for code, hold in lot.holds.items() if code != winner}
+        if freed != owed:
+            self._differ(index, f"deposits of {act['lot']}", sorted(map(str, freed)), sorted(owed))
+        lot.state = "sold" if winner else "failed"
+        self._count("awards")
+
+    def lot_settled(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        lot = self.market.lots[act["lot"]]
+        allotted = award(lot.rules, lot.book).allocation
+        if not allotted or int(act["voucher"]["price_fen"]) != allotted[0].price_fen:
+            self._differ(
+                index,
+                f"price of {act['lot']}",
+                act["voucher"]["price_fen"],
+                allotted[0].price_fen if allotted else None,
+            )
+        else:
+            party = lot.bidders[allotted[0].code]
+            if party is not None and party != act["voucher"]["buyer"]:
+                self._differ(index, f"winner of {act['lot']}", act["voucher"]["buyer"], party)
+        hold = transfers[0] if transfers and transfers[0].kind == "void_pending" else None
+        self._judge_split(index, act["voucher"], transfers, hold)
+        lot.settled = True
+
+    def sale(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        listing = self.market.listings[act["listing"]]
+        licences = int(act["voucher"]["licences"])
+        price = int(listing["price_fen"]) * licences
+        listing["sold"] += licences
+        if int(act["voucher"]["price_fen"]) != price or listing["sold"] > int(listing["licences"]):
+            self._differ(index, f"sale of {act['listing']}", act["voucher"]["price_fen"], price)
+        self._judge_split(index, act["voucher"], transfers, None)
+
+    def _judge_split(
+        self, index: int, voucher: Mapping[str, Any], transfers: Sequence[Transfer], hold: Transfer | None
+    ) -> None:
+        """Compute the settlement's chain again and compare it transfer by transfer."""
+        rules = rulebook.load(self.market.profile)
+        self.market.trades[voucher["trade"]] = dict(voucher)
+        self._count("settlements")
+        if voucher["rulebook"]["digest"] != rules.digest:
+            self._differ(index, "rulebook", voucher["rulebook"]["digest"], rules.digest)
+            return
+        operator = self.market.operators.get(voucher["asset"])
+        share = None if operator is None else self.market.agreements.get((voucher["seller"], operator))
+        shares = None if operator is None or share is None else Shares(share, self.market.holders[operator])
+        buyer = self.market.party_accounts.get(voucher["buyer"])
+        seller = self.market.party_accounts.get(voucher["seller"])
+        if buyer is None or seller is None:
+            self._differ(index, "accounts", (buyer, seller), "two accounts")
+            return
+        parts = split(int(voucher["price_fen"]), rules, shares)
+        expected = chain(voucher["trade"], parts, buyer, seller, hold) if transfers else []
+        if list(transfers) != expected:
+            self._differ(index, f"settlement of {voucher['trade']}", _amounts(transfers), _amounts(expected))
+
+
+_JUDGES: Mapping[str, Callable[[_Folding, int, Mapping[str, Any], Sequence[Transfer]], None]] = {
+    "market_opened": _Folding.market_opened,
+    "party_registered": _Folding.party_registered,
+    "party_state_set": _Folding.party_state_set,
+    "operation_agreed": _Folding.operation_agreed,
+    "asset_declared": _Folding.asset_declared,
+    "listed": _Folding.listed,
+    "lot_opened": _Folding.lot_opened,
+    "bidder": _Folding.bidder,
+    "lot_closed": _Folding.lot_closed,
+    "lot_settled": _Folding.lot_settled,
+    "sale": _Folding.sale,
+}
+"""What is decided again, or only kept because later decisions rest on it, by kind of entry."""
+
+_PATH_KINDS = frozenset(
+    {"risk_assessed", "release_authorized", "product_released", "theme_assigned", "asset_registered"}
+)
+
+
+def transfer_of(member: Mapping[str, Any]) -> Transfer:
+    """A transfer as a body states it."""
+    return replace(
+        Transfer(
+            member["id"],
+            member["kind"],
+            member["debit"],
+            member["credit"],
+            int(member["amount"]),
+            member["ledger"],
+            member["code"],
+            member.get("pending"),
+        ),
+        linked=bool(member.get("linked")),
+    )
+
+
+def rules_of(member: Mapping[str, Any]) -> AscendingRules:
+    """A lot's terms as its opening entry states them."""
+    ceiling = member["ceiling_fen"]
+    return AscendingRules(
+        start_price_fen=int(member["start_price_fen"]),
+        increment_fen=int(member["increment_fen"]),
+        opens_at_us=int(member["opens_at_us"]),
+        closes_at_us=int(member["closes_at_us"]),
+        soft_close_window_us=int(member["soft_close_window_us"]),
+        soft_close_extension_us=int(member["soft_close_extension_us"]),
+        ceiling_fen=None if ceiling is None else int(ceiling),
+    )
+
+
+def _amounts(transfers: Sequence[Transfer]) -> list[str]:
+    return [f"{t.id}={t.amount}" for t in transfers]
+
+
+def from_bundle(path: FilePath) -> Replayed:
+    """Replay an audit bundle. Judge it with `ledger.audit` first: here its members are taken at their word."""
+    with ZipFile(path) as bundle:
+        openings = {
+            line["commitment"]: line["value"]
+            for line in _lines(bundle, "openings.jsonl")
+            if line["value"] is not None
+        }
+        bodies = (
+            (int(line["index"]), orjson.loads(line["body"]))
+            for line in _lines(bundle, "entries.jsonl")
+            if line["body"] is not None
+        )
+        return replay(bodies, openings)
+
+
+def _lines(bundle: ZipFile, name: str) -> Iterator[Any]:
+    with bundle.open(name) as member:
+        for line in member:
+            yield orjson.loads(line)
