@@ -399,7 +399,9 @@ class _Book:
             return outcomes
         for position, transfer in enumerate(transfers):
             first = self.lookup(transfer.id)
-            if first is None:
+            if not transfer.id:
+                outcome = Failed(Reason.ID_EMPTY)
+            elif first is None:
                 outcome = Failed(fault[1] if position == fault[0] else Reason.CHAIN_FAILED)
                 self._remember(transfer, outcome)
             else:
