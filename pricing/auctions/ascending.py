@@ -292,15 +292,14 @@ def award(rules: AscendingRules, bids: Iterable[Bid]) -> Outcome:
                 remedy="give the book as the log holds it",
             )
         at_us = bid.at_us
-        match admit(rules, standing, bid):
-            case Admitted(standing):
-                pass
-            case Rejected() as refusal:
-                raise OutcomeError(
-                    field="bids",
-                    rule=f"the rules reject the bid at sequence {bid.sequence}: {refusal.reason.value}",
-                    remedy="give the admitted bids of this lot, all and no others",
-                )
+        decision = admit(rules, standing, bid)
+        if isinstance(decision, Rejected):
+            raise OutcomeError(
+                field="bids",
+                rule=f"the rules reject the bid at sequence {bid.sequence}: {decision.reason.value}",
+                remedy="give the admitted bids of this lot, all and no others",
+            )
+        standing = decision.standing
     winner = book[-1] if book else None
     runner_up = next((bid for bid in reversed(book) if winner and bid.code != winner.code), None)
     return Outcome(

@@ -336,6 +336,13 @@ def test_a_bid_in_the_last_five_minutes_moves_the_close_again_and_again() -> Non
     assert closes == [5 * MINUTE + 1, 5 * MINUTE, 5 * MINUTE, 5 * MINUTE]
 
 
+def test_the_last_window_begins_exactly_its_length_before_the_close() -> None:
+    rules = replace(RULES, soft_close_window_us=MINUTE)
+    for at_us, closes in ((CLOSES - MINUTE, CLOSES + 4 * MINUTE), (CLOSES - MINUTE - 1, CLOSES)):
+        _, standing, _ = play(rules, [bid(700_000, 1, at_us=at_us)])
+        assert standing.closes_at_us == closes
+
+
 def test_a_rejected_bid_in_the_last_minutes_moves_nothing() -> None:
     _, standing, _ = play(RULES, [bid(700_000, 1), bid(700_000, 2, at_us=CLOSES - 1, code="B")])
     assert standing.closes_at_us == CLOSES
@@ -373,6 +380,7 @@ def test_without_a_ceiling_only_the_width_of_the_ledger_bounds_the_price() -> No
     book, standing, _ = play(step, [bid(MAX_AMOUNT, 1)])
     assert len(book) == 1
     assert least_admissible_fen(step, standing) is None
+    assert least_admissible_fen(step, replace(standing, price_fen=MAX_AMOUNT - 1)) == MAX_AMOUNT
     with pytest.raises(AuctionError, match="price_fen: must be at most"):
         bid(MAX_AMOUNT + 1, 2)
 
@@ -401,6 +409,22 @@ def test_proxies_on_the_published_increments_pay_the_published_price(vectors: Pa
     rules, second_fen = ebay_rules(), case["inputs"]["second"] * 100
     _, standing, _ = play(rules, [bid(second_fen, 1, code="B")])
     assert proxy_bid(rules, standing, "A", 10 * second_fen) == case["expected"] * 100
+
+
+def test_at_the_price_of_a_rung_its_own_increment_holds() -> None:
+    rules = ebay_rules()
+    rush = [
+        bid(49_500, 1),
+        bid(50_000, 2, code="B"),
+        bid(50_500, 3),
+        bid(51_000, 4),
+        bid(51_500, 5, code="B"),
+    ]
+    _, _, decisions = play(rules, rush)
+    assert reasons(decisions) == ["admitted", "admitted", "below_increment", "admitted", "below_increment"]
+    assert isinstance(decisions[2], Rejected)
+    assert decisions[2].least_fen == 51_000
+    assert admit(rules, open_standing(rules), bid(50_500, 1)) == Rejected(Reason.OFF_INCREMENT, 5)
 
 
 @given(st.integers(700_000, 999_999), st.integers(700_000, 999_999))

@@ -221,7 +221,8 @@ def test_timestamps_of_every_unit_and_zone_mean_the_same_moment(unit: str, zone:
     moment = datetime(2013, 1, 1, 4, tzinfo=UTC)
     cells = pa.array([us(moment)]).cast(pa.timestamp("us")).cast(pa.timestamp(unit))
     cells = cells.cast(pa.int64()).cast(pa.timestamp(unit, zone))
-    declared = Declaration((Column("t", "time"),), freshness=Freshness("t", 1))
+    # The offset is for times without a zone; those with one are placed already.
+    declared = Declaration((Column("t", "time"),), freshness=Freshness("t", 1, 8 * HOUR if zone else 0))
     table = pa.table({"t": cells})
     assert measure(table, declared, as_of_us=us(moment)).score_ppm(Dimension.TIMELINESS) == PPM
     assert measure(table, declared, as_of_us=us(moment) - 1).score_ppm(Dimension.TIMELINESS) == 0
