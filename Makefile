@@ -59,7 +59,7 @@ INDEX = if test -z "$${UV_DEFAULT_INDEX:-}$${UV_INDEX_URL:-}"; then \
   test -z "$$index" || export UV_DEFAULT_INDEX="$$index"; fi
 
 $(READY): $(VENV)/.installed $(WEB)/vendor.py $(WEB)/package-lock.json
-	@$(RUN)/python -m exchange.web.vendor
+	@$(RUN)/python -P $(WEB)/vendor.py
 	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv
