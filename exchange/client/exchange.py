@@ -62,7 +62,6 @@ from ledger.errors import LedgerError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
 from pricing.auctions import Reason, proxy_bid
 
-PIECE_BYTES = 1 << 20
 RACED = frozenset({f"bid.{Reason.NOT_HIGHER}", f"bid.{Reason.BELOW_INCREMENT}"})
 """Refusals that only say that somebody else was faster: an agent looks again and goes on."""
 
@@ -510,6 +509,7 @@ class Exchange:
             have = part.stat().st_size if part.exists() else 0
             # The range only counts while the file is still the same one.
             headers = {"Range": f"bytes={have}-", "If-Range": f'"{link.product_digest}"'} if have else {}
+            headers["Accept-Encoding"] = "identity"
             try:
                 with self._wire.stream("GET", link.url, headers) as response:
                     if response.status_code in AGAIN:
@@ -521,7 +521,7 @@ class Exchange:
                             response.read()
                             expect(response)
                         with part.open("ab" if response.status_code == 206 else "wb") as file:
-                            for piece in response.iter_raw(PIECE_BYTES):
+                            for piece in response.iter_raw():
                                 file.write(piece)
                                 patience.renew()
                     break
@@ -592,7 +592,7 @@ class Exchange:
                 with self._wire.stream("GET", target, self._wire.authorization()) as response:
                     if response.status_code == 200:
                         with fresh.open("wb") as file:
-                            for piece in response.iter_raw(PIECE_BYTES):
+                            for piece in response.iter_raw():
                                 file.write(piece)
                         os.replace(fresh, path)
                         return
