@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -14,9 +15,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from exchange import keys
 from exchange.backup import Backup, Proof, backup, backups, read, restore
+from exchange.database import upgrade
 from exchange.embedded import Postgres
 from exchange.errors import Conflict, Misconfigured
+from exchange.settings import Settings
+from ledger import log
+from ledger.checkpoint import Checkpoint, Signer, sign
+from ledger.entries import Entry, canonical
 
 NOW_US = 1_767_225_600_123_456  # 2026-01-01T00:00:00.123456Z
 PRODUCT = b"a desensitized table"
@@ -216,10 +223,9 @@ def test_a_backup_that_fails_leaves_nothing_and_says_why(market: Market) -> None
 
 
 def test_log_that_no_backup_needs_is_forgotten_and_the_rest_is_kept(market: Market) -> None:
-    for number in range(2, 5):
-        market.write(number)
-        market.postgres.restart()  # archives a segment
-    assert len(list(market.postgres.wal_archive.iterdir())) >= 3
+    market.write(2)
+    market.postgres.restart()  # archives a segment
+    assert len(list(market.postgres.wal_archive.iterdir())) >= 1
     first = market.backup()
     left = {path.name for path in market.postgres.wal_archive.iterdir()}
     assert all(name[8:24] >= first.first_segment[8:] for name in left if len(name) == 24)
@@ -234,3 +240,81 @@ def test_log_that_no_backup_needs_is_forgotten_and_the_rest_is_kept(market: Mark
     third = market.backup(now_us=NOW_US + 2_000_000)
     assert first.first_segment not in {path.name for path in market.postgres.wal_archive.iterdir()}
     assert backups(market.root / "backups") == [second, third]
+
+
+async def _append(url: str, count: int) -> None:
+    """Put a batch of entries on the log, as the gate does, beginning it where there is none."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        if await (await connection.execute(log.READ_HEAD)).fetchone() is None:
+            await log.create(connection, "exchange.example/log", NOW_US)
+        head = await log.read_head(connection)
+        entries = []
+        for index in range(head.edge.size, head.edge.size + count):
+            body = {
+                "kind": "test.act",
+                "time": str(NOW_US),
+                "by": "p",
+                "party": "q",
+                "key": str(index),
+                "act": {},
+            }
+            entries.append(Entry("test.act", NOW_US, index.to_bytes(32), canonical(body)))
+        for statement, values in log.append(head, entries, NOW_US).statements:
+            await connection.execute(statement, values)
+
+
+async def _tip(url: str, signer: Signer) -> str:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        return sign((await log.read_head(connection)).checkpoint(), signer)
+
+
+def test_the_commands_keep_a_log_that_an_audit_proves_and_no_other(
+    market: Market, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from exchange.cli import backup as commands
+
+    monkeypatch.setenv("EXCHANGE_DATA_DIR", str(market.root / "var"))
+    monkeypatch.setenv("EXCHANGE_ORIGIN", "exchange.example/log")
+    for name in ("EXCHANGE_DATABASE_URL", "EXCHANGE_DATABASE_OWNER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    settings = Settings.from_environment(os.environ)
+    signer = keys.load(settings.keys_dir, make=True).signer(settings.origin)
+    upgrade(market.postgres.app_url, market.postgres.owner_url)
+    asyncio.run(_append(market.postgres.app_url, 5))
+    commands.backup(market.root / "backups")
+    assert "private keys are not in it" in capsys.readouterr().out
+    (made,) = backups(market.root / "backups")
+    asyncio.run(_append(market.postgres.app_url, 3))
+    tip = market.root / "witnessed"
+    tip.write_text(asyncio.run(_tip(market.postgres.app_url, signer)))
+    market.postgres.stop()
+    lost = market.root / "lost"
+    (market.root / "var" / "postgres").rename(lost)
+
+    # The witness has seen eight entries: a backup of five is a log that was cut back.
+    with pytest.raises(Conflict, match="not the log's history"):
+        commands.restore(made.folder, held=[tip])
+    # So is one whose own checkpoint is not on the log.
+    forged = (
+        (made.folder / "backup.json")
+        .read_text()
+        .replace(
+            (made.checkpoint or "").replace("\n", "\\n"),
+            sign(Checkpoint(settings.origin, 5, bytes(32)), signer).replace("\n", "\\n"),
+        )
+    )
+    honest = (made.folder / "backup.json").read_text()
+    assert forged != honest
+    (made.folder / "backup.json").write_text(forged)
+    with pytest.raises(Conflict, match="not the log's history"):
+        commands.restore(made.folder)
+    (made.folder / "backup.json").write_text(honest)
+    assert not os.path.lexists(market.root / "var" / "postgres")
+
+    commands.restore(made.folder, wal=[lost / "wal_archive"], held=[tip])
+    said = capsys.readouterr().out
+    assert "restored and proven: 8 entries" in said
+    with Postgres.start(market.root / "var") as restored:
+        assert asyncio.run(_tip(restored.app_url, signer)) == tip.read_text()
+    with pytest.raises(Misconfigured, match="is no moment"):
+        commands.restore(made.folder, to_time="yesterday")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -361,23 +362,68 @@ def test_a_cluster_without_its_passwords_says_so(open_dir: Path) -> None:
         Postgres.start(open_dir)
 
 
-def test_a_full_disk_is_named_before_anything_is_written(open_dir: Path) -> None:
-    disk = open_dir / "disk"
-    disk.mkdir()
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, so that filling it hurts nobody."""
+    folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(disk)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder],
         capture_output=True,
         check=False,
     )
     if mounted.returncode != 0:
         pytest.skip("only root may mount a small disk here")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def write_until_it_fails(postgres: Postgres) -> int:
+    """Commit one heavy batch after the other; how many were answered before there was no space."""
+    answered = 0
+    try:
+        with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE heavy (n int, filler text)")
+            while True:
+                connection.execute(
+                    "INSERT INTO heavy SELECT %s, repeat(md5(g::text), 200) FROM generate_series(1, 40) g",
+                    [answered + 1],
+                )
+                answered += 1
+    except psycopg.Error:  # a page could not be written, or the server has ended itself
+        return answered
+
+
+def test_a_full_disk_is_named_before_anything_is_written(open_dir: Path) -> None:
+    with small_disk(open_dir / "disk", "8m") as disk:
         with pytest.raises(Misconfigured, match="is full") as caught:
             Postgres.start(disk)
         assert caught.value.code == "database.disk_full"
         assert "free some space" in str(caught.value.remedy)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.drill
+def test_a_disk_that_fills_up_loses_nothing_that_was_answered(open_dir: Path) -> None:
+    with small_disk(open_dir / "disk", "300m") as disk, Postgres.start(disk) as postgres:
+        remember(postgres, 0)
+        ballast = disk / "ballast"
+        free = shutil.disk_usage(disk).free
+        with ballast.open("wb") as file:
+            file.write(bytes(free - (4 << 20)))
+        answered = write_until_it_fails(postgres)
+        assert answered
+        postgres.kill()
+        with pytest.raises(Misconfigured) as caught:
+            postgres.restart()
+        assert caught.value.code == "database.disk_full"
+        ballast.unlink()
+        postgres.restart()
+        with psycopg.connect(postgres.owner_url) as connection:
+            row = connection.execute("SELECT max(n), count(*) FROM heavy").fetchone()
+        assert row is not None
+        assert row[0] >= answered
+        assert row[1] == 40 * row[0]
 
 
 @pytest.mark.skipif(not ROOT, reason="only root may close a directory to the account of the server")
