@@ -234,7 +234,8 @@ class _Fold:
         self.accounts: dict[str, Account] = {}
         self.pendings: dict[str, Pending] = {}
         self.last_set: dict[str, int] = {}
-        self.transfers: dict[str, int] = {}
+        self.transfers: dict[str, int] = {}  # identifier → index of the entry that carries it
+        self.ended: dict[str, int] = {}  # hold → index of the entry that posted or voided it
         self.claimed_states: dict[str, object] = {}
         self.next_sequence = 1
         self.stopped_at: int | None = None
@@ -284,7 +285,7 @@ class _Fold:
                 )
                 continue
             if transfer.pending is not None:
-                self.transfers[transfer.pending] = index
+                self.ended[transfer.pending] = index
             self.last_set[transfer.debit] = self.last_set[transfer.credit] = index
             self._compare(transfer, outcome.sequence, index)
 
@@ -377,7 +378,7 @@ class _Fold:
                 self.faults.add(
                     "transfer_rows",
                     "transfer_row",
-                    self.transfers[name],
+                    self.ended.get(name, self.transfers[name]),
                     id=name,
                     member="state",
                     claimed=str(claimed),
@@ -647,8 +648,15 @@ class _Judge:
 
     def _end_checkpoints(self) -> None:
         while self.ahead is not None:
+            size = self.ahead.size
             self.faults.add(
-                "checkpoints", "checkpoint_beyond", self.size, size=self.ahead.size, found=self.size
+                "checkpoints",
+                "checkpoint_beyond",
+                min(self.agreed_size, self.size),
+                size - 1,
+                size=size,
+                found=self.size,
+                agreed=self.agreed_size,
             )
             self._next_checkpoint()
         if not self.checkpoints:
@@ -777,7 +785,7 @@ class _Judge:
             elif checkpoint.root == self.roots[size]:
                 agreed = size
             else:
-                self.faults.add("held_checkpoints", "held_root", agreed, max(size - 1, agreed), size=size)
+                self.faults.add("held_checkpoints", "held_root", *self._between(agreed, size), size=size)
         if not self.held:
             self._leave("held_checkpoints", "held_none")
         elif self.own_keys:
@@ -797,6 +805,16 @@ class _Judge:
                 self.faults.add("anchors", "anchor_form", line=number, why=_why(error))
         return sorted(anchors, key=lambda anchor: anchor[0])
 
+    def _between(self, agreed: int, size: int) -> tuple[int, int]:
+        """Where the fault lies when the roots agree at one size and not at the other, as narrow as it is known."""
+        fault = self.faults.first.get("checkpoints")
+        first = (
+            agreed
+            if fault is None or fault.first is None or fault.first >= size
+            else max(agreed, fault.first)
+        )
+        return first, max(size - 1, first)
+
     def _judge_anchors(self) -> None:
         agreed = 0
         for size, root, _ in self.anchors:
@@ -805,7 +823,7 @@ class _Judge:
             elif root == self.roots[size]:
                 agreed = size
             else:
-                self.faults.add("anchors", "anchor_root", agreed, max(size - 1, agreed), size=size)
+                self.faults.add("anchors", "anchor_root", *self._between(agreed, size), size=size)
         count = len(self.anchors)
         if not count:
             self._leave("anchors", "anchors_none")

@@ -81,8 +81,9 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "the fault lies from index {first} to {last}",
     ),
     "checkpoint_beyond": (
-        "有大小 {size} 的检查点,但只有 {found} 条:末尾被截去",
-        "there is a checkpoint of size {size}, but only {found} entries: the end was cut off",
+        "有大小 {size} 的检查点,但只有 {found} 条,与叶子相符的上一个大小为 {agreed}:第 {first} 至 {last} 条有缺失",
+        "there is a checkpoint of size {size} but only {found} entries, the last that agrees has size {agreed}: "
+        "some of index {first} to {last} are missing",
     ),
     "checkpoint_behind": (
         "最后的检查点只到 {size},其后的条目未经签名",
