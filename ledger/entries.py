@@ -66,12 +66,6 @@ def _check(value: object, path: str, depth: int) -> bool:
     """Raise for what has no canonical form; True where all member names are ASCII."""
     if not depth:
         raise _not_canonical(path, "too deep", f"at most {DEPTH_LIMIT} levels")
-    if isinstance(value, str):
-        if not value.isascii() and not is_normalized("NFC", value):
-            raise _not_canonical(path, "text that is not NFC", "text is NFC (Unicode Annex 15)")
-        return True
-    if value is None or value is True or value is False:
-        return True
     ascii_names = True
     if isinstance(value, dict):
         for name, member in value.items():
@@ -81,25 +75,32 @@ def _check(value: object, path: str, depth: int) -> bool:
                 )
             if not name.isascii():
                 ascii_names = False
-                _check(name, path, depth)
+                _check_text(name, path)
             if type(member) is str:  # the common case, without a call
-                if not member.isascii() and not is_normalized("NFC", member):
-                    raise _not_canonical(
-                        f"{path}.{name}", "text that is not NFC", "text is NFC (Unicode Annex 15)"
-                    )
+                if not member.isascii():
+                    _check_text(member, f"{path}.{name}")
+            elif member is None or member is True or member is False:
+                continue
             elif not _check(member, f"{path}.{name}", depth - 1):
                 ascii_names = False
-        return ascii_names
-    if isinstance(value, (list, tuple)):
+    elif isinstance(value, str):
+        _check_text(value, path)
+    elif isinstance(value, (list, tuple)):
         for position, member in enumerate(value):
             if not _check(member, f"{path}[{position}]", depth - 1):
                 ascii_names = False
-        return ascii_names
-    if isinstance(value, (int, float)):
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         raise _not_canonical(path, f"the number {value!r}", "numbers are written as strings")
-    raise _not_canonical(
-        path, f"a value of type {type(value).__name__}", "objects, arrays, strings, booleans and null"
-    )
+    elif value is not None and not isinstance(value, bool):
+        raise _not_canonical(
+            path, f"a value of type {type(value).__name__}", "objects, arrays, strings, booleans and null"
+        )
+    return ascii_names
+
+
+def _check_text(text: str, path: str) -> None:
+    if not text.isascii() and not is_normalized("NFC", text):
+        raise _not_canonical(path, "text that is not NFC", "text is NFC (Unicode Annex 15)")
 
 
 def _not_canonical(path: str, detail: str, rule: str) -> CanonicalError:
@@ -251,7 +252,7 @@ def commitment(salt: bytes, value: str) -> str:
             rule="a salt has 32 bytes",
             remedy="draw 32 fresh bytes from the system's random source",
         )
-    _check(value, "value", 1)
+    _check_text(value, "value")
     try:
         return sha256(salt + value.encode()).hexdigest()
     except UnicodeEncodeError as error:
