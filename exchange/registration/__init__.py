@@ -232,11 +232,7 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
     """
     tx.caller.require("supplier")
     asset = await own_asset(tx, act.asset)
-    Path.of(asset.state, asset.evidence).require("desensitization")
-    authorization = await tx.session.get(DepartmentAuthorization, act.authorization)
-    if authorization is None or authorization.asset != asset.id:
-        raise _no_authorization(act.authorization)
-    _require_in_force(asset, authorization)
+    authorization = await _in_force(tx.session, asset, act.authorization)
     if act.measurement is None:
         raise Conflict(
             "release.no_file",
@@ -347,13 +343,12 @@ async def releasable(session: AsyncSession, asset: str, authorization: str, call
     """What was authorized, where a file may be released under it now: asked before a measurement is spent."""
     row = await visible_asset(session, asset, caller)
     _require_own(row, caller)
-    granted = await session.get(DepartmentAuthorization, authorization)
-    if granted is None or granted.asset != row.id:
-        raise _no_authorization(authorization)
-    _require_in_force(row, granted)
+    granted = await _in_force(session, row, authorization)
     assessment = await session.get(RiskAssessment, granted.assessment)
     assert assessment is not None  # a foreign key
     return Authorized(
+        id=granted.id,
+        asset=granted.asset,
         raw_digest=granted.raw_digest,
         policy=parse(assessment.policy),
         grade=authorization_grade(granted),
@@ -361,10 +356,13 @@ async def releasable(session: AsyncSession, asset: str, authorization: str, call
     )
 
 
-def _require_in_force(asset: Asset, authorization: DepartmentAuthorization) -> None:
+async def _in_force(session: AsyncSession, asset: Asset, authorization: str) -> DepartmentAuthorization:
     path = Path.of(asset.state, asset.evidence)
     path.require("desensitization")
-    if authorization.asset != asset.id or authorization.log_index != path.evidence["authorization"]:
+    granted = await session.get(DepartmentAuthorization, authorization)
+    if granted is None or granted.asset != asset.id:
+        raise _no_authorization(authorization)
+    if granted.log_index != path.evidence["authorization"]:
         raise Conflict(
             "release.stale_authorization",
             "another authorization is in force",
@@ -372,6 +370,7 @@ def _require_in_force(asset: Asset, authorization: DepartmentAuthorization) -> N
             rule="a release stands on the asset's newest authorization",
             remedy="name that authorization and apply the policy that it is bound to",
         )
+    return granted
 
 
 def _no_authorization(authorization: str) -> NotFound:

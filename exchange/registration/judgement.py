@@ -26,6 +26,8 @@ NOT_MEASURED = Found(None, ())
 class Authorized:
     """What a department authorized."""
 
+    id: str
+    asset: str
     raw_digest: str
     policy: Policy
     grade: Grade
@@ -37,11 +39,16 @@ def judge_release(
 ) -> Found:
     """Every reason to refuse the file; none lets it cross. Pure.
 
-    The certificate has to be about this file, the authorized raw table and the authorized policy; then the
-    file itself is judged (`exchange.desensitization.judge`).
+    The certificate has to name this authorization, its raw table, its policy and this file; then the file
+    itself is judged (`exchange.desensitization.judge`).
     """
     policy = authorized.policy
     bound = (
+        (
+            "authorization",
+            {"id": authorized.id, "asset": authorized.asset},
+            "stands on another authorization",
+        ),
         ("raw_digest", authorized.raw_digest, "is about another raw table than was authorized"),
         ("policy_digest", policy.digest(), "is about another policy than was authorized"),
         ("product_digest", product_digest, "is about another file"),
@@ -50,7 +57,7 @@ def judge_release(
         Failure(
             None,
             "certificate",
-            f"the certificate {words}: its {member} is {str(certificate.get(member))[:64]!r}",
+            f"the certificate {words}: its {member} is {str(certificate.get(member))[:120]!r}",
             "send the certificate that `exchange desensitize apply` wrote beside this product",
         )
         for member, expected, words in bound
@@ -66,4 +73,4 @@ def judge_release(
             )
         )
     requirements = Requirements(policy, policy.k, policy.l, authorized.exempt_from_k, authorized.grade)
-    return Found(measurement, (*failures, *judge(measurement, requirements)))
+    return Found(measurement, (*judge(measurement, requirements), *failures))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.errors import Conflict
+from exchange import registration
+from exchange.desensitization.child import measure_in_child
+from exchange.errors import Conflict, NotFound
+from exchange.registration.judgement import judge_release
 from exchange.registration.path import STATES, STEP_OF_KIND, STEPS, Path, Step, code
+from ledger.merkle import leaf_hash
 
 KIND_OF_STEP = {step: kind for kind, step in STEP_OF_KIND.items()}
 
@@ -24,16 +31,17 @@ def walk(order: tuple[Step, ...]) -> Path:
 def test_of_the_24_orders_of_the_four_steps_one_is_possible_and_23_name_the_missing_step() -> None:
     possible = []
     for order in permutations(STEPS):
-        try:
-            path = walk(order)
-        except Conflict as refused:
+        if order != STEPS:
+            with pytest.raises(Conflict) as refused:
+                walk(order)
             taken = next(n for n, step in enumerate(order) if step != STEPS[n])
-            assert refused.code == f"path.{STEPS[taken]}_missing"
-            assert refused.remedy
-        else:
-            possible.append(order)
-            assert path.state == "themed"
-            assert path.evidence == {step: n for n, step in enumerate(STEPS, start=1)}
+            assert refused.value.code == f"path.{STEPS[taken]}_missing"
+            assert refused.value.remedy
+            continue
+        path = walk(order)
+        possible.append(order)
+        assert path.state == "themed"
+        assert path.evidence == {step: n for n, step in enumerate(STEPS, start=1)}
     assert possible == [STEPS]
 
 
@@ -113,3 +121,269 @@ def test_the_code_says_year_in_china_kind_and_chance() -> None:
     new_year_in_china_us = 1_798_732_800_000_000  # 2026-12-31 16:00 UTC
     assert code(new_year_in_china_us, "TR", bytes.fromhex("1a2b3c4d")) == "DA-2027-TR-1a2b3c4d"
     assert code(new_year_in_china_us - 1, "TR", bytes.fromhex("1a2b3c4d")) == "DA-2026-TR-1a2b3c4d"
+
+
+@pytest.mark.anyio
+async def test_all_24_orders_against_the_rooms_themselves(house: Any, patients: Any) -> None:
+    """One order reaches the theme; the 23 others are refused by name, and leave the log as it was."""
+    assessor, approver = await house.party("supplier", people=2)
+    registered = 0
+    for order in permutations(STEPS):
+        asset = await house.walk([assessor, approver], patients, steps=0)
+        path = f"/v1/assets/{asset}"
+        found: dict[str, Any] = {"assessment": "ras-none", "authorization": "aut-none"}
+        for n, step in enumerate(order):
+            match step:
+                case "risk_assessment":
+                    caller, route, body = assessor, "assessments", patients.filing()
+                case "authorization":
+                    caller, route, body = approver, "authorizations", {"assessment": found["assessment"]}
+                case "desensitization":
+                    digest, certificate = "0" * 64, {}
+                    if "raw_digest" in found:
+                        product, certificate = patients.product(found)
+                        digest = await house.upload(assessor, product)
+                    caller, route = assessor, "releases"
+                    body = {
+                        "authorization": found["authorization"],
+                        "product_digest": digest,
+                        "certificate": certificate,
+                    }
+                case "aggregation":
+                    caller, route, body = assessor, "theme", {"theme": "medical_care"}
+            if step != STEPS[n]:
+                missing = f"path.{STEPS[n]}_missing"
+                await house.problem(caller, "POST", f"{path}/{route}", body, status=409, code=missing)
+                await house.problem(assessor, "POST", f"{path}/registration", status=409, code=missing)
+                break
+            found |= await house.done(caller, f"{path}/{route}", body)
+        else:
+            await house.done(assessor, f"{path}/registration")
+            registered += 1
+    assert registered == 1
+
+
+@pytest.mark.anyio
+async def test_the_certificates_four_evidence_hashes_are_leaves_of_the_log(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients)
+    found = (await house.call(None, "GET", f"/v1/assets/{asset}")).json()
+    code = found["asset"]["code"]
+    certificate = (await house.call(None, "GET", f"/v1/certificates/{code}")).json()
+    assert certificate == found["certificate"]
+    assert certificate["code"].startswith("DA-2026-HE-")
+    assert set(certificate["evidence"]) == set(STEPS)
+    for step, evidence in certificate["evidence"].items():
+        receipt = await house.gate.receipt(int(evidence["index"]))
+        assert leaf_hash(receipt.leaf).hex() == evidence["leaf_hash"]
+        body = orjson.loads(receipt.body)
+        assert STEP_OF_KIND[body["kind"]] == step
+        assert body["act"]["asset"] == asset
+    # The inner papers stay inside, the product's digest is public.
+    assert found["assessments"] == found["authorizations"] == found["releases"] == []
+    assert found["product"]["rows"] == patients.scan.report["after"]["rows"]
+    missing = await house.problem(
+        None, "GET", "/v1/certificates/DA-2026-HE-00000000", status=404, code="certificate.unknown"
+    )
+    assert missing["remedy"]
+
+
+@pytest.mark.anyio
+async def test_titles_documents_and_reasons_stand_in_the_log_only_as_commitments(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    await house.walk(supplier, patients, title="门诊记录", summary="a summary in words")
+    bodies = b"".join([(await house.gate.receipt(n)).body for n in range(await house.log_size())])
+    for secret in ("门诊记录", "a summary in words", "a leak would cost trust", "satisfaction", "suppress"):
+        assert secret.encode() not in bodies
+
+
+@pytest.mark.anyio
+async def test_a_raw_table_is_refused_with_column_rule_and_remedy_and_deleted(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    granted = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    _, certificate = patients.product({**granted, "authorization": granted["id"]})
+    raw = patients.raw.read_bytes()
+    digest = await house.upload(supplier[0], raw)
+    release = {"authorization": granted["id"], "product_digest": digest, "certificate": certificate}
+    outcome = await house.refused(
+        supplier[0], f"/v1/assets/{asset}/releases", release, code="release.not_as_declared"
+    )
+    told = {(failure["column"], failure["rule"]) for failure in outcome["failures"]}
+    assert (None, "certificate") in told
+    assert ("mobile", "direct_identifier") in told
+    assert any(rule == "k_anonymity" for _, rule in told)
+    assert all(failure["remedy"] for failure in outcome["failures"])
+    assert house.vault.staged(supplier[0].party, digest) is None
+    with pytest.raises(NotFound):
+        house.vault.product(digest)
+
+    # The refusal costs nothing else: the authorization is still good for the true product.
+    found = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()
+    assert found["asset"]["state"] == "authorized"
+    assert [release["state"] for release in found["releases"]] == ["refused"]
+    product, certificate = patients.product({**granted, "authorization": granted["id"]})
+    digest = await house.upload(supplier[0], product)
+    release = {"authorization": granted["id"], "product_digest": digest, "certificate": certificate}
+    accepted = await house.done(supplier[0], f"/v1/assets/{asset}/releases", release)
+    assert accepted["state"] == "released"
+    assert accepted["measured"]["k"] == patients.scan.report["after"]["k"]
+    assert house.vault.product(digest).read_bytes() == product
+    assert house.vault.staged(supplier[0].party, digest) is None
+
+
+@pytest.mark.anyio
+async def test_an_authorization_is_used_once_and_a_retry_gets_the_first_answer(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    granted = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    product, certificate = patients.product({**granted, "authorization": granted["id"]})
+    digest = await house.upload(supplier[0], product)
+    path = f"/v1/assets/{asset}/releases"
+    release = {"authorization": granted["id"], "product_digest": digest, "certificate": certificate}
+
+    first = await house.call(supplier[0], "POST", path, release, key="release-1")
+    size = await house.log_size()
+    assert first.status_code == 201
+    # The file is no longer staged, or staged anew: the same request has the same answer.
+    for again in (False, True):
+        if again:
+            await house.upload(supplier[0], product)
+        repeated = await house.call(supplier[0], "POST", path, release, key="release-1")
+        assert repeated.status_code == 201
+        assert repeated.headers["Idempotency-Replayed"] == "true"
+        assert repeated.json() == first.json()
+    assert await house.log_size() == size
+
+    other = await house.call(supplier[0], "POST", path, {**release, "certificate": {}}, key="release-1")
+    assert (other.status_code, other.json()["code"]) == (422, "request.identifier_reused")
+    await house.upload(supplier[0], product)
+    await house.problem(supplier[0], "POST", path, release, status=409, code="path.desensitization_taken")
+    found = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()
+    assert [granted["state"] for granted in found["authorizations"]] == ["used"]
+
+
+@pytest.mark.anyio
+async def test_a_release_without_a_file_or_with_no_table_is_an_error_and_no_refusal(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    granted = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    path = f"/v1/assets/{asset}/releases"
+    release = {"authorization": granted["id"], "product_digest": "0" * 64, "certificate": {}}
+    await house.problem(supplier[0], "POST", path, release, status=409, code="release.no_file")
+    digest = await house.upload(supplier[0], b"PAR1 and then nothing of the kind")
+    release["product_digest"] = digest
+    await house.problem(supplier[0], "POST", path, release, status=400, code="desensitization.unreadable")
+    assert house.vault.staged(supplier[0].party, digest) is None
+
+
+@pytest.mark.anyio
+async def test_a_table_that_needs_a_higher_grade_is_sent_back_to_its_declaration(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    caller = supplier[0]
+    granted = (await house.call(caller, "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    product, certificate = patients.product({**granted, "authorization": granted["id"]})
+    digest = await house.upload(caller, product)
+    authorized = await house.gate.read(registration.releasable, asset, granted["id"], caller)
+    staged = house.vault.staged(caller.party, digest)
+    # Ten million rows are too many for a test, so the measurement of the true file says that it had them.
+    measurement = replace(measure_in_child(staged, authorized.policy), grade="important")
+    found = judge_release(measurement, authorized, digest, certificate)
+    assert [failure.rule for failure in found.failures] == ["grade"]
+    outcome = await house.act(
+        registration.release_product,
+        registration.ReleaseProduct(
+            asset, granted["id"], digest, certificate, found.measurement, found.failures
+        ),
+        caller,
+    )
+    assert (outcome["state"], outcome["sent_back"]) == ("refused", True)
+    after = (await house.call(caller, "GET", f"/v1/assets/{asset}")).json()
+    assert after["asset"]["state"] == "declared"
+    assert after["authorizations"][0]["state"] == "withdrawn"
+    release = {"authorization": granted["id"], "product_digest": digest, "certificate": certificate}
+    await house.problem(
+        caller,
+        "POST",
+        f"/v1/assets/{asset}/releases",
+        release,
+        status=409,
+        code="path.risk_assessment_missing",
+    )
+
+
+@pytest.mark.anyio
+async def test_a_certificate_of_another_file_table_policy_or_authorization_is_refused(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    caller = supplier[0]
+    granted = (await house.call(caller, "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    product, certificate = patients.product({**granted, "authorization": granted["id"]})
+    digest = await house.upload(caller, product)
+    authorized = await house.gate.read(registration.releasable, asset, granted["id"], caller)
+    staged = house.vault.staged(caller.party, digest)
+    measurement = measure_in_child(staged, authorized.policy)
+    assert judge_release(measurement, authorized, digest, certificate).failures == ()
+    for member, value in (
+        ("raw_digest", "0" * 64),
+        ("policy_digest", "0" * 64),
+        ("product_digest", "0" * 64),
+        ("authorization", {"id": "aut-other", "asset": asset}),
+        ("authorization", None),
+    ):
+        (failure,) = judge_release(measurement, authorized, digest, {**certificate, member: value}).failures
+        assert failure.rule == "certificate"
+        assert member in failure.detail
+    (failure,) = judge_release(
+        replace(measurement, file_digest="0" * 64), authorized, digest, certificate
+    ).failures
+    assert failure.rule == "certificate"
+
+
+@pytest.mark.anyio
+async def test_a_table_without_persons_walks_the_same_path_exempt_from_k(house: Any, weather: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, weather, kind="meteorology")
+    found = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()
+    assert found["asset"]["code"].startswith("DA-2026-ME-")
+    assert found["releases"][0]["certificate"]["exemption"]["from"] == "k"
+
+
+@pytest.mark.anyio
+async def test_only_known_kinds_themes_and_operators_are_declared(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    buyer = (await house.party("buyer"))[0]
+    for body, problem in (
+        ({"title": "t", "kind": "weapons"}, "asset.kind"),
+        ({"title": "  ", "kind": "health"}, "asset.title"),
+        ({"title": "t", "kind": "health", "operator": buyer.party}, "asset.operator"),
+    ):
+        await house.problem(supplier[0], "POST", "/v1/assets", body, status=422, code=problem)
+    await house.problem(
+        buyer, "POST", "/v1/assets", {"title": "t", "kind": "health"}, status=403, code="caller.role"
+    )
+    asset = await house.walk(supplier, patients, steps=3)
+    await house.problem(
+        supplier[0],
+        "POST",
+        f"/v1/assets/{asset}/theme",
+        {"theme": "astrology"},
+        status=422,
+        code="asset.theme",
+    )
+    words = (await house.call(None, "GET", "/v1/taxonomy")).json()
+    assert len(words["kinds"]) == 6
+    assert {"id": "population", "zh": "人口", "en": "population"} in words["themes"]

@@ -1,0 +1,314 @@
+"""A whole market in one process for the tests of rooms and routes: real database, gate, vault and application."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from exchange import parties
+from exchange.acts import Caller
+from exchange.api import routers
+from exchange.api.doorway import on_exchange_error, on_http, on_invalid
+from exchange.database import Addresses, Database, driver
+from exchange.desensitization import department
+from exchange.desensitization.certificate import Authorization
+from exchange.desensitization.declaration import Declaration
+from exchange.desensitization.department import Scan
+from exchange.desensitization.limits import Limits
+from exchange.errors import ExchangeError
+from exchange.gate import Gate
+from exchange.vault import Vault
+from ledger import log
+from ledger.checkpoint import Signer, Verifier
+from ledger.entries import receipt_from_json, verify_receipt
+
+START_US = 1_790_000_000_000_000  # 2026-09-21
+ORIGIN = "exchange.example/test"
+SALT = bytes(range(32))
+KEY = bytes(range(32, 64))
+
+_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def uscc(number: int) -> str:
+    """A unified social credit code with a true check character (GB 32100), the `number`-th of its kind."""
+    body = f"9144010{number:07d}MAX"[:17].ljust(17, "X")
+    total = sum(_ALPHABET.index(c) * pow(3, n, 31) for n, c in enumerate(body))
+    return body + _ALPHABET[-total % 31]
+
+
+@dataclass
+class House:
+    """A market in one process: its rooms through `gate`, its routes through `http`, its clock in `now_us`."""
+
+    gate: Gate
+    vault: Vault
+    folder: Path
+    link_key: bytes
+    now_us: int = START_US
+    http: httpx.AsyncClient = field(init=False)
+    keys: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def chance(self, n: int) -> bytes:
+        """Bytes that no other test run repeats by accident, and that this run repeats."""
+        return hashlib.shake_256(b"%d" % next(self.numbers)).digest(n)
+
+    async def act(self, decide: Any, act: Any, caller: Caller, key: str | None = None) -> dict[str, Any]:
+        """Perform an act and give its outcome, the receipt verified."""
+        reply = await self.gate.perform(decide, act, caller=caller, key=key or f"key-{next(self.numbers)}")
+        answer = orjson.loads(reply.json())
+        self.verify(answer)
+        outcome: dict[str, Any] = answer["outcome"]
+        return outcome
+
+    def verify(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The body behind an answer's receipt, proven to be in the log."""
+        receipt = receipt_from_json(answer["receipt"])
+        verify_receipt(receipt, [Verifier.parse(self.gate.signer.vkey)])
+        body: dict[str, Any] = orjson.loads(receipt.body)
+        assert body["act"] == answer["outcome"]
+        return body
+
+    async def party(self, *roles: str, people: int = 1) -> list[Caller]:
+        """Admit an organisation and give its people, each with an enrolled key."""
+        number = next(self.numbers)
+        party = await self.act(
+            parties.register_party,
+            parties.RegisterParty(uscc(number), f"party {number}", roles),
+            self.administrator,
+        )
+        callers = []
+        for n in range(people):
+            token, secret = f"token-{number}-{n}", f"secret-{number}-{n}"
+            invited = await self.act(
+                parties.invite_person,
+                parties.InvitePerson(party["id"], f"person {number}-{n}", parties.key_digest(token)),
+                self.administrator,
+            )
+            visitor = Caller("enrolment", "enrolment", frozenset())
+            await self.act(
+                parties.enrol,
+                parties.Enrol(parties.key_digest(token), parties.key_digest(secret), "first key"),
+                visitor,
+            )
+            self.keys[invited["id"]] = secret
+            callers.append(Caller(invited["id"], party["id"], frozenset(roles)))
+        return callers
+
+    async def walk(self, supplier: list[Caller], work: Department, steps: int = 5, **declared: Any) -> str:
+        """Take a fresh asset `steps` steps along its path over HTTP (5: registered) and give its identifier."""
+        assessor, approver = supplier
+        title = {"title": "hospital visits", "kind": "health", **declared}
+        asset: str = (await self.done(assessor, "/v1/assets", title))["asset"]
+        if steps >= 1:
+            assessed = await self.done(assessor, f"/v1/assets/{asset}/assessments", work.filing())
+        if steps >= 2:
+            grant = {"assessment": assessed["assessment"]}
+            granted = await self.done(approver, f"/v1/assets/{asset}/authorizations", grant)
+        if steps >= 3:
+            product, certificate = work.product(granted)
+            digest = await self.upload(assessor, product)
+            release = {
+                "authorization": granted["authorization"],
+                "product_digest": digest,
+                "certificate": certificate,
+            }
+            await self.done(assessor, f"/v1/assets/{asset}/releases", release)
+        if steps >= 4:
+            await self.done(assessor, f"/v1/assets/{asset}/theme", {"theme": "medical_care"})
+        if steps >= 5:
+            await self.done(assessor, f"/v1/assets/{asset}/registration")
+        return asset
+
+    async def upload(self, caller: Caller, data: bytes) -> str:
+        """Stage a file and give its digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        response = await self.call(caller, "PUT", f"/v1/uploads/{digest}", content=data)
+        assert response.status_code == 201, response.text
+        assert response.json() == {"sha256": digest, "size_bytes": str(len(data))}
+        return digest
+
+    async def log_size(self) -> int:
+        """How many entries the log has."""
+
+        async def ask(session: Any) -> int:
+            return (await log.read_head(await driver(session))).edge.size
+
+        return await self.gate.read(ask)
+
+    @property
+    def administrator(self) -> Caller:
+        """The venue's own hand."""
+        return Caller("administrator", "venue", frozenset({"administrator"}))
+
+    async def call(
+        self,
+        caller: Caller | None,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        key: str | None = None,
+        content: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request over HTTP; a write carries a fresh identifier unless `key` gives one."""
+        sent = dict(headers or {})
+        if caller is not None:
+            sent["Authorization"] = f"Bearer {self.keys[caller.person]}"
+        if method == "POST":
+            sent["Idempotency-Key"] = key or f"key-{next(self.numbers)}"
+        return await self.http.request(method, path, json=json, content=content, headers=sent)
+
+    async def done(self, caller: Caller, path: str, json: Any = None, *, key: str | None = None) -> Any:
+        """POST that has to succeed: its outcome, the receipt verified."""
+        response = await self.call(caller, "POST", path, json, key=key)
+        assert response.status_code == 201, response.text
+        self.verify(response.json())
+        return response.json()["outcome"]
+
+    async def refused(self, caller: Caller, path: str, json: Any = None, *, code: str) -> Any:
+        """POST that has to be refused on the record: its outcome, the receipt verified."""
+        response = await self.call(caller, "POST", path, json)
+        assert response.status_code == 422, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        answer = response.json()
+        assert answer["code"] == code
+        assert answer["rule"]
+        assert answer["remedy"]
+        self.verify(answer)
+        assert answer["outcome"]["state"] == "refused"
+        return answer["outcome"]
+
+    async def problem(
+        self, caller: Caller | None, method: str, path: str, json: Any = None, *, status: int, code: str
+    ) -> Any:
+        """A request that has to fail without a trace in the log."""
+        size = await self.log_size()
+        response = await self.call(caller, method, path, json)
+        assert (response.status_code, response.json()["code"]) == (status, code), response.text
+        assert "receipt" not in response.json()
+        assert await self.log_size() == size
+        return response.json()
+
+
+@pytest.fixture
+async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
+    """A market that was just opened, its clock under the test's hand."""
+    engine = Database(database.app_url)
+    gate = Gate(engine, Signer(ORIGIN, b"l" * 32), b"m" * 32, lambda: found.now_us)
+    found = House(gate, Vault(tmp_path / "vault"), tmp_path, b"k" * 32)
+    connection = await engine.connect()
+    await log.create(connection, ORIGIN, 0)
+    await connection.execute(
+        "INSERT INTO market (id, sandbox, profile, offset_us) VALUES (1, true, 'cn-venue', 0)"
+    )
+    await connection.commit()
+    await connection.close()
+    await gate.start()
+    opening = parties.OpenMarket(
+        ORIGIN, gate.signer.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
+    )
+    await found.act(parties.open_market, opening, Caller("init", "init", frozenset()))
+    app = FastAPI(
+        exception_handlers={
+            ExchangeError: on_exchange_error,
+            RequestValidationError: on_invalid,
+            HTTPException: on_http,
+        }
+    )
+    app.state.gate, app.state.vault, app.state.link_key = gate, found.vault, found.link_key
+    app.state.callers = {}
+    for router in routers:
+        app.include_router(router)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://exchange.test") as found.http:
+        yield found
+    await gate.stop()
+    await engine.close()
+
+
+@dataclass
+class Department:
+    """The department's own machine: a raw table, its scan, and what it makes under an authorization."""
+
+    folder: Path
+    raw: Path
+    scan: Scan
+
+    def product(self, authorization: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """The product's bytes and its certificate, made under an authorization of the exchange."""
+        made = department.desensitize(
+            self.raw,
+            self.scan.policy,
+            Authorization(
+                authorization["authorization"],
+                authorization["asset"],
+                authorization["raw_digest"],
+                authorization["policy_digest"],
+                authorization["exempt_from_k"],
+            ),
+            salt=SALT,
+            key=KEY,
+            product=self.folder / "product.parquet",
+            certificate=self.folder / "certificate.json",
+            limits=Limits(),
+        )
+        return (self.folder / "product.parquet").read_bytes(), made.certificate
+
+    def filing(self, **changed: Any) -> dict[str, Any]:
+        """What the assessor files."""
+        return {
+            "raw_digest": self.scan.report["raw"]["digest"],
+            "policy_digest": self.scan.policy.digest(),
+            "policy": self.scan.policy.to_json(),
+            "report": self.scan.report,
+            "impacts": [
+                {"harmed": "public_interest", "degree": "ordinary", "reason": "a leak would cost trust"}
+            ],
+            "declared": {"state_secret": False, "trade_secret": False, "privacy_consented": False},
+            "exempt_from_k": self.scan.policy.exempt_from_k,
+            **changed,
+        }
+
+
+def scanned(folder: Path, text: str) -> Department:
+    """Scan a raw CSV as the department does."""
+    folder.mkdir()
+    raw = folder / "raw.csv"
+    raw.write_text(text, encoding="utf-8")
+    return Department(folder, raw, department.scan(raw, Declaration(), SALT, Limits()))
+
+
+@pytest.fixture(scope="session")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Department:
+    """A table with people in it."""
+    chance = random.Random(1)
+    lines = ["mobile,age,service,satisfaction"]
+    for _ in range(400):
+        mobile = f"13{chance.randrange(10**9):09d}"
+        service = chance.choice(["surgery", "medicine", "emergency", "intensive care"])
+        lines.append(f"{mobile},{20 + chance.randrange(40)},{service},{60 + chance.randrange(40)}")
+    return scanned(tmp_path_factory.mktemp("department") / "patients", "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Department:
+    """A table with nobody in it."""
+    lines = ["station,observed,temperature,humidity"]
+    for n in range(120):
+        lines.append(f"EWR,2026-01-{1 + n % 28:02d},{n % 17 - 3}.5,{40 + n % 50}")
+    return scanned(tmp_path_factory.mktemp("department") / "weather", "\n".join(lines) + "\n")
