@@ -98,7 +98,7 @@ def check_term(state: str, starts_us: int, ends_us: int, now_us: int) -> None:
         )
 
 
-async def grant_licence(
+def grant_licence(
     tx: Transaction,
     *,
     trade: str,
@@ -108,8 +108,8 @@ async def grant_licence(
     licences: int,
     term_days: int,
 ) -> Licence:
-    """Give the buyer of a trade its licence, within the act that settles it: from now, for `term_days` days."""
-    licence = Licence(
+    """The licence of a trade, from now for `term_days` days; who settles the trade inserts it behind the trade."""
+    return Licence(
         id=tx.identifier("lic"),
         trade=trade,
         asset=asset,
@@ -121,8 +121,6 @@ async def grant_licence(
         state="active",
         log_index=tx.index,
     )
-    await tx.insert(licence)
-    return licence
 
 
 async def make_link(tx: Transaction, act: MakeLink) -> Record:

@@ -24,6 +24,7 @@ from exchange.messages.assets import (
     AssessmentMessage,
     AssetMessage,
     AssetPage,
+    AuthorizationDocument,
     AuthorizationMessage,
     AuthorizationView,
     CertificateView,
@@ -39,6 +40,7 @@ from exchange.messages.assets import (
 from exchange.messages.shapes import IDENTIFIER
 from exchange.registration.judgement import NOT_MEASURED, judge_release
 from exchange.vault import FILE_LIMIT_BYTES, Vault
+from ledger.entries import receipt_to_json
 from pricing.appraisal import (
     EQUAL_WEIGHTS_PPM,
     Adjustment,
@@ -163,9 +165,19 @@ async def authorize(
 async def authorization_view(
     asset: str, authorization: str, gate: GateDep, caller: CallerDep
 ) -> AuthorizationView:
-    """The authorization as `exchange desensitize apply --authorization FILE` takes it."""
+    """One authorization, for its department, its operator and the regulator."""
     view = await gate.read(registration.authorization_view, asset, authorization, caller)
     return AuthorizationView.model_validate(view)
+
+
+@router.get("/assets/{asset}/authorizations/{authorization}/document")
+async def authorization_document(
+    asset: str, authorization: str, gate: GateDep, caller: CallerDep
+) -> AuthorizationDocument:
+    """The file that `exchange desensitize apply --authorization FILE` takes: the authorization and its receipt."""
+    view = await gate.read(registration.authorization_view, asset, authorization, caller)
+    receipt = receipt_to_json(await gate.receipt(view["log_index"]))
+    return AuthorizationDocument.model_validate({"authorization": view, "receipt": receipt})
 
 
 @router.put("/uploads/{sha256}", status_code=201)

@@ -249,6 +249,13 @@ class AuthorizationView(Message):
     log_index: Whole
 
 
+class AuthorizationDocument(Message):
+    """What `exchange desensitize apply --authorization` believes: the authorization, proven by its receipt."""
+
+    authorization: AuthorizationView
+    receipt: dict[str, Any]
+
+
 class FailureView(Message):
     """One reason why a file was refused; `column` is null where the whole table fails."""
 

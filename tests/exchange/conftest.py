@@ -133,6 +133,23 @@ class House:
             await self.done(assessor, f"/v1/assets/{asset}/registration")
         return asset
 
+    async def sell(self, supplier: list[Caller], asset: str, *, term_days: int = 30) -> tuple[Caller, str]:
+        """Appraise and list a registered asset at a fixed price, sell it, and give the buyer and the licence."""
+        await self.done(supplier[0], f"/v1/assets/{asset}/appraisals", appraisal())
+        offer = {"grant": "licence", "licences": "5", "term_days": str(term_days), "price_fen": "100000"}
+        await self.done(supplier[0], "/v1/listings", {"asset": asset, "offer": offer})
+        return await self.sell_again(asset)
+
+    async def sell_again(self, asset: str) -> tuple[Caller, str]:
+        """Sell one more licence of a listed asset to a new buyer."""
+        listings = (await self.call(None, "GET", "/v1/listings")).json()
+        listing = next(row["id"] for row in listings if row["asset"] == asset)
+        bank, buyer = (await self.party("bank"))[0], (await self.party("buyer"))[0]
+        top_up = {"party": buyer.party, "amount_fen": "1000000", "bank_reference": "ref-1"}
+        await self.done(bank, "/v1/top-ups", top_up)
+        sale = await self.done(buyer, f"/v1/listings/{listing}/purchases", {"licences": "1"})
+        return buyer, sale["voucher"]["licence"]
+
     async def upload(self, caller: Caller, data: bytes) -> str:
         """Stage a file and give its digest."""
         digest = hashlib.sha256(data).hexdigest()
@@ -239,6 +256,47 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
         yield found
     await gate.stop()
     await engine.close()
+
+
+def appraisal(**changed: Any) -> dict[str, Any]:
+    """What a department sends to have the patients' table appraised."""
+    cost = {"kind": "collection", "amount_fen": "5000000", "description": "interfaces", "source": "ledger 12"}
+    words = "stated for the test"
+    return {
+        "purpose": "listing",
+        "valued_on": "2026-09-01",
+        "approach_reason": "no comparable sale yet",
+        "costs": [cost, {**cost, "kind": "tax", "amount_fen": "30000"}],
+        "profit_rate_ppm": "60000",
+        "profit_source": "发改价格〔2025〕65号",
+        "weights_reason": "all dimensions count alike",
+        "factors": [{"name": "remaining life", "factor_ppm": "900000", "reason": "new", "source": "plan"}],
+        "information": dict.fromkeys(
+            ("name", "structure", "dictionary", "scale", "period", "frequency", "storage"), words
+        ),
+        "legal": dict.fromkeys(
+            (
+                "authorizing_party",
+                "right_holder",
+                "right_path",
+                "right_kind",
+                "right_scope",
+                "right_term",
+                "right_limits",
+            ),
+            words,
+        ),
+        "value": dict.fromkeys(("region", "industry", "cost", "scenario", "quality", "scarcity"), words),
+        "quality": {
+            "columns": [
+                {"name": "age", "kind": "integer", "minimum": "0", "maximum": "120"},
+                {"name": "service", "kind": "text", "allowed": ["surgery", "medicine"]},
+                {"name": "satisfaction", "kind": "integer", "minimum": "0", "maximum": "100"},
+            ],
+            "comparisons": [{"left": "age", "relation": "!=", "right": "satisfaction"}],
+        },
+        **changed,
+    }
 
 
 @dataclass
