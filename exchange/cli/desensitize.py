@@ -302,7 +302,7 @@ def _show(report: Mapping[str, Any]) -> None:
     found = {finding["column"]: finding for finding in report["findings"]}
     table = Table(title=f"{report['raw']['rows']} rows", title_justify="left")
     for header in ("column", "found", "form", "role", "what is done", "loss"):
-        table.add_column(header)
+        table.add_column(header, overflow="fold")
     for column in report["columns"]:
         finding = found.get(column["name"])
         table.add_row(

@@ -22,7 +22,7 @@ from exchange.desensitization.policy import Policy, Pseudonymize
 from exchange.desensitization.techniques import PSEUDONYM_ALGORITHM
 
 FORMAT = "data-asset-exchange-desensitization-certificate@1"
-EXEMPTION_RULE = "no column about a person is found, and the risk assessment says so (GB/T 37964-2019, 5.1)"
+EXEMPTION_RULE = "no column about a person is found, and the risk assessment says so (GB/T 37964-2019)"
 
 
 @dataclass(frozen=True, slots=True)

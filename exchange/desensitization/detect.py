@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from exchange.desensitization import recognizers as known
 from exchange.desensitization.findings import KINDS, By, Finding, Role
 from exchange.desensitization.lexicon import FLAG_WORDS, HEALTH_WORDS, SEX_WORDS, hinted
-from exchange.desensitization.recognizers import Tested
+from exchange.desensitization.recognizers import Trial
 from exchange.desensitization.risk import Coded, encode
 from exchange.desensitization.source import Progress
 
@@ -135,7 +135,7 @@ def _recognise(column: Column) -> Finding | None:
     return None
 
 
-def _found(column: Column, kind: str, by: By, tested: Tested | None = None) -> Finding:
+def _found(column: Column, kind: str, by: By, tested: Trial | None = None) -> Finding:
     sample = known.evenly(column.texts if len(column.texts) else column.distinct, _SAMPLES)
     return Finding(
         column=column.name,
@@ -203,7 +203,7 @@ def _formed(
 def _ip_address(column: Column) -> Finding | None:
     four = known.matching(column.texts, known.IPV4)
     six = known.matching(column.texts, known.IPV6)
-    tested = Tested(four.values, four.checked, four.matched + six.matched)
+    tested = Trial(four.values, four.checked, four.matched + six.matched)
     if not tested.matched:
         return None
     if "ip_address" in column.hints and tested.share >= 0.3:
@@ -291,7 +291,7 @@ def _age(column: Column) -> Finding | None:
         return _found(column, "age", "name and values", tested) if tested.share >= 0.5 else None
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         likely = pc.and_(pc.greater_equal(column.distinct, 0), pc.less_equal(column.distinct, 150))
-        tested = Tested(len(likely), len(likely), int(pc.sum(likely).as_py()))
+        tested = Trial(len(likely), len(likely), int(pc.sum(likely).as_py()))
         # Real tables hold a few impossible ages.
         return _found(column, "age", "name and values", tested) if tested.share >= 0.8 else None
     return None
@@ -367,7 +367,7 @@ def _health(column: Column) -> Finding | None:
         words = {value.lower().replace(" ", "_") for value in known.evenly(column.texts, 200).to_pylist()}
         hits = len(words & HEALTH_WORDS)
         if hits >= 2 and 2 * hits >= len(words):
-            return _found(column, "health", "values", Tested(len(words), len(words), hits))
+            return _found(column, "health", "values", Trial(len(words), len(words), hits))
     return _found(column, "health", "name") if "health" in column.hints else None
 
 
@@ -389,7 +389,7 @@ def _row_identifier(column: Column) -> Finding | None:
         return None
     by_header = "row_identifier" in column.hints
     if pa.types.is_string(column.type):
-        compact = known.matching(column.texts, r"^[^\s]{1,64}$")
+        compact = known.matching(column.texts, r"^[^\s*]{1,64}$")
         if (by_header or column.rows >= 20) and compact.share == 1:
             return _found(column, "row_identifier", "name and values" if by_header else "values")
     elif pa.types.is_integer(column.type):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 Role = Literal["direct_identifier", "quasi_identifier", "sensitive", "other"]
-"""GB/T 37964-2019, 3.7-3.9: what a column can do to a person; `other` does none of it."""
+"""GB/T 37964-2019: what a column can do to a person; `other` does none of it."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -33,7 +33,7 @@ class Kind:
 
 
 PERSONAL_INFORMATION = "GB/T 35273-2020 annex A"
-IDENTIFIERS = "GB/T 37964-2019 annex A"
+IDENTIFIERS = "GB/T 37964-2019"
 SENSITIVE_INFORMATION = "GB/T 35273-2020 annex B"
 
 KINDS: Mapping[str, Kind] = {
@@ -81,7 +81,7 @@ KINDS: Mapping[str, Kind] = {
     "social_credit_code": Kind(
         "统一社会信用代码", "unified social credit code", "other", "never", "GB 32100-2015"
     ),
-    "pseudonym": Kind("假名", "keyed pseudonym", "other", "never", "GB/T 37964-2019 annex A"),
+    "pseudonym": Kind("假名", "keyed pseudonym", "other", "never", IDENTIFIERS),
     "none": Kind("未识别", "nothing recognised", "other", "never", ""),
 }
 

@@ -26,7 +26,7 @@ Opening = Literal["open", "conditional", "closed"]
 GRADES: tuple[Grade, ...] = ("general", "important", "core")
 """From the lowest to the highest."""
 
-SOURCE = "GB/T 43697-2024, 6.5 and table 1"
+SOURCE = "GB/T 43697-2024, clause 6"
 
 TRUTH_TABLE: Mapping[tuple[Harmed, Degree], Grade] = {
     ("national_security", "severe"): "core",

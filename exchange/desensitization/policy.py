@@ -298,7 +298,7 @@ def check(policy: Policy) -> None:
         if column.role == "direct_identifier" and _crosses_as_it_is(column.technique):
             raise _refused(
                 f"{field}.technique",
-                f"the direct identifier {column.name!r} may not cross as it is (GB/T 37964-2019, 5.2)",
+                f"the direct identifier {column.name!r} may not cross as it is (GB/T 37964-2019)",
                 "suppress it, or pseudonymize it",
             )
     if all(isinstance(column.technique, Suppress) for column in policy.columns):

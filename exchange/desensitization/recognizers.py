@@ -1,6 +1,6 @@
 """Vectorised tests of distinct values: which have the form of an identifier, and which pass its checksum.
 
-Every function takes an Arrow array of distinct texts without NULL and answers a `Tested`. Where random
+Every function takes an Arrow array of distinct texts without NULL and answers a `Trial`. Where random
 characters pass a checksum by chance, `chance_ppm` says how often, and `p_exponent` bounds the probability
 that so many passed by chance alone; a column is recognised by that, not by single hits.
 """
@@ -24,7 +24,7 @@ MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Trial:
     """`checked` values had the form, `matched` of them passed, out of `values` distinct ones."""
 
     values: int
@@ -66,15 +66,15 @@ class Tested:
         return self.p_exponent <= -6 and self.rate * MILLION >= 2 * self.chance_ppm
 
 
-def resident_id(values: Any) -> Tested:
+def resident_id(values: Any) -> Trial:
     """GB 11643-1999: region, plausible birth date, sequence, check character of ISO 7064 MOD 11-2."""
     shape = r"^[1-8][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]$"
     candidates = _matching(values, shape)
     checked, matched = _resident_ids(_characters(candidates, 18))
-    return Tested(len(values), checked, matched, MILLION // 11)
+    return Trial(len(values), checked, matched, MILLION // 11)
 
 
-def social_credit_code(values: Any) -> Tested:
+def social_credit_code(values: Any) -> Trial:
     """GB 32100-2015: 17 characters and a check character modulo 31 (without I, O, S, V, Z)."""
     candidates = _matching(values, r"^[1-9A-GNY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}$")
     codes = _characters(candidates, 18)
@@ -84,10 +84,10 @@ def social_credit_code(values: Any) -> Tested:
     digits = table[codes]
     weights = np.array([pow(3, place, 31) for place in range(17)], dtype=np.int64)
     passes = (digits[:, :17] @ weights + digits[:, 17]) % 31 == 0
-    return Tested(len(values), len(codes), int(np.count_nonzero(passes)), MILLION // 31)
+    return Trial(len(values), len(codes), int(np.count_nonzero(passes)), MILLION // 31)
 
 
-def bank_card(values: Any) -> Tested:
+def bank_card(values: Any) -> Trial:
     """ISO/IEC 7812-1: 16 to 19 digits behind an issuer's prefix (UnionPay 62 and 60, Visa 4, Mastercard 5 and 2, JCB 35),
     and Luhn's check digit."""
     bare = pc.replace_substring_regex(values, pattern=r"[ -]", replacement="")
@@ -100,7 +100,7 @@ def bank_card(values: Any) -> Tested:
         total = digits[:, -1::-2].sum(axis=1) + (doubled - 9 * (doubled > 9)).sum(axis=1)
         checked += len(digits)
         matched += int(np.count_nonzero(total % 10 == 0))
-    return Tested(len(values), checked, matched, MILLION // 10)
+    return Trial(len(values), checked, matched, MILLION // 10)
 
 
 _MOBILE_PREFIXES = np.zeros(1000, dtype=bool)
@@ -110,21 +110,21 @@ _MOBILE_CHANCE = int(np.count_nonzero(_MOBILE_PREFIXES)) * MILLION // 900
 """Eleven random digits, the first not zero, begin with an assigned segment this often."""
 
 
-def mobile(values: Any) -> tuple[Tested, int]:
+def mobile(values: Any) -> tuple[Trial, int]:
     """Eleven digits whose first three are an assigned segment of the mainland (工信部 号段), and how many segments occur."""
     bare = pc.replace_substring_regex(values, pattern=r"^(\+86|0086|86-)[ -]?", replacement="")
     bare = pc.replace_substring_regex(bare, pattern=r"[ -]", replacement="")
     digits = _characters(_matching(bare, r"^[1-9][0-9]{10}$"), 11) - ord("0")
     segments = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]
     passes = _MOBILE_PREFIXES[segments]
-    tested = Tested(len(values), len(digits), int(np.count_nonzero(passes)), _MOBILE_CHANCE)
+    tested = Trial(len(values), len(digits), int(np.count_nonzero(passes)), _MOBILE_CHANCE)
     return tested, len(np.unique(segments[passes]))
 
 
-def matching(values: Any, pattern: str) -> Tested:
+def matching(values: Any, pattern: str) -> Trial:
     """Values of a form that chance does not produce."""
     matched = pc.sum(pc.match_substring_regex(values, pattern)).as_py() or 0
-    return Tested(len(values), len(values), int(matched))
+    return Trial(len(values), len(values), int(matched))
 
 
 EMAIL = r"^[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}$"
@@ -178,7 +178,7 @@ _TITLES = frozenset(
 _NAME_SAMPLE = 20_000
 
 
-def chinese_name(values: Any) -> Tested:
+def chinese_name(values: Any) -> Trial:
     """Two to four Han characters behind one of the frequent surnames, or a name with the dot of the minorities."""
     candidates = _matching(values, _CHINESE_NAME)
     candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, _PLACE_OR_OFFICE)))
@@ -191,10 +191,10 @@ def chinese_name(values: Any) -> Tested:
             pc.match_substring_regex(candidates, "[·•]"),
         ),
     )
-    return Tested(len(values), len(candidates), int(pc.sum(named).as_py() or 0), _CHINESE_NAME_CHANCE)
+    return Trial(len(values), len(candidates), int(pc.sum(named).as_py() or 0), _CHINESE_NAME_CHANCE)
 
 
-def english_name(values: Any) -> Tested:
+def english_name(values: Any) -> Trial:
     """First and last name in capitals' form, the first a frequent given name or the last a frequent family name.
 
     At most 20,000 distinct values, evenly spread, are looked up.
@@ -209,7 +209,7 @@ def english_name(values: Any) -> Tested:
         matched += bool(words) and (
             words[0] in GIVEN_NAMES or words[-1] in GIVEN_NAMES or words[-1] in FAMILY_NAMES
         )
-    return Tested(len(sample), len(candidates), matched, _ENGLISH_NAME_CHANCE)
+    return Trial(len(sample), len(candidates), matched, _ENGLISH_NAME_CHANCE)
 
 
 _EMBEDDED_ID = (
@@ -221,7 +221,7 @@ _EMBEDDED_ELEVEN = r"(?:^|[^0-9A-Za-z.])(?P<number>[1-9][0-9]{10})(?:[^0-9A-Za-z
 _EMBEDDED_CONTACT = r"(电话|手机|联系|致电|(?i:phone|mobile|tel|call))[^0-9]{0,8}1[3-9][0-9]{9}([^0-9]|$)"
 
 
-def embedded_identifier(values: Any) -> Tested:
+def embedded_identifier(values: Any) -> Trial:
     """Texts that carry an identity number with a right check character, a mobile number or an e-mail address within."""
     texts = values.filter(pc.greater(pc.utf8_length(values), 11))
     ids = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ID), "id"))
@@ -235,7 +235,7 @@ def embedded_identifier(values: Any) -> Tested:
         found += valid
     if phones.beyond_chance and phones.rate >= 0.5:
         found += phones.matched
-    return Tested(len(values), len(texts), max(found + int(emails), int(called)))
+    return Trial(len(values), len(texts), max(found + int(emails), int(called)))
 
 
 def evenly(values: Any, most: int) -> Any:

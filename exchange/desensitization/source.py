@@ -29,7 +29,8 @@ Progress = Callable[[int, int], None]
 """Called with the work done and the work in all, in the same unit."""
 
 _BLOCK = 4 * 1024 * 1024
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 8_192
+"""Small enough that a batch of cells at the limit's size fits before it is counted."""
 _ABSENT = ("NA", "N/A", "NaN", "nan", "NULL", "null")
 """Spellings of NULL in a column of numbers or dates; in a column of text they may be somebody's name."""
 
@@ -218,7 +219,7 @@ def _collect(
     kept, rows, decoded = [], 0, 0
     for batch in batches:
         rows += batch.num_rows
-        decoded += batch.nbytes
+        decoded += batch.nbytes + sum(_unfolded(column) for column in batch.columns)
         _check_rows(rows, limits)
         _check_decoded(decoded, limits)
         piece = pa.Table.from_batches([batch]).cast(target)
@@ -237,6 +238,16 @@ def _collect(
             progress(rows, total or rows)
     # One chunk a column: what follows reads the buffers.
     return pa.concat_tables(kept).combine_chunks() if kept else target.empty_table()
+
+
+def _unfolded(column: Any) -> int:
+    """How many bytes the texts of a dictionary column will take once each row has its own."""
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    kind = column.dictionary.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return 0
+    return pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
 
 
 def _narrow(column: Any) -> Any:

@@ -1,0 +1,289 @@
+"""A policy has one spelling and one digest, and whatever is wrong with it is said by field, rule and remedy."""
+
+from __future__ import annotations
+
+import copy
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.desensitization import declaration
+from exchange.desensitization.errors import PolicyRefused
+from exchange.desensitization.findings import ROLES
+from exchange.desensitization.policy import (
+    STEPS,
+    ColumnPolicy,
+    Dates,
+    Generalize,
+    Interval,
+    Keep,
+    Mask,
+    Policy,
+    Prefix,
+    Pseudonymize,
+    Round,
+    Suppress,
+    Technique,
+    Tree,
+    Whole,
+    parse,
+)
+
+POLICY = Policy(
+    columns=(
+        ColumnPolicy("编号", "direct_identifier", Pseudonymize()),
+        ColumnPolicy("name", "direct_identifier", Suppress()),
+        ColumnPolicy(
+            "age",
+            "quasi_identifier",
+            Generalize(Interval(Decimal(0), (Decimal(5), Decimal(10)), Decimal(10), Decimal(90)), 2),
+        ),
+        ColumnPolicy("day", "quasi_identifier", Generalize(Dates(("month", "year")), 1)),
+        ColumnPolicy("postcode", "quasi_identifier", Generalize(Prefix((4, 2)), 1)),
+        ColumnPolicy(
+            "trade", "quasi_identifier", Generalize(Tree({"welder": ("technical",), "clerk": ("office",)}), 1)
+        ),
+        ColumnPolicy("town", "quasi_identifier", Generalize(Whole(), 1)),
+        ColumnPolicy("note", "sensitive", Mask(1, 0)),
+        ColumnPolicy("charge", "sensitive", Round(Decimal("0.5"))),
+        ColumnPolicy("service", "sensitive", Keep()),
+    ),
+    k=5,
+    l=2,
+    suppression_limit_ppm=40_000,
+)
+
+
+def test_a_policy_reads_back_from_its_own_json() -> None:
+    assert parse(json.loads(POLICY.canonical())) == POLICY
+
+
+def test_the_digest_is_of_the_policy_and_not_of_its_spelling() -> None:
+    spelt = json.dumps(POLICY.to_json(), indent=3, ensure_ascii=True)
+    assert parse(json.loads(spelt)).digest() == POLICY.digest()
+    with_integers = copy.deepcopy(POLICY.to_json())
+    with_integers["requirements"] = {"k": 5, "l": 2, "suppression_limit_ppm": 40000}
+    with_integers["columns"][2]["technique"]["hierarchy"]["widths"] = ["5.0", 10]
+    assert parse(with_integers).digest() == POLICY.digest()
+
+
+def test_any_change_of_meaning_changes_the_digest() -> None:
+    digests = {POLICY.digest()}
+    for change in (
+        lambda p: p["requirements"].update(k="4"),
+        lambda p: p["columns"][2]["technique"].update(level="1"),
+        lambda p: p["columns"][9].update(role="other"),
+        lambda p: p["columns"].reverse(),
+        lambda p: p["columns"].pop(),
+    ):
+        other = copy.deepcopy(POLICY.to_json())
+        change(other)
+        digests.add(parse(other).digest())
+    assert len(digests) == 6
+
+
+numbers = st.decimals(min_value="0.001", max_value="1000", places=3)
+intervals = st.builds(
+    lambda origin, width, factors: Interval(
+        origin, tuple(width * factor for factor in sorted({1, *factors})) if factors else (width,)
+    ),
+    st.integers(-50, 50).map(Decimal),
+    numbers,
+    st.sampled_from([[], [2], [2, 4], [5, 10], [3, 9, 27]]),
+)
+hierarchies = st.one_of(
+    intervals,
+    st.lists(st.sampled_from(STEPS), min_size=1, unique=True).map(
+        lambda steps: Dates(tuple(sorted(steps, key=STEPS.index)))
+    ),
+    st.lists(st.integers(1, 12), min_size=1, unique=True).map(
+        lambda keep: Prefix(tuple(sorted(keep, reverse=True)))
+    ),
+    st.dictionaries(st.text(), st.just(("group", "all")), min_size=1).map(Tree),
+    st.just(Whole()),
+)
+generalizations = hierarchies.flatmap(
+    lambda h: st.integers(0, h.height).map(lambda level: Generalize(h, level))
+)
+techniques: st.SearchStrategy[Technique] = st.one_of(
+    st.just(Keep()),
+    st.just(Pseudonymize()),
+    st.builds(Mask, st.integers(0, 9), st.integers(0, 9)),
+    st.builds(Round, numbers),
+    generalizations,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(ROLES[1:]), techniques), min_size=1, max_size=6),
+    st.integers(1, 1000),
+    st.integers(1, 1000),
+)
+def test_every_policy_survives_the_journey(columns: list[tuple[Any, Technique]], k: int, least: int) -> None:
+    policy = Policy(tuple(ColumnPolicy(f"c{n}", *column) for n, column in enumerate(columns)), k, least, 0)
+    again = parse(json.loads(policy.canonical()))
+    assert again == policy
+    assert again.digest() == policy.digest()
+
+
+def _broken(change: Any) -> PolicyRefused:
+    data = copy.deepcopy(POLICY.to_json())
+    change(data)
+    with pytest.raises(PolicyRefused) as refused:
+        parse(data)
+    assert refused.value.rule
+    assert refused.value.remedy
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda p: p.update(format="something"), "format"),
+        (lambda p: p.pop("requirements"), "policy.requirements"),
+        (lambda p: p.update(extra=1), "policy.extra"),
+        (lambda p: p["requirements"].update(k="0"), "requirements.k"),
+        (lambda p: p["requirements"].update(k="five"), "requirements.k"),
+        (lambda p: p["requirements"].update(k=True), "requirements.k"),
+        (
+            lambda p: p["requirements"].update(suppression_limit_ppm="1000001"),
+            "requirements.suppression_limit_ppm",
+        ),
+        (lambda p: p.update(exempt_from_k="no"), "exempt_from_k"),
+        (lambda p: p.update(exempt_from_k=True), "exempt_from_k"),
+        (lambda p: p.update(columns=[]), "columns"),
+        (lambda p: p["columns"][0].update(name=""), "columns[0].name"),
+        (lambda p: p["columns"][0].update(name="e\u0301"), "columns[0].name"),
+        (lambda p: p["columns"][1].update(name="age"), "columns[2].name"),
+        (lambda p: p["columns"][0].update(role="secret"), "columns[0].role"),
+        (lambda p: p["columns"][1].update(technique={"name": "keep"}), "columns[1].technique"),
+        (lambda p: p["columns"][1].update(technique={"name": "round", "step": "1"}), "columns[1].technique"),
+        (
+            lambda p: p["columns"][1].update(
+                technique={"name": "generalize", "hierarchy": {"kind": "whole"}, "level": "0"}
+            ),
+            "columns[1].technique",
+        ),
+        (lambda p: p["columns"][1].update(technique={"name": "shred"}), "columns[1].technique.name"),
+        (lambda p: p["columns"][2]["technique"].update(level="4"), "columns[2].technique.level"),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update(widths=["5", "12"]),
+            "columns[2].technique.hierarchy.widths",
+        ),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update(widths=["0"]),
+            "columns[2].technique.hierarchy.widths[0]",
+        ),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update(widths=["NaN"]),
+            "columns[2].technique.hierarchy.widths[0]",
+        ),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update(widths=["1e40"]),
+            "columns[2].technique.hierarchy.widths[0]",
+        ),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update({"from": "95"}),
+            "columns[2].technique.hierarchy.from",
+        ),
+        (
+            lambda p: p["columns"][2]["technique"]["hierarchy"].update(below="90"),
+            "columns[2].technique.hierarchy.below",
+        ),
+        (
+            lambda p: p["columns"][3]["technique"]["hierarchy"].update(steps=["year", "month"]),
+            "columns[3].technique.hierarchy.steps",
+        ),
+        (
+            lambda p: p["columns"][4]["technique"]["hierarchy"].update(keep=["2", "4"]),
+            "columns[4].technique.hierarchy.keep",
+        ),
+        (
+            lambda p: p["columns"][5]["technique"]["hierarchy"].update(paths={"a": ["x"], "b": ["y", "z"]}),
+            "columns[5].technique.hierarchy.paths",
+        ),
+        (
+            lambda p: p["columns"][5]["technique"]["hierarchy"].update(
+                paths={"a": ["x", "one"], "b": ["x", "two"]}
+            ),
+            "columns[5].technique.hierarchy.paths['b']",
+        ),
+        (
+            lambda p: p["columns"][6]["technique"]["hierarchy"].update(kind="oak"),
+            "columns[6].technique.hierarchy.kind",
+        ),
+        (lambda p: p["columns"][7]["technique"].pop("keep_last"), "columns[7].technique.keep_last"),
+        (lambda p: p["columns"][8]["technique"].update(step="-1"), "columns[8].technique.step"),
+    ],
+)
+def test_a_wrong_policy_names_the_field(change: Any, field: str) -> None:
+    assert _broken(change).field == field
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
+def test_no_object_whatever_breaks_the_parser(data: Any) -> None:
+    with pytest.raises(PolicyRefused):
+        parse(data)
+
+
+def test_a_policy_that_leaves_nothing_is_refused() -> None:
+    def change(data: Any) -> None:
+        data["columns"] = [data["columns"][1]]
+
+    assert _broken(change).field == "columns"
+
+
+def test_a_declaration_is_read_from_toml() -> None:
+    declared = declaration.load(
+        """
+        [requirements]
+        k = 10
+        [columns.service]
+        role = "sensitive"
+        [columns.age]
+        hierarchy = { kind = "interval", origin = "0", widths = ["5", "10"] }
+        [columns."备注"]
+        technique = { name = "suppress" }
+        """
+    )
+    assert (declared.k, declared.l, declared.suppression_limit_ppm) == (10, 2, 40_000)
+    assert declared.roles == {"service": "sensitive"}
+    assert declared.columns["age"].hierarchy == Interval(Decimal(0), (Decimal(5), Decimal(10)))
+    assert declared.columns["备注"].technique == Suppress()
+
+
+def test_a_whole_policy_is_a_declaration_that_leaves_nothing_open() -> None:
+    declared = declaration.load(POLICY.canonical().decode())
+    assert declared.k == 5
+    assert {name: column.technique for name, column in declared.columns.items()} == {
+        column.name: column.technique for column in POLICY.columns
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("k = 5", "k"),
+        ("[requirements]\nkk = 5", "requirements"),
+        ("[columns.age]\nrôle = 1", "policy"),
+        ("[columns.age]\nwhat = 'x'", "columns.age"),
+        ("[columns.age]\nrole = 'x'", "columns.age.role"),
+        ("{", "policy"),
+        ("columns = 3", "columns"),
+    ],
+)
+def test_a_wrong_declaration_names_the_field(text: str, field: str) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        declaration.load(text)
+    assert refused.value.field == field
