@@ -333,7 +333,7 @@ class Verdict:
             head = "结论:全部通过" if zh else "Verdict: all passed"
         lines = [
             head,
-            f"{self.origin}{'(沙盒)' if zh and self.sandbox else ' (sandbox)' if self.sandbox else ''} · "
+            f"{_shown(self.origin)}{'(沙盒)' if zh and self.sandbox else ' (sandbox)' if self.sandbox else ''} · "
             f"{self.size} · {self.root.hex()}",
         ]
         for check in self.checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from unicodedata import normalize
@@ -202,6 +203,12 @@ def test_a_receipt_with_any_member_of_another_is_refused() -> None:
             verify_receipt(receipt_from_json({**first, member: second[member]}), TRUSTED)
     with pytest.raises(ProofError):
         verify_receipt(receipt_from_json({**first, "checkpoint": other["checkpoint"]}), TRUSTED)
+
+
+def test_a_receipt_of_another_size_than_its_checkpoint_is_refused() -> None:
+    last = receipts(5)[0]
+    with pytest.raises(ProofError, match="size 4 under a checkpoint of 5"):
+        verify_receipt(replace(last, size=4), TRUSTED)
 
 
 def test_a_receipt_whose_leaf_misstates_its_body_is_refused() -> None:

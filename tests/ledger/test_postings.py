@@ -481,6 +481,12 @@ def test_every_reason_can_happen() -> None:
     assert {str(reason) for reason in Reason} - reached == set()
 
 
+def test_a_one_sided_balance_shows_in_its_ledger_alone() -> None:
+    edited = replace(ACCOUNTS["buyer"], credits_posted=7, debits_pending=2)
+    sums = differences([*ACCOUNTS.values(), replace(edited, id="edited")])
+    assert sums == {"CNY": (-7, 2), "calls": (0, 0)}
+
+
 def test_the_same_transfer_outside_its_chain_is_another_transfer() -> None:
     book = Book(ACCOUNTS)
     first = post("a", "bank", "buyer", 1, linked=True)
