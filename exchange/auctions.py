@@ -18,16 +18,18 @@ from sqlmodel import col, select
 from exchange import rulebook
 from exchange.acts import Act, Asked, Record, Ruling, Statement, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
-from exchange.listings import Offer, create_listing
-from exchange.parties import related_bidder, require_active
+from exchange.listings import Offer, create_listing, refused_terms
+from exchange.parties import DEPOSITS, MONEY, related_bidder, require_active
 from exchange.rulebook import Rulebook
-from exchange.settlement import DEPOSITS, MONEY, settle
+from exchange.settlement import settle
 from exchange.tables import Asset, Bid, Bidder, Listing, Lot, Market, Party
 from ledger.entries import canonical
 from ledger.postings import Transfer
 from pricing.auctions import AscendingRules, Rejected, Standing, admit, award
 from pricing.auctions import Bid as PricedBid
 from pricing.auctions import Outcome as PricedOutcome
+from pricing.errors import PricingError
+from pricing.money import MAX_AMOUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ async def open_lot(tx: Transaction, act: OpenLot) -> Record:
         settled=False,
         log_index=tx.index,
     )
-    terms = rules_of(lot)
+    try:
+        terms = rules_of(lot)
+    except PricingError as refused:
+        raise refused_terms(refused) from refused
     await tx.insert(lot)
     return Record(
         "lot_opened",
@@ -182,7 +187,9 @@ async def join_lot(tx: Transaction, act: JoinLot) -> Record:
         await tx.post(Transfer(hold, "pending", party.account, DEPOSITS, lot.deposit_fen, MONEY, "deposit"))
     except ExchangeError as problem:
         return refusal("bidder", said, problem, code=code)
-    await tx.insert(Bidder(lot=lot.id, party=party.id, code=code, hold=hold, state="admitted", log_index=tx.index))
+    await tx.insert(
+        Bidder(lot=lot.id, party=party.id, code=code, hold=hold, state="admitted", log_index=tx.index)
+    )
     return Record("bidder", {**said, "hold": hold, "state": "admitted"}, code)
 
 
@@ -237,6 +244,9 @@ class PlaceBids:
             act: PlaceBid = ask.act
             lot = lots.get(act.lot)
             who = bidders.get((act.lot, ask.caller.party))
+            if not 0 < act.price_fen <= MAX_AMOUNT:
+                rulings.append(Ruling(error=_no_price(act)))
+                continue
             if lot is None or who is None:
                 rulings.append(Ruling(error=_not_admitted(act, known=lot is not None)))
                 continue
@@ -309,6 +319,16 @@ def _refused(act: PlaceBid, code: str, key: str, now_us: int, reason: str, detai
     )
     outcome = canonical(record.act)
     return Ruling(_bid_body(outcome, code, key, now_us), outcome, refused=True)
+
+
+def _no_price(act: PlaceBid) -> ExchangeError:
+    return Unprocessable(
+        "bid.price",
+        f"{act.price_fen} fen",
+        field="price_fen",
+        rule=f"1 to {MAX_AMOUNT} fen",
+        remedy="read the lot's standing price, and bid again",
+    )
 
 
 def _not_admitted(act: PlaceBid, *, known: bool) -> ExchangeError:

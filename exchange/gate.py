@@ -5,7 +5,8 @@ head first, in a statement of its own, reads what the decisions need in later st
 decide in order, writes with few set-based statements and commits once; only then is a checkpoint signed and
 each caller answered. Log order is decision order, whichever process decided.
 
-- An act that raises drops alone. A database error re-runs the batch one act at a time.
+- An act that raises drops alone. What fails a whole batch (a database error, a defect of a batched room)
+  re-runs it one act at a time.
 - A connection lost around COMMIT leaves the outcome *unknown*: the batch is run again on a new connection,
   whose lock on the head waits for the old transaction's end; what had committed is then found under its
   identifier, what had not is decided now.
@@ -26,7 +27,7 @@ from typing import Any, TypeVar
 
 import orjson
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
@@ -47,6 +48,11 @@ BATCH_LIMIT = 512
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
+
+LOSSES_LIMIT = 3
+"""How often one act alone may cost the connection (by outlasting the server's limit, say) before it is given up."""
+
+UNSTORABLE = (psycopg.DataError, DataError)
 
 _KNOWN = (
     "SELECT w.position, r.digest, r.log_index FROM unnest(%s::text[], %s::text[])"
@@ -135,9 +141,15 @@ class Gate:
         await self._disconnect()
 
     async def read(self, ask: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Let a room read: `ask(session, *args)` in a read-only transaction."""
-        async with self.database.reader() as session:
-            return await ask(session, *args)
+        """Let a room read: `ask(session, *args)` in a read-only transaction.
+
+        Unprocessable where an argument is nothing that a row could hold.
+        """
+        try:
+            async with self.database.reader() as session:
+                return await ask(session, *args)
+        except UNSTORABLE as error:
+            raise _told(error) from error
 
     async def now_us(self) -> int:
         """The market's time for a reader: never behind the log's."""
@@ -164,7 +176,10 @@ class Gate:
         Unavailable when the queue is full or the database cannot be reached: look the identifier up, or ask
         again under it, to learn whether it took effect.
         """
-        digest = act.digest()
+        try:
+            digest = act.digest()
+        except CanonicalError as error:
+            raise _told(error) from error
         name = (caller.party, key)
         first = self._in_flight.get(name)
         if first is not None:
@@ -187,7 +202,8 @@ class Gate:
         """The first answer given under an identifier, or None where no act of that identifier took effect."""
         waiting = self._in_flight.get((party, key))
         if waiting is not None:
-            return await asyncio.shield(waiting.answer)
+            # Whether it took effect is then read from the database, and so is the first answer.
+            await asyncio.wait([waiting.answer])
         async with self.database.reader() as session:
             connection = await driver(session)
             cursor = await connection.execute(
@@ -209,7 +225,7 @@ class Gate:
                     batch.append(queue.popleft())
             if batch:
                 try:
-                    await self._settle(batch)
+                    await self._settle(batch, asyncio.get_running_loop().time() + RECOVERY_S)
                 except Exception as error:  # the gate outlives every batch; callers get the error
                     for call in batch:
                         self._fail(call, error)
@@ -219,22 +235,29 @@ class Gate:
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _settle(self, batch: list[_Call]) -> None:
-        """Bring a batch to its end, committed and answered, whatever the database does meanwhile."""
-        deadline = asyncio.get_running_loop().time() + RECOVERY_S
+    async def _settle(self, batch: list[_Call], deadline: float) -> None:
+        """Bring a batch to its end, committed and answered, whatever the database does meanwhile.
+
+        Unavailable where the database cannot be reached by `deadline`, on the loop's clock.
+        """
+        losses = 0
         while True:
             try:
                 replies = await self._run(batch)
-            except (psycopg.Error, DBAPIError, OSError) as error:
+            except Exception as error:
                 if self._connection is None or self._connection.closed:
+                    losses += 1
                     logger.warning("the database went away, batch of %d is run again: %s", len(batch), error)
                     await self._reconnect(deadline)
-                    continue
+                    if losses < (2 if len(batch) > 1 else LOSSES_LIMIT):
+                        continue
+                    error = _unknown("the database went away again and again under this act")
                 if len(batch) == 1:
-                    raise
+                    self._fail(batch[0], _told(error))
+                    return
                 for call in batch:
                     try:
-                        await self._settle([call])
+                        await self._settle([call], deadline)
                     except Exception as alone:  # one poisoned act fails alone
                         self._fail(call, alone)
                 return
@@ -299,6 +322,8 @@ class Gate:
         index = head.edge.size
         for number, run in enumerate(runs):
             todo = [call for call in run if call.open()]
+            if not todo:
+                continue
             if not isinstance(run[0].decide, Batched):
                 await _execute(connection, writes)
                 writes = []
@@ -447,12 +472,7 @@ class Gate:
                 await self._connect()
             except (psycopg.Error, DBAPIError, OSError):
                 if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable(
-                        "database.unreachable",
-                        "the outcome is unknown: the database cannot be reached",
-                        retry_after_s=5,
-                        remedy="look the identifier up, or send the same request again under it",
-                    ) from None
+                    raise _unknown("the database cannot be reached") from None
                 await asyncio.sleep(0.1)
 
 
@@ -483,11 +503,28 @@ def _another_act(key: str) -> Unprocessable:
     )
 
 
+def _unknown(detail: str) -> Unavailable:
+    return Unavailable(
+        "database.unreachable",
+        f"the outcome is unknown: {detail}",
+        retry_after_s=5,
+        remedy="look the identifier up, or send the same request again under it",
+    )
+
+
 def _told(error: Exception) -> Exception:
     """What the caller is told of an act that failed: rules by name, a defect without its inside."""
     match error:
         case ExchangeError():
             return error
+        case psycopg.DataError() | DataError():
+            logger.warning("a value that no row can hold: %s", error)
+            return Unprocessable(
+                "request.value",
+                "a value of this request cannot be stored",
+                rule="texts without NUL, numbers within 64 bits",
+                remedy="correct the value",
+            )
         case CanonicalError():
             return Unprocessable(
                 "body.not_canonical", str(error), field=error.field, rule=error.rule, remedy=error.remedy

@@ -14,6 +14,7 @@ from exchange.errors import Conflict, Unprocessable
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
 from exchange.tables import Appraisal, Asset, Licence, Listing, Party
+from pricing.errors import PricingError
 
 MODES = ("fixed", "auction")
 GRANTS = ("exclusive", "licence")
@@ -83,6 +84,13 @@ def check_offer(offer: Offer, rules: Rulebook) -> None:
             rule="发改价格〔2025〕65号: no price passes the ceiling",
             remedy="reappraise, or ask for less",
         )
+
+
+def refused_terms(refused: PricingError) -> Unprocessable:
+    """Terms that pricing refuses, as the exchange says it."""
+    return Unprocessable(
+        "listing.terms", str(refused), field=refused.field, rule=refused.rule, remedy=refused.remedy
+    )
 
 
 async def create_listing(

@@ -14,7 +14,6 @@ from exchange.acts import Act, Caller, Record, Transaction
 from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
 from exchange.rulebook import Rulebook
-from exchange.settlement import BANK, DEPOSITS, FEES, MONEY, TAX
 from exchange.tables import (
     ApiKey,
     Asset,
@@ -29,19 +28,31 @@ from ledger.book import balance
 from ledger.postings import Transfer
 
 ROLES = ("supplier", "buyer", "operator", "regulator", "administrator", "bank")
+
+MONEY = "CNY"
+"""The ledger of money; its unit is the fen."""
+BANK = "bank:escrow"
+DEPOSITS = "venue:deposits"
+FEES = "venue:fees"
+TAX = "tax:vat"
+"""The venue's own accounts, which everyone may know by name: money at the bank, deposits held, fees, tax due."""
+
 INVITATION_US = 72 * 3_600_000_000
 
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 
+def uscc_check_character(first: str) -> str:
+    """The 18th character behind the first 17 of a unified social credit code (GB 32100-2015, mod 31)."""
+    total = sum(_ALPHABET.index(c) * w for c, w in zip(first, _WEIGHTS, strict=True))
+    return _ALPHABET[-total % 31]
+
+
 def check_uscc(code: str) -> None:
-    """Refuse a unified social credit code whose form or check character is wrong (GB 32100-2015, mod 31)."""
-    wrong = len(code) != 18 or any(c not in _ALPHABET for c in code)
-    if not wrong:
-        total = sum(_ALPHABET.index(c) * w for c, w in zip(code[:17], _WEIGHTS, strict=True))
-        wrong = _ALPHABET[-total % 31] != code[17]
-    if wrong:
+    """Refuse a unified social credit code whose form or check character is wrong (GB 32100-2015)."""
+    formed = len(code) == 18 and all(c in _ALPHABET for c in code)
+    if not formed or uscc_check_character(code[:17]) != code[17]:
         raise Unprocessable(
             "party.uscc",
             f"{code!r} is no unified social credit code",
@@ -75,6 +86,9 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
             "this market is open already",
             remedy="use the data directory that it was opened in",
         )
+    check_uscc(act.uscc)
+    _check_name("name", act.name)
+    _check_name("person", act.person)
     await tx.open_named_account(BANK, "bank", overdraft="credits_must_not_exceed_debits")
     await tx.open_named_account(DEPOSITS, "deposits", overdraft="none")
     await tx.open_named_account(FEES, "fees", overdraft="debits_must_not_exceed_credits")
@@ -218,6 +232,7 @@ class AgreeOperation(Act):
 async def agree_operation(tx: Transaction, act: AgreeOperation) -> Record:
     """Keep the operating agreement of the calling department with an operator; a new one replaces the old."""
     tx.caller.require("supplier")
+    require_active(await tx.find(Party, tx.caller.party, "party"))
     operator = await tx.find(Party, act.operator, "party")
     if "operator" not in operator.roles:
         raise Unprocessable(
@@ -395,8 +410,9 @@ class Withdraw(Act):
 
 
 async def withdraw(tx: Transaction, act: Withdraw) -> Record:
-    """Debit the caller's account; held deposits cannot be withdrawn."""
+    """Debit the caller's account; held deposits cannot be withdrawn, nor the money of a suspended party."""
     party = await tx.find(Party, tx.caller.party, "party")
+    require_active(party)
     if party.account is None:
         raise Conflict("party.no_account", "this party holds no money here", field="party")
     payout = tx.identifier("payout")
@@ -524,7 +540,9 @@ def terms(rules: Rulebook) -> dict[str, str]:
     return {"digest": rules.digest, "version": rules.version}
 
 
-async def _new_party(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
+async def _new_party(
+    tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None
+) -> Party:
     party = Party(
         id=tx.identifier("org"),
         uscc=uscc,

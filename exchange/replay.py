@@ -17,8 +17,9 @@ import orjson
 
 from exchange import rulebook
 from exchange.errors import ExchangeError
+from exchange.parties import DEPOSITS
 from exchange.registration.path import Path
-from exchange.settlement import DEPOSITS, Shares, chain, split
+from exchange.settlement import Shares, chain, split
 from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide
 from pricing.auctions import AscendingRules, Rejected, Standing, admit, award, open_standing
 from pricing.auctions import Bid as PricedBid
@@ -92,9 +93,19 @@ class _Folding:
         self._pendings: dict[str, Pending] = {}
         self._known: dict[str, KnownTransfer] = {}
         self._sequence = 1
+        self._now_us = 0
 
     def fold(self, index: int, body: Mapping[str, Any]) -> None:
-        """Take one entry in: its accounts and transfers, then what its kind says."""
+        """Take one entry in; one that cannot be read is a difference, and the next is taken in."""
+        self.market.size = index + 1
+        try:
+            self._fold(index, body)
+        except (LookupError, TypeError, ValueError) as error:
+            self._differ(index, "entry", "readable", repr(error))
+
+    def _fold(self, index: int, body: Mapping[str, Any]) -> None:
+        """Its accounts and transfers, and what its kind says."""
+        self._now_us = int(body["time"])
         for account in body.get("accounts", ()):
             self.market.accounts[account["id"]] = Account(
                 account["id"], account["ledger"], account["code"], account["limit"]
@@ -109,7 +120,6 @@ class _Folding:
         elif act["state"] != "refused" and kind in _JUDGES:
             _JUDGES[kind](self, index, act, transfers)
         self._post(index, transfers)
-        self.market.size = index + 1
 
     def _differ(self, index: int, what: str, logged: object, replayed: object) -> None:
         self.market.differences.append(Difference(index, what, str(logged), str(replayed)))
@@ -226,6 +236,8 @@ class _Folding:
 
     def lot_closed(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         lot = self.market.lots[act["lot"]]
+        if self._now_us < lot.standing.closes_at_us:
+            self._differ(index, f"close of {act['lot']}", self._now_us, lot.standing.closes_at_us)
         try:
             outcome = award(lot.rules, lot.book)
         except PricingError as error:

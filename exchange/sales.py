@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from exchange import rulebook
 from exchange.acts import Act, Record, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, NotFound, Unprocessable
-from exchange.listings import Offer, create_listing
+from exchange.listings import Offer, create_listing, refused_terms
 from exchange.parties import require_active
 from exchange.settlement import settle
 from exchange.tables import Listing, Market, Party
+from pricing.errors import PricingError
 from pricing.sale import FixedPrice, Refused, purchase
 
 
@@ -25,6 +26,10 @@ class OfferFixedPrice(Act):
 async def offer_fixed_price(tx: Transaction, act: OfferFixedPrice) -> Record:
     """List an asset at a fixed price under the market's rulebook."""
     rules = rulebook.load((await tx.find(Market, 1, "market")).profile)
+    try:
+        FixedPrice(act.offer.price_fen, act.offer.licences, act.offer.ceiling_fen)
+    except PricingError as refused:
+        raise refused_terms(refused) from refused
     listing, _ = await create_listing(tx, act.asset, act.offer, "fixed", rules)
     return Record(
         "listed",
@@ -75,6 +80,14 @@ async def buy(tx: Transaction, act: Buy) -> Record:
         return refusal("sale", said, problem)
     if listing.state != "open":
         raise Conflict("listing.ended", "this listing has ended", field="listing")
+    if (await tx.find(Party, listing.seller, "party")).state != "active":
+        raise Conflict(
+            "listing.seller_suspended",
+            "the seller of this listing is suspended",
+            field="listing",
+            rule="a suspended party does not trade",
+            remedy="wait until the regulator lets it trade again",
+        )
     try:
         async with tx.session.begin_nested():
             confirmation = await settle(

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from exchange import delivery
 from exchange.acts import Caller, Transaction, plain
 from exchange.errors import Conflict
+from exchange.parties import FEES, MONEY, TAX
 from exchange.rulebook import Rulebook
 from exchange.tables import (
     Asset,
@@ -27,12 +28,6 @@ from exchange.tables import (
 )
 from ledger.postings import Transfer
 from pricing.money import Rounding, divide, quotient, scale
-
-MONEY = "CNY"
-BANK = "bank:escrow"
-FEES = "venue:fees"
-TAX = "tax:vat"
-DEPOSITS = "venue:deposits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +52,22 @@ class Split:
 def split(price_fen: int, rules: Rulebook, shares: Shares | None) -> Split:
     """Divide a price by the rulebook; tax is contained in the price (价内), fees round half up, shares to the fen.
 
-    The operator's part is taken of the price net of tax and divided by shareholding, largest remainder.
+    The operator's part is taken of the price net of tax and divided by shareholding, largest remainder; it
+    never passes what tax and fee leave of the price, so that no seller pays for having sold.
     """
     tax_ppm = rules.value("fees.value_added_tax_ppm")
     tax_fen = quotient(price_fen * tax_ppm, 1_000_000 + tax_ppm, Rounding.HALF_UP)
+    seller_fee_fen = scale(price_fen, rules.value("fees.seller_commission_ppm"), Rounding.HALF_UP)
     holders: tuple[tuple[str, int], ...] = ()
     if shares is not None:
-        pool = scale(price_fen - tax_fen, shares.operator_ppm, Rounding.DOWN)
+        agreed = scale(price_fen - tax_fen, shares.operator_ppm, Rounding.DOWN)
+        pool = min(agreed, price_fen - tax_fen - seller_fee_fen)
         parts = divide(pool, [ppm for _, ppm in shares.holders])
         holders = tuple((account, part) for (account, _), part in zip(shares.holders, parts, strict=True))
     return Split(
         price_fen=price_fen,
         buyer_fee_fen=scale(price_fen, rules.value("fees.buyer_commission_ppm"), Rounding.HALF_UP),
-        seller_fee_fen=scale(price_fen, rules.value("fees.seller_commission_ppm"), Rounding.HALF_UP),
+        seller_fee_fen=seller_fee_fen,
         tax_fen=tax_fen,
         holders_fen=holders,
     )
@@ -157,7 +155,7 @@ async def settle(
     trade = tx.identifier("trade")
     if price_fen or hold is not None:
         await tx.post(*chain(trade, parts, buyer.account, seller.account, hold))
-    licence = await delivery.grant_licence(
+    licence = delivery.grant_licence(
         tx,
         trade=trade,
         asset=asset.id,
@@ -204,7 +202,8 @@ async def settle(
             voucher=voucher,
             time_us=tx.now_us,
             log_index=tx.index,
-        )
+        ),
+        licence,
     )
     listing.remaining -= licences
     if not listing.remaining:

@@ -17,7 +17,7 @@ from exchange import auctions
 from exchange.acts import CLOCK
 from exchange.crash import reach
 from exchange.database import Database, driver
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import Gate
 from ledger import log
 from ledger.anchor import Anchor
@@ -37,7 +37,7 @@ class Worker:
     gate: Gate
     database: Database
     anchor: Anchor | None = None
-    anchor_every_s: float = 60.0
+    anchor_every_s: float = 600.0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
     _anchored: int = 0
@@ -71,7 +71,10 @@ class Worker:
                 continue
 
     async def tick(self) -> None:
-        """Close and settle what is due by the market's time, then write what tiles became full."""
+        """Close and settle what is due by the market's time, then write what tiles became full.
+
+        A lot that fails keeps no other from its turn. Raises Unavailable where the database is away.
+        """
         closing, settling = await self.gate.read(auctions.due, await self.gate.now_us())
         for lot in closing:
             reach("worker.before_close")
@@ -84,11 +87,13 @@ class Worker:
     async def _nudge(self, decide: Any, act: Any, key: str) -> None:
         try:
             await self.gate.perform(decide, act, caller=CLOCK, key=key, urgent=True)
+        except Unavailable:
+            raise
         except ExchangeError as problem:
-            if problem.status >= 500:
-                raise
             # Somebody else did it, or the winner has yet to pay; it is found again while it is due.
             logger.debug("%s: %s", key, problem)
+        except Exception:
+            logger.exception("%s failed by a defect; the other lots go on", key)
 
     async def write_tiles(self) -> None:
         """Write the tiles that became full; they are derived, so the commit need not wait for the disk."""

@@ -131,14 +131,11 @@ async def entries(connection: AsyncConnection[Any], start: int, stop: int) -> As
             (at, stop),
         )
         rows = await cursor.fetchall()
-        if not rows or rows[0][0] > at:
-            raise LedgerError(
-                f"the log has no entry {at}",
-                field="log_chunk",
-                rule="chunks follow one another without a gap",
-                remedy="run `exchange audit` on an export; restore from a backup if it agrees",
-            )
+        if not rows:
+            raise _gap(at)
         for first, leaves, salts, bodies in rows:
+            if first > at:
+                raise _gap(at)
             for offset, (leaf, body) in enumerate(
                 zip(decode_entries(leaves), decode_entries(bodies), strict=True)
             ):
@@ -148,6 +145,15 @@ async def entries(connection: AsyncConnection[Any], start: int, stop: int) -> As
                 if index >= at:
                     yield Logged(index, leaf, salts[32 * offset : 32 * offset + 32], body)
                     at = index + 1
+
+
+def _gap(index: int) -> LedgerError:
+    return LedgerError(
+        f"the log has no entry {index}",
+        field="log_chunk",
+        rule="chunks follow one another without a gap",
+        remedy="run `exchange audit` on an export; restore from a backup if it agrees",
+    )
 
 
 async def receipt(connection: AsyncConnection[Any], index: int, signer: Signer) -> Receipt:

@@ -14,10 +14,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from exchange.database import Addresses, upgrade
 from exchange.embedded import APPLICATION, DATABASE, OWNER, SUPERUSER, Postgres
+
+# Hypothesis counts examples here, never milliseconds: a slow machine is not a wrong answer.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PROJECT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"

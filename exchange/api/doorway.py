@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
@@ -89,6 +89,9 @@ async def key_of(
 
 
 KeyDep = Annotated[str, Depends(key_of)]
+
+Named = Annotated[str, Path(pattern=IDENTIFIER)]
+"""An identifier in a path: 1 to 64 of A-Z a-z 0-9 _ -."""
 
 
 async def perform(gate: Gate, decide: Any, act: Act, caller: Caller, key: str) -> Response:

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from exchange import auctions, listings, parties, rulebook, sales, settlement
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, perform
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
 from exchange.errors import NotFound
 from exchange.messages.market import (
     BidMessage,
@@ -50,7 +50,9 @@ async def offer(body: ListingMessage, gate: GateDep, caller: CallerDep, key: Key
 
 
 @router.post("/listings/{listing}/purchases", status_code=201)
-async def buy(listing: str, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+async def buy(
+    listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+) -> Response:
     """Buy at the fixed price: paid, licensed and confirmed in one act (buyer)."""
     return await perform(gate, sales.buy, sales.Buy(listing, body.licences), caller, key)
 
@@ -71,29 +73,29 @@ async def open_lot(body: LotMessage, gate: GateDep, caller: CallerDep, key: KeyD
 
 
 @router.get("/lots/{lot}")
-async def one_lot(lot: str, gate: GateDep) -> dict[str, Any]:
+async def one_lot(lot: Named, gate: GateDep) -> dict[str, Any]:
     """One lot and where it stands."""
     return await gate.read(auctions.lot, lot)
 
 
 @router.post("/lots/{lot}/bidders", status_code=201)
-async def join_lot(lot: str, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+async def join_lot(lot: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Have your deposit held and get a random code for this lot (buyer)."""
     return await perform(gate, auctions.join_lot, auctions.JoinLot(lot), caller, key)
 
 
 @router.get("/lots/{lot}/bids")
 async def lot_bids(
-    lot: str,
+    lot: Named,
     gate: GateDep,
-    after: Annotated[int, Query(description="from behind this log index", ge=-1)] = -1,
+    after: Annotated[int, Query(description="from behind this log index", ge=-1, le=2**62)] = -1,
 ) -> list[dict[str, Any]]:
     """The bids of a lot in log order, 500 at a time."""
     return await gate.read(auctions.bids, lot, after)
 
 
 @router.post("/lots/{lot}/bids", status_code=201)
-async def place_bid(lot: str, body: BidMessage, gate: GateDep, caller: CallerDep) -> Response:
+async def place_bid(lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep) -> Response:
     """Bid. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
     return await perform(
         gate, auctions.place_bids, auctions.PlaceBid(lot, body.price_fen), caller, body.client_bid_id
@@ -107,8 +109,8 @@ async def trades(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
 
 
 @router.get("/trades/{trade}")
-async def trade(trade: str, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
-    """One trade of your party, with its receipt."""
+async def trade(trade: Named, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
+    """One trade of your party; `/v1/receipts/{index}` has its receipt."""
     for view in await gate.read(settlement.trades, caller):
         if view["trade"] == trade:
             return view
@@ -116,7 +118,7 @@ async def trade(trade: str, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
 
 
 @router.get("/requests/{key}")
-async def look_up(key: str, gate: GateDep, caller: CallerDep) -> Response:
+async def look_up(key: Named, gate: GateDep, caller: CallerDep) -> Response:
     """What came of one of your requests: its first answer, or 404 where nothing took effect under it.
 
     After a lost connection the outcome is *unknown*: ask here, or send the same request again.

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from exchange import parties
 from exchange.acts import Caller
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, perform
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
 from exchange.errors import NotFound
 from exchange.messages.market import (
     AgreementMessage,
@@ -41,7 +41,7 @@ async def register_party(body: PartyMessage, gate: GateDep, caller: CallerDep, k
 
 @router.post("/parties/{party}/state", status_code=201)
 async def set_party_state(
-    party: str, body: PartyStateMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+    party: Named, body: PartyStateMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """Suspend a party or let it trade again (regulator, administrator)."""
     act = parties.SetPartyState(party, body.state, body.reason)

@@ -13,16 +13,24 @@ from pydantic import (
     WithJsonSchema,
 )
 
+WHOLE_LIMIT = 2**63 - 1
 IDENTIFIER = r"^[A-Za-z0-9_-]{1,64}$"
 
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a whole number as a decimal string")
-    if isinstance(value, int):
-        return value
-    if not value.isascii() or not value.isdecimal() or len(value) > 19 or (value[0] == "0" and value != "0"):
-        raise ValueError("a whole number as a decimal string, without sign, leading zeros or fraction")
+    if isinstance(value, str):
+        if (
+            not value.isascii()
+            or not value.isdecimal()
+            or len(value) > 19
+            or (value[0] == "0" and value != "0")
+        ):
+            raise ValueError("a whole number as a decimal string, without sign, leading zeros or fraction")
+        value = int(value)
+    if not 0 <= value <= WHOLE_LIMIT:
+        raise ValueError(f"a whole number from 0 to {WHOLE_LIMIT}")
     return int(value)
 
 

@@ -47,7 +47,7 @@ class Rulebook:
 
 @cache
 def load(profile: str) -> Rulebook:
-    """Read a profile; Misconfigured where it is unknown or a rule lacks one of its members."""
+    """Read a profile; Misconfigured where it is unknown or not well-formed."""
     text = files("exchange.rulebook").joinpath(f"{profile}.toml")
     if not text.is_file():
         raise Misconfigured(
@@ -57,19 +57,26 @@ def load(profile: str) -> Rulebook:
             rule="a profile is a TOML file of the rulebook",
             remedy="use cn-venue",
         )
-    raw = text.read_bytes()
+    return parse(profile, text.read_bytes())
+
+
+_MEMBERS = {"value": int, "source": str, "clause": str, "effective": str, "verified": bool}
+
+
+def parse(profile: str, raw: bytes) -> Rulebook:
+    """A profile's text as rules; Misconfigured where a rule lacks a member, has another, or names no source."""
     document: dict[str, Any] = tomllib.loads(raw.decode())
     rules: dict[str, Rule] = {}
     for section, members in document["rules"].items():
-        for name, rule in members.items():
-            rules[f"{section}.{name}"] = Rule(name=f"{section}.{name}", **rule)
-    for rule in rules.values():
-        if not rule.source or not isinstance(rule.value, int):
-            raise Misconfigured(
-                "rulebook.rule",
-                f"rule {rule.name} has no source or no integer value",
-                field=rule.name,
-                rule="a figure without a source is not a rule",
-                remedy="add source, clause, effective and verified",
-            )
+        for last, rule in members.items():
+            name = f"{section}.{last}"
+            if {key: type(value) for key, value in rule.items()} != _MEMBERS or not rule["source"]:
+                raise Misconfigured(
+                    "rulebook.rule",
+                    f"rule {name} is not a figure with its source",
+                    field=name,
+                    rule="a rule has an integer value, source, clause, effective and verified",
+                    remedy="add what is missing",
+                )
+            rules[name] = Rule(name=name, **rule)
     return Rulebook(profile, document["version"], hashlib.sha256(raw).hexdigest(), rules)
