@@ -23,7 +23,15 @@ import orjson
 
 from ledger.checkpoint import Checkpoint, Opened, Verifier, open_note, split_note
 from ledger.entries import Leaf, commitment, envelope, parse_body, parse_leaf
-from ledger.errors import AnchorError, BundleError, CanonicalError, LedgerError, NoteError, TransferError
+from ledger.errors import (
+    AnchorError,
+    BundleError,
+    CanonicalError,
+    LedgerError,
+    NoteError,
+    TransferError,
+    UnansweredError,
+)
 from ledger.merkle import EMPTY_ROOT, Edge, leaf_hash
 from ledger.postings import (
     STATE_AT_FIRST,
@@ -49,8 +57,8 @@ EXPANSION_LIMIT = 200
 BATCH = 4096
 
 ReadAnchor = Callable[[dict[str, Any]], tuple[int, bytes]]
-"""Size and root that the chain itself shows for an anchor; AnchorError where it shows none, OSError where it
-cannot be read."""
+"""Size and root that the chain itself shows for an anchor; AnchorError where it shows none,
+UnansweredError or OSError where it cannot be asked."""
 
 _HEX_256 = re.compile("[0-9a-f]{64}")
 _QUOTED_HEX_256 = re.compile('"([0-9a-f]{64})"')
@@ -834,10 +842,10 @@ class _Judge:
             for size, root, anchor in self.anchors:
                 try:
                     shown_size, shown_root = self.read_anchor(anchor)
+                except (UnansweredError, OSError) as error:
+                    self._leave("anchors", "anchors_unreachable", count, why=str(error))
                 except AnchorError as error:
                     self.faults.add("anchors", "anchor_absent", tx=str(anchor["tx"]), why=_why(error))
-                except OSError as error:
-                    self._leave("anchors", "anchors_unreachable", count, why=str(error))
                 else:
                     if (shown_size, shown_root) != (size, root):
                         self.faults.add(

@@ -6,6 +6,7 @@ LedgerError
 ├── NoteError       a checkpoint, key or signature that cannot be read or trusted
 ├── TransferError   an account or transfer that cannot be read
 ├── AnchorError     a chain that did not keep, or does not show, a checkpoint
+│   └── UnansweredError  a chain that says nothing either way
 └── BundleError     an audit bundle that cannot be read at all
 """
 
@@ -48,6 +49,10 @@ class TransferError(LedgerError):
 
 class AnchorError(LedgerError):
     """A chain that did not keep, or does not show, a checkpoint."""
+
+
+class UnansweredError(AnchorError):
+    """A chain that gave no answer, so that it neither shows nor lacks anything."""
 
 
 class BundleError(LedgerError):

@@ -26,7 +26,7 @@ from ledger.audit import audit
 from ledger.bundle import BundleWriter
 from ledger.checkpoint import Checkpoint, Cosigner, Signer, sign
 from ledger.entries import Entry, canonical, commitment
-from ledger.errors import AnchorError, BundleError, NoteError
+from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
 from ledger.merkle import Edge, leaf_hash, root
 from ledger.postings import (
     STATE_AT_FIRST,
@@ -937,12 +937,16 @@ def test_an_anchor_counts_only_when_the_chain_itself_shows_it(
     def unreachable(anchor: dict[str, Any]) -> tuple[int, bytes]:
         raise ConnectionRefusedError("nobody answers")
 
+    def silent(anchor: dict[str, Any]) -> tuple[int, bytes]:
+        raise UnansweredError("no answer", field="rpc_url", rule="a node answers", remedy="try another")
+
     def another(anchor: dict[str, Any]) -> tuple[int, bytes]:
         return int(anchor["size"]), bytes(32)
 
     for reader, status, saying in (
         (None, "not checked", "anchors_unread"),
         (unreachable, "not checked", "anchors_unreachable"),
+        (silent, "not checked", "anchors_unreachable"),
         (another, "failed", "anchor_chain"),
         (chain_of(market), "passed", "anchors_ok"),
     ):
