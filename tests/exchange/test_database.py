@@ -30,6 +30,12 @@ def owner_of(database: Addresses) -> str:
 
 
 @pytest.fixture
+def migrated(postgres: Postgres) -> Addresses:
+    """The migrated database from which the others are copied: for tests that only look at it."""
+    return Addresses(postgres.app_url, postgres.owner_url)
+
+
+@pytest.fixture
 def empty(postgres: Postgres) -> Iterator[Addresses]:
     """A database without a schema."""
     with psycopg.connect(postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
@@ -38,9 +44,9 @@ def empty(postgres: Postgres) -> Iterator[Addresses]:
         connection.execute("DROP DATABASE empty WITH (FORCE)")
 
 
-def test_the_migrated_database_is_what_the_tables_say(database: Addresses) -> None:
+def test_the_migrated_database_is_what_the_tables_say(migrated: Addresses) -> None:
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(owner_of(database)), poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(owner_of(migrated)), poolclass=NullPool
     )
     with engine.connect() as session:
         context = MigrationContext.configure(
@@ -49,7 +55,7 @@ def test_the_migrated_database_is_what_the_tables_say(database: Addresses) -> No
         assert compare_metadata(context, METADATA) == []
 
 
-def test_checks_and_collations_are_what_the_tables_say(database: Addresses, empty: Addresses) -> None:
+def test_checks_and_collations_are_what_the_tables_say(migrated: Addresses, empty: Addresses) -> None:
     """Alembic compares neither, so a database made from the tables directly is laid beside the migrated one."""
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(owner_of(empty)), poolclass=NullPool
@@ -57,7 +63,7 @@ def test_checks_and_collations_are_what_the_tables_say(database: Addresses, empt
     with engine.begin() as session:
         METADATA.create_all(session)
     found = []
-    for url in (owner_of(database), owner_of(empty)):
+    for url in (owner_of(migrated), owner_of(empty)):
         with psycopg.connect(url) as connection:
             found.append(
                 connection.execute(
@@ -77,8 +83,8 @@ def test_checks_and_collations_are_what_the_tables_say(database: Addresses, empt
     assert found[0]
 
 
-def test_no_column_makes_a_value_by_itself(database: Addresses) -> None:
-    with psycopg.connect(owner_of(database)) as connection:
+def test_no_column_makes_a_value_by_itself(migrated: Addresses) -> None:
+    with psycopg.connect(owner_of(migrated)) as connection:
         defaults = connection.execute(
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
             " AND (column_default IS NOT NULL OR is_identity = 'YES')"
@@ -86,8 +92,8 @@ def test_no_column_makes_a_value_by_itself(database: Addresses) -> None:
     assert defaults == []
 
 
-def test_the_application_owns_nothing_and_may_do_what_the_tables_say(database: Addresses) -> None:
-    with psycopg.connect(database.app_url) as connection:
+def test_the_application_owns_nothing_and_may_do_what_the_tables_say(migrated: Addresses) -> None:
+    with psycopg.connect(migrated.app_url) as connection:
         role = connection.execute(
             "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles"
             " WHERE rolname = current_user"
@@ -119,11 +125,11 @@ def test_the_application_owns_nothing_and_may_do_what_the_tables_say(database: A
             connection.rollback()
 
 
-def test_nobody_changes_an_append_only_table(database: Addresses) -> None:
+def test_nobody_changes_an_append_only_table(migrated: Addresses) -> None:
     assert {"log_chunk", "log_tile", "request", "transfer", "bid", "trade"} <= set(APPEND_ONLY)
     with (
-        psycopg.connect(database.app_url, autocommit=True) as application,
-        psycopg.connect(owner_of(database), autocommit=True) as owner,
+        psycopg.connect(migrated.app_url, autocommit=True) as application,
+        psycopg.connect(owner_of(migrated), autocommit=True) as owner,
     ):
         for table in APPEND_ONLY:
             column = next(iter(METADATA.tables[table].columns)).name
@@ -149,10 +155,10 @@ def test_an_append_only_row_is_added_and_stays(database: Addresses) -> None:
         assert connection.execute("SELECT log_index FROM request").fetchall() == [(1,)]
 
 
-def test_upgrading_twice_changes_nothing(database: Addresses) -> None:
-    first = upgrade(database.app_url, database.owner_url)
-    assert upgrade(database.app_url, database.owner_url) == first
-    assert upgrade(database.app_url, None) == first
+def test_upgrading_twice_changes_nothing(migrated: Addresses) -> None:
+    first = upgrade(migrated.app_url, migrated.owner_url)
+    assert upgrade(migrated.app_url, migrated.owner_url) == first
+    assert upgrade(migrated.app_url, None) == first
 
 
 def test_processes_that_start_at_once_do_not_collide(empty: Addresses) -> None:
@@ -206,21 +212,21 @@ def test_grants_that_somebody_changed_are_made_right_at_the_next_start(database:
         ({"host": "no-such-machine.invalid"}, "no machine is called"),
     ],
 )
-def test_a_wrong_address_says_what_to_correct(database: Addresses, change: dict[str, str], says: str) -> None:
+def test_a_wrong_address_says_what_to_correct(migrated: Addresses, change: dict[str, str], says: str) -> None:
     with pytest.raises(Misconfigured, match=says) as caught:
-        check(make_conninfo(database.app_url, **change))
+        check(make_conninfo(migrated.app_url, **change))
     assert caught.value.field == "EXCHANGE_DATABASE_URL"
     assert "EXCHANGE_DATABASE_URL" in str(caught.value.remedy)
-    secret = str(conninfo_to_dict(database.app_url)["password"])
+    secret = str(conninfo_to_dict(migrated.app_url)["password"])
     assert secret not in str(caught.value.problem())
 
 
-def test_the_settings_lead_to_a_cluster_of_others(database: Addresses) -> None:
+def test_the_settings_lead_to_a_cluster_of_others(migrated: Addresses) -> None:
     settings = Settings.from_environment(
-        {"EXCHANGE_DATABASE_URL": database.app_url, "EXCHANGE_DATABASE_OWNER_URL": owner_of(database)}
+        {"EXCHANGE_DATABASE_URL": migrated.app_url, "EXCHANGE_DATABASE_OWNER_URL": owner_of(migrated)}
     )
     with addresses(settings) as found:
-        assert found == database
+        assert found == migrated
     assert "@" not in repr(found)
 
 
@@ -242,8 +248,8 @@ async def test_a_reader_sees_one_moment_and_changes_nothing(database: Addresses)
 
 
 @pytest.mark.anyio
-async def test_readers_are_bounded_and_the_next_one_is_told_to_come_back(database: Addresses) -> None:
-    reads = Database(database.app_url, readers=1)
+async def test_readers_are_bounded_and_the_next_one_is_told_to_come_back(migrated: Addresses) -> None:
+    reads = Database(migrated.app_url, readers=1)
     async with reads.reader() as session:
         await session.execute(text("SELECT 1"))
         with pytest.raises(Unavailable) as caught:
