@@ -166,6 +166,11 @@ class House:
 
         return await self.gate.read(ask)
 
+    @staticmethod
+    def appraisal(**changed: Any) -> dict[str, Any]:
+        """What a department sends to have the patients' table appraised."""
+        return appraisal(**changed)
+
     @property
     def administrator(self) -> Caller:
         """The venue's own hand."""
