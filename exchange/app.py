@@ -78,7 +78,8 @@ async def running(
             await _require_log(database, settings)
         await gate.start()
         stack.push_async_callback(gate.stop)
-        worker = Worker(gate, database, await asyncio.to_thread(_anchor, settings) if work else None)
+        anchor = await asyncio.to_thread(_anchor, settings) if work else None
+        worker = Worker(gate, database, anchor, settings.anchor_every_s)
         if work:
             await worker.start()
             stack.push_async_callback(worker.stop)

@@ -310,14 +310,19 @@ async def enrol(tx: Transaction, act: Enrol) -> Record:
     _check_digest("key_digest", act.key_digest)
     invitation = await tx.session.get(Invitation, act.token_digest)
     if invitation is None or invitation.used_us is not None or invitation.expires_us <= tx.now_us:
-        raise NotFound(
-            "invitation.unknown",
-            "this link is unknown, used or older than 72 hours",
-            field="token",
-            remedy="ask an administrator for a new invitation",
-        )
+        raise unknown_link()
     invitation.used_us = tx.now_us
     return await _bring_key(tx, invitation.person, act.key_digest, act.label)
+
+
+def unknown_link() -> NotFound:
+    """The one answer to every link that does not work."""
+    return NotFound(
+        "invitation.unknown",
+        "this link is unknown, used or older than 72 hours",
+        field="token",
+        remedy="ask an administrator for a new invitation",
+    )
 
 
 @dataclass(frozen=True, slots=True)

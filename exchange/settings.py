@@ -24,6 +24,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "database_url": "a PostgreSQL cluster instead of one of our own, as the application's role",
     "database_owner_url": "the same database as the role that owns the schema, for migrations",
     "chain_url": "JSON-RPC address of the EVM chain on which checkpoints are anchored",
+    "anchor_every_s": "seconds from one anchor to the next",
     "host": "address to listen on",
     "port": "port to listen on",
     "origin": "name of the log in every checkpoint; never changes",
@@ -50,6 +51,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)  # carries a password
     database_owner_url: str | None = field(default=None, repr=False)  # carries a password
     chain_url: str | None = field(default=None, repr=False)  # may carry a node provider's key
+    anchor_every_s: int = 600
     host: str = "127.0.0.1"
     port: int = 8000
     origin: str = DEFAULT_ORIGIN
@@ -89,6 +91,7 @@ class Settings:
             database_url=database_url,
             database_owner_url=database_owner_url,
             chain_url=read("EXCHANGE_CHAIN_URL", _chain_url, None),
+            anchor_every_s=read("EXCHANGE_ANCHOR_EVERY_S", _seconds, 600),
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
             port=read("EXCHANGE_PORT", _port, 8000),
             origin=read(
@@ -116,6 +119,14 @@ def _directory(name: str, text: str) -> Path:
             f"set {name} to a directory, or leave it out for ./var",
         )
     return path
+
+
+def _seconds(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= 86_400 or len(text) > 9:
+        raise _refuse(
+            name, f"is {text!r}", "has to be 1 to 86400 seconds", f"set {name} to 600, or leave it out"
+        )
+    return int(text)
 
 
 def _split(name: str, text: str, rule: str, remedy: str) -> SplitResult:

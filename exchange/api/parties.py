@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from exchange import parties
 from exchange.acts import Caller
 from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
-from exchange.errors import NotFound
+from exchange.errors import NotFound, Unprocessable
 from exchange.messages.market import (
     AgreementMessage,
     ClockMessage,
@@ -61,7 +61,11 @@ async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
     token = parties.key_digest(body.token)
     act = parties.Enrol(token, bytes.fromhex(body.key_digest), body.label)
     visitor = Caller("enrolment", "enrolment", frozenset())
-    return await perform(gate, parties.enrol, act, visitor, f"enrol-{token.hex()[:40]}")
+    try:
+        return await perform(gate, parties.enrol, act, visitor, f"enrol-{token.hex()[:40]}")
+    except Unprocessable as problem:
+        # The link was redeemed, with another key: to whoever comes now it is a used link like any other.
+        raise (parties.unknown_link() if problem.code == "request.identifier_reused" else problem) from None
 
 
 @router.post("/keys", status_code=201)
