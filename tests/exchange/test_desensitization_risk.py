@@ -136,7 +136,10 @@ def test_arx_finds_the_same_discernibility_at_every_node_of_adult(vectors: Path)
     checked = 0
     for row in expected["values"]:
         models = {model["model"] for model in row["privacy_models"]}
-        if row["metric"]["name"] != "Discernability" or "RecursiveCLDiversity" in models:
+        # The rows of TestUtilityMetrics2 differ from these at the same nodes, so they rest on other hierarchies.
+        if row["metric"]["name"] != "Discernability" or not row["source"].startswith(
+            "TestUtilityMetrics.java"
+        ):
             continue
         if row["metric"]["arguments"] == ["true"]:
             k = 1  # the monotonic form drops no row: the sum of the squared class sizes
@@ -156,7 +159,7 @@ def test_arx_finds_the_same_discernibility_at_every_node_of_adult(vectors: Path)
             found = int((sizes[sizes >= k] ** 2).sum()) + dropped * rows
             assert found == pytest.approx(loss, rel=1e-9), (node, row["source"])
             checked += 1
-    assert checked == 54
+    assert checked == 34
 
 
 def _attribute(name: str, column: Any, tree: Tree) -> Attribute:

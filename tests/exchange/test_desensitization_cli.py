@@ -1,0 +1,191 @@
+"""The department's command: scan, then apply under an authorization that the exchange's log bears out, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from exchange.cli.desensitize import app
+from exchange.demo.tables import write_patients
+from ledger.checkpoint import Checkpoint, Signer, sign
+from ledger.entries import Entry, Receipt, canonical, receipt_to_json
+from ledger.merkle import leaf_hash, node_hash
+
+SIGNER = Signer("exchange.example/log", bytes(range(32)))
+TIME_US = 1_750_000_000_000_000
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: str | Path) -> Any:
+    """The exception that the command ends with; `exchange` prints its field, rule and remedy."""
+    done = run(*arguments)
+    assert done.exit_code == 1, done.output
+    assert done.exception is not None
+    return done.exception
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return write_patients(tmp_path).path
+
+
+@pytest.fixture
+def asset(tmp_path: Path, raw: Path) -> Path:
+    """The asset's directory after a scan."""
+    folder = tmp_path / "department" / "patients"
+    done = run("scan", raw, "--out", folder)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return folder
+
+
+def authorize(
+    folder: Path, *, kind: str = "release_authorized", signer: Signer = SIGNER, **changes: Any
+) -> Path:
+    """The document that the exchange answers, with a receipt in a log of two leaves."""
+    report = json.loads((folder / "report.json").read_text())
+    act = {
+        "authorization": "aut_1",
+        "asset": "ast_1",
+        "raw_digest": report["raw"]["digest"],
+        "policy_digest": report["policy_digest"],
+        "exempt_from_k": False,
+        "state": "authorized",
+        **changes.pop("act", {}),
+    }
+    body = canonical(
+        {"kind": kind, "time": str(TIME_US), "by": "per_2", "party": "org_1", "key": "k", "act": act}
+    )
+    entry = Entry(kind=kind, time_us=TIME_US, salt=bytes(32), body=body)
+    first = leaf_hash(b"another entry")
+    note = sign(Checkpoint(signer.name, 2, node_hash(first, leaf_hash(entry.leaf))), signer)
+    receipt = Receipt(1, 2, entry.leaf, entry.salt, body, (first,), note)
+    view = {"id": act["authorization"], **{name: act[name] for name in act if name != "authorization"}}
+    document = {"authorization": {**view, **changes}, "receipt": receipt_to_json(receipt)}
+    path = folder / "authorization.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def apply(raw: Path, folder: Path, authorization: Path, vkey: str = SIGNER.vkey) -> tuple[str | Path, ...]:
+    return (
+        *("apply", raw, "--policy", folder / "policy.json", "--authorization", authorization),
+        *("--vkey", vkey, "--out", folder),
+    )
+
+
+def test_a_scan_writes_its_papers_and_keeps_its_salt_to_itself(raw: Path, asset: Path) -> None:
+    assert {path.name for path in asset.iterdir()} == {"report.json", "report.md", "policy.json", "raw.salt"}
+    report = json.loads((asset / "report.json").read_text())
+    salt = (asset / "raw.salt").read_bytes()
+    assert len(salt) == 32
+    assert stat.S_IMODE((asset / "raw.salt").stat().st_mode) == 0o600
+    assert stat.S_IMODE(asset.stat().st_mode) == 0o700
+    assert report["raw"]["digest"] == hashlib.sha256(salt + raw.read_bytes()).hexdigest()
+    # The file's own digest is what the authorization binds.
+    assert hashlib.sha256((asset / "policy.json").read_bytes()).hexdigest() == report["policy_digest"]
+    assert salt.hex() not in (asset / "report.json").read_text()
+    assert "脱敏扫描报告" in (asset / "report.md").read_text()
+
+
+def test_a_second_scan_keeps_the_salt_so_that_the_digests_stay(raw: Path, asset: Path) -> None:
+    before = (asset / "report.json").read_bytes()
+    assert run("scan", raw, "--out", asset).exit_code == 0
+    assert (asset / "report.json").read_bytes() == before
+
+
+def test_apply_makes_product_and_certificate_and_keeps_its_key(
+    raw: Path, asset: Path, tmp_path: Path
+) -> None:
+    vkey = tmp_path / "exchange.vkey"
+    vkey.write_text(SIGNER.vkey + "\n")
+    done = run(*apply(raw, asset, authorize(asset), str(vkey)))
+    assert done.exit_code == 0, (done.output, done.exception)
+    certificate = json.loads((asset / "certificate.json").read_text())
+    assert certificate["authorization"] == {"id": "aut_1", "asset": "ast_1"}
+    assert (
+        certificate["product_digest"] == hashlib.sha256((asset / "product.parquet").read_bytes()).hexdigest()
+    )
+    assert certificate["product_digest"] in done.output.replace("\n", "")
+    assert stat.S_IMODE((asset / "product.key").stat().st_mode) == 0o600
+    assert "name" not in pq.read_schema(asset / "product.parquet").names
+    product = (asset / "product.parquet").read_bytes()
+    assert run(*apply(raw, asset, authorize(asset))).exit_code == 0
+    assert (asset / "product.parquet").read_bytes() == product
+
+
+OTHER = Signer("exchange.example/log", bytes(range(1, 33)))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda asset: authorize(asset, signer=OTHER), None),
+        (lambda asset: authorize(asset, kind="risk_assessed"), "receipt"),
+        (lambda asset: authorize(asset, act={"state": "refused"}), "receipt"),
+        (lambda asset: authorize(asset, raw_digest="0" * 64), "authorization.raw_digest"),
+        (lambda asset: authorize(asset, exempt_from_k=True), "authorization.exempt_from_k"),
+        (lambda asset: authorize(asset, act={"raw_digest": "0" * 64}), "raw_digest"),
+        (lambda asset: authorize(asset, act={"policy_digest": "0" * 64}), "policy_digest"),
+    ],
+)
+def test_only_what_the_log_shows_as_authorized_is_carried_out(
+    raw: Path, asset: Path, change: Callable[[Path], Path], field: str | None
+) -> None:
+    problem = refused(*apply(raw, asset, change(asset)))
+    assert problem.field == field or field is None
+    assert problem.rule
+    assert problem.remedy
+    assert not (asset / "product.parquet").exists()
+    assert not (asset / "certificate.json").exists()
+
+
+def test_a_receipt_is_not_believed_after_its_body_was_changed(raw: Path, asset: Path) -> None:
+    path = authorize(asset)
+    path.write_text(path.read_text().replace("aut_1", "aut_2"))
+    assert refused(*apply(raw, asset, path)).rule
+    document = json.loads(authorize(asset).read_text())
+    del document["receipt"]
+    path.write_text(json.dumps(document))
+    assert refused(*apply(raw, asset, path)).field == "authorization"
+
+
+def test_without_the_scans_salt_nothing_is_applied(raw: Path, asset: Path, tmp_path: Path) -> None:
+    arguments = list(apply(raw, asset, authorize(asset)))
+    arguments[-1] = tmp_path / "elsewhere"
+    problem = refused(*arguments)
+    assert problem.field == "out"
+    assert "scan" in problem.remedy
+    (asset / "raw.salt").write_bytes(b"short")
+    assert refused(*apply(raw, asset, authorize(asset))).field == "raw.salt"
+
+
+def test_a_declaration_and_a_policy_are_taken_by_scan(raw: Path, asset: Path, tmp_path: Path) -> None:
+    declared = tmp_path / "declared.toml"
+    declared.write_text("[requirements]\nk = 8\n")
+    assert run("scan", raw, "--out", tmp_path / "other", "--policy", declared).exit_code == 0
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    assert int(report["after"]["k"]) >= 8
+    policy = (asset / "policy.json").read_bytes()
+    assert run("scan", raw, "--out", tmp_path / "third", "--policy", asset / "policy.json").exit_code == 0
+    assert (tmp_path / "third" / "policy.json").read_bytes() == policy
+    declared.write_text("[requirements\n")
+    assert refused("scan", raw, "--out", tmp_path / "fourth", "--policy", declared).field == "policy"
+
+
+def test_help_says_the_three_steps() -> None:
+    text = run("--help").output
+    assert "scan" in text
+    assert "apply" in text
+    assert "second person" in text
