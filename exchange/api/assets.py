@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from exchange import appraisal, authorization, catalogue, registration
 from exchange.acts import Caller
 from exchange.api.delivery import vault_of
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, bearer, caller_of, perform
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, bearer, caller_of, perform
 from exchange.desensitization.child import measure_in_child
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.grade import Declared, Impact
@@ -111,13 +111,13 @@ async def assets(
 
 
 @router.get("/assets/{asset}")
-async def asset(asset: str, gate: GateDep, reader: ReaderDep) -> DossierView:
+async def asset(asset: Named, gate: GateDep, reader: ReaderDep) -> DossierView:
     """An asset with what stands behind it; the inner papers only for its department, operator and the regulator."""
     return DossierView.model_validate(await gate.read(catalogue.dossier, asset, reader))
 
 
 @router.get("/certificates/{code}")
-async def certificate(code: str, gate: GateDep) -> CertificateView:
+async def certificate(code: Named, gate: GateDep) -> CertificateView:
     """A registration certificate by its public code; its evidence can be compared with the log's tiles."""
     return CertificateView.model_validate(await gate.read(catalogue.certificate, code))
 
@@ -131,7 +131,7 @@ async def declare(message: AssetMessage, gate: GateDep, caller: CallerDep, key: 
 
 @router.post("/assets/{asset}/assessments", status_code=201)
 async def assess(
-    asset: str, message: AssessmentMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+    asset: Named, message: AssessmentMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """File the risk assessment of `exchange desensitize scan` (supplier). What may never cross is refused on the record."""
     act = await asyncio.to_thread(
@@ -154,7 +154,7 @@ async def assess(
 
 @router.post("/assets/{asset}/authorizations", status_code=201)
 async def authorize(
-    asset: str, message: AuthorizationMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+    asset: Named, message: AuthorizationMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """Authorize the newest assessment, as another person than its assessor (supplier)."""
     act = authorization.Authorize(asset, message.assessment)
@@ -163,7 +163,7 @@ async def authorize(
 
 @router.get("/assets/{asset}/authorizations/{authorization}")
 async def authorization_view(
-    asset: str, authorization: str, gate: GateDep, caller: CallerDep
+    asset: Named, authorization: Named, gate: GateDep, caller: CallerDep
 ) -> AuthorizationView:
     """One authorization, for its department, its operator and the regulator."""
     view = await gate.read(registration.authorization_view, asset, authorization, caller)
@@ -172,7 +172,7 @@ async def authorization_view(
 
 @router.get("/assets/{asset}/authorizations/{authorization}/document")
 async def authorization_document(
-    asset: str, authorization: str, gate: GateDep, caller: CallerDep
+    asset: Named, authorization: Named, gate: GateDep, caller: CallerDep
 ) -> AuthorizationDocument:
     """The file that `exchange desensitize apply --authorization FILE` takes: the authorization and its receipt."""
     view = await gate.read(registration.authorization_view, asset, authorization, caller)
@@ -202,7 +202,7 @@ async def upload(sha256: str, request: Request, caller: CallerDep) -> UploadView
 
 @router.post("/assets/{asset}/releases", status_code=201)
 async def release(
-    asset: str, message: ReleaseMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
+    asset: Named, message: ReleaseMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """Release the uploaded file under its authorization (supplier).
 
@@ -239,7 +239,7 @@ async def release(
 
 @router.post("/assets/{asset}/theme", status_code=201)
 async def assign_theme(
-    asset: str, message: ThemeMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+    asset: Named, message: ThemeMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """Put the released product under a theme (supplier)."""
     act = registration.AssignTheme(asset, message.theme)
@@ -247,14 +247,14 @@ async def assign_theme(
 
 
 @router.post("/assets/{asset}/registration", status_code=201)
-async def register(asset: str, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+async def register(asset: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Register the asset: it gets its public code and its certificate (supplier)."""
     return await perform(gate, registration.register, registration.Register(asset), caller, key)
 
 
 @router.post("/assets/{asset}/appraisals", status_code=201)
 async def appraise(
-    asset: str,
+    asset: Named,
     message: AppraisalMessage,
     request: Request,
     gate: GateDep,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from exchange import delivery
-from exchange.api.doorway import CallerDep, GateDep, KeyDep
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named
 from exchange.delivery import DELIVERY, MakeLink, RecordDownload
 from exchange.messages.assets import AccessLog, LicencePage, LicenceView, LinkMessage
 from exchange.messages.shapes import IDENTIFIER
@@ -35,7 +35,7 @@ def link_key_of(request: Request) -> bytes:
 
 @router.post("/licences/{licence}/links", status_code=201)
 async def make_link(
-    licence: str, message: LinkMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
+    licence: Named, message: LinkMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
     """Make a link to a licensed product that works without a key until it expires, at most seven days.
 
@@ -53,12 +53,12 @@ async def make_link(
 
 @router.get("/deliveries/{licence}", response_class=FileResponse)
 async def deliver(
-    licence: str,
+    licence: Named,
     expires: Annotated[str, Query(pattern="^(0|[1-9][0-9]{0,18})$")],
     signature: Annotated[str, Query(pattern="^[0-9a-f]{64}$")],
     request: Request,
     gate: GateDep,
-    range_: Annotated[str, Header(alias="Range", max_length=200)] = "",
+    range_: Annotated[str, Header(alias="Range", pattern="^(bytes=[0-9, -]{1,180})?$")] = "",
 ) -> FileResponse:
     """The product behind a link, whole or in ranges. Every request stands in the log before its first byte flows."""
     now_us = await gate.now_us()
@@ -108,13 +108,13 @@ async def licences(
 
 
 @router.get("/licences/{licence}")
-async def licence(licence: str, gate: GateDep, caller: CallerDep) -> LicenceView:
+async def licence(licence: Named, gate: GateDep, caller: CallerDep) -> LicenceView:
     """One licence of the caller's."""
     return LicenceView.model_validate(await gate.read(delivery.licence, licence, caller))
 
 
 @router.get("/licences/{licence}/accesses")
-async def accesses(licence: str, gate: GateDep, caller: CallerDep) -> AccessLog:
+async def accesses(licence: Named, gate: GateDep, caller: CallerDep) -> AccessLog:
     """Who fetched what under a licence: for its buyer, the department, its operator and the regulator."""
     rows = await gate.read(delivery.accesses_of, licence, caller)
     return AccessLog.model_validate({"licence": licence, "accesses": rows})

@@ -18,7 +18,7 @@ from exchange.database import driver
 from exchange.desensitization import grade as grading
 from exchange.desensitization.judge import Failure, Measurement
 from exchange.desensitization.policy import parse
-from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
+from exchange.errors import Conflict, Forbidden, Malformed, NotFound, TooLarge, Unprocessable
 from exchange.parties import require_active
 from exchange.registration.judgement import Authorized
 from exchange.registration.path import Path, code
@@ -87,6 +87,8 @@ SUMMARY_CHARACTERS: Final = 4000
 FAILURES_IN_BODY: Final = 24
 """Reasons that a refused release states in the log; the row keeps all of them. Bounds the body."""
 DETAIL_CHARACTERS: Final = 600
+DOCUMENT_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""One policy, report or certificate: bounds what an act carries under the log head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,26 @@ class Register(Act):
 
 
 def document_text(document: Mapping[str, Any]) -> str:
-    """The one spelling of a JSON document (RFC 8785), of any length."""
-    return rfc8785.dumps(dict(document)).decode()
+    """The one spelling of a JSON document (RFC 8785); Malformed where it has none, TooLarge above four MiB."""
+    try:
+        text = rfc8785.dumps(dict(document))
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise Malformed(
+            "document.form",
+            f"a document has no canonical form: {error}",
+            field="document",
+            rule="numbers are decimal strings, text is Unicode (RFC 8785)",
+            remedy="send the document as `exchange desensitize` wrote it",
+        ) from error
+    if len(text) > DOCUMENT_LIMIT_BYTES:
+        raise TooLarge(
+            "document.too_large",
+            f"{len(text)} bytes",
+            field="document",
+            rule=f"a document has at most {DOCUMENT_LIMIT_BYTES} bytes",
+            remedy="use hierarchies of intervals or prefixes instead of long lists of values",
+        )
+    return text.decode()
 
 
 def document_digest(document: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.desensitization.grade import Grade
@@ -43,6 +43,7 @@ def judge_release(
     itself is judged (`exchange.desensitization.judge`).
     """
     policy = authorized.policy
+    measurement = nameless(measurement, policy)
     bound = (
         (
             "authorization",
@@ -57,7 +58,7 @@ def judge_release(
         Failure(
             None,
             "certificate",
-            f"the certificate {words}: its {member} is {str(certificate.get(member))[:120]!r}",
+            f"the certificate {words}: its {member} is not the one here",
             "send the certificate that `exchange desensitize apply` wrote beside this product",
         )
         for member, expected, words in bound
@@ -74,3 +75,26 @@ def judge_release(
         )
     requirements = Requirements(policy, policy.k, policy.l, authorized.exempt_from_k, authorized.grade)
     return Found(measurement, (*judge(measurement, requirements), *failures))
+
+
+def nameless(measurement: Measurement, policy: Policy) -> Measurement:
+    """The measurement with columns that the policy does not know called by their place.
+
+    A raw file without a header has a person's values for names of columns; they must reach neither the log nor
+    a row.
+    """
+    called = {
+        column.name: column.name if policy.column(column.name) else f"column {place} of the file"
+        for place, column in enumerate(measurement.columns, start=1)
+    }
+    risk = measurement.risk
+    return replace(
+        measurement,
+        columns=tuple(replace(column, name=called[column.name]) for column in measurement.columns),
+        findings=tuple(replace(found, column=called[found.column]) for found in measurement.findings),
+        risk=replace(
+            risk,
+            quasi_identifiers=tuple(called[name] for name in risk.quasi_identifiers),
+            l=tuple((called[name], distinct) for name, distinct in risk.l),
+        ),
+    )

@@ -387,3 +387,65 @@ async def test_only_known_kinds_themes_and_operators_are_declared(house: Any, pa
     words = (await house.call(None, "GET", "/v1/taxonomy")).json()
     assert len(words["kinds"]) == 6
     assert {"id": "population", "zh": "人口", "en": "population"} in words["themes"]
+
+
+@pytest.mark.anyio
+async def test_an_upload_is_named_by_its_bytes_bounded_and_a_suppliers(house: Any) -> None:
+    supplier, buyer = (await house.party("supplier"))[0], (await house.party("buyer"))[0]
+    for caller, name, headers, status, problem in (
+        (supplier, "0" * 64, {}, 422, "upload.digest"),
+        (supplier, "nonsense", {}, 400, "digest.form"),
+        (supplier, "0" * 64, {"Content-Length": str(2**40)}, 413, "upload.too_large"),
+        (buyer, "0" * 64, {}, 403, "caller.role"),
+    ):
+        size = await house.log_size()
+        answer = await house.call(caller, "PUT", f"/v1/uploads/{name}", content=b"rows", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, problem)
+        assert await house.log_size() == size
+    assert (await house.http.put(f"/v1/uploads/{'0' * 64}", content=b"rows")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_whatever_is_sent_in_documents_and_texts_is_answered_by_a_problem(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=0)
+    path = f"/v1/assets/{asset}/assessments"
+    strange: list[Any] = [2**60, "\0", "e\u0301", "x" * 5_000_000, [[[[1.5]]]]]
+    deep: Any = "end"
+    for _ in range(500):
+        deep = [deep]
+    for value in [*strange, deep]:
+        filing = patients.filing(report={**patients.scan.report, "note": value})
+        answer = await house.call(supplier[0], "POST", path, filing)
+        assert answer.status_code in (201, 400, 413, 422), (value, answer.text[:200])
+        if answer.status_code != 201:
+            assert answer.json()["remedy"]
+    for title in ("\0", "e\u0301", " ", "x" * 201):
+        answer = await house.call(supplier[0], "POST", "/v1/assets", {"title": title, "kind": "health"})
+        assert answer.status_code in (400, 422), title
+    for odd in ("%00", "..%2F..", "a" * 65):
+        assert (await house.call(supplier[0], "GET", f"/v1/assets/{odd}")).status_code in (400, 404)
+    assert (await house.call(supplier[0], "GET", "/v1/assets?text=%00")).status_code == 422
+
+
+@pytest.mark.anyio
+async def test_a_raw_file_without_a_header_leaves_no_value_of_its_first_row_behind(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    granted = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    raw = patients.raw.read_bytes().partition(b"\n")[2]
+    mobile = raw.partition(b",")[0]
+    digest = await house.upload(supplier[0], raw)
+    release = {"authorization": granted["id"], "product_digest": digest, "certificate": {}}
+    outcome = await house.refused(
+        supplier[0], f"/v1/assets/{asset}/releases", release, code="release.undeclared_column"
+    )
+    assert outcome["failures"][0]["column"] == "column 1 of the file"
+    body = (await house.gate.receipt(await house.log_size() - 1)).body
+    rows = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).content
+    for kept in (body, rows):
+        assert mobile not in kept
