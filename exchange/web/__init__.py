@@ -1,1 +1,5 @@
-"""Door 2: the console, pages and forms rendered on the server."""
+"""Door 2: the console, pages rendered on the server that stay live by themselves."""
+
+from exchange.web.console import mount
+
+__all__ = ["mount"]

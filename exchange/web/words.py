@@ -1,0 +1,117 @@
+"""What the console says in each language: texts from the catalogues, numbers, money and times by locale."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal, get_args
+
+from babel import Locale
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from babel.units import format_unit
+
+Language = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+
+MARKET_ZONE: Final = timezone(timedelta(hours=8), "UTC+8")
+"""The zone of times on a page that runs no script; scripts show the reader's own."""
+
+_LOCALES: Final[Mapping[Language, Locale]] = {"zh": Locale.parse("zh_CN"), "en": Locale.parse("en")}
+_SPANS: Final = (
+    ("day", 86_400_000_000),
+    ("hour", 3_600_000_000),
+    ("minute", 60_000_000),
+    ("second", 1_000_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language. Texts are named `section.name`; an unknown name is a defect and raises KeyError."""
+
+    language: Language
+    texts: Mapping[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text, its `{places}` filled."""
+        return self.texts[key].format(**values) if values else self.texts[key]
+
+    def named(self, family: str, value: str) -> str:
+        """The word for a value of the market's (a kind, a state, a reason); the value itself where it has none."""
+        return self.texts.get(f"{family}.{value}", value)
+
+    def sections(self, names: Iterable[str]) -> dict[str, str]:
+        """All texts of some sections, for a page's scripts."""
+        wanted = tuple(f"{name}." for name in names)
+        return {key: text for key, text in self.texts.items() if key.startswith(wanted)}
+
+    @property
+    def tag(self) -> str:
+        """The BCP 47 tag of the page."""
+        return "zh-CN" if self.language == "zh" else "en"
+
+    def money(self, fen: int | str) -> str:
+        """Fen as grouped yuan with two decimals, exact at any size; the sign ¥ stands in the template."""
+        return format_decimal(Decimal(int(fen)).scaleb(-2), "#,##0.00", locale=_LOCALES[self.language])
+
+    def number(self, value: int | str) -> str:
+        """A whole number, grouped."""
+        return format_decimal(int(value), locale=_LOCALES[self.language])
+
+    def instant(self, us: int | str) -> str:
+        """Microseconds of the market's clock as date and time to the second, with the zone it is told in."""
+        at = datetime.fromtimestamp(int(us) // 1_000_000, MARKET_ZONE)
+        pattern = "y-MM-dd HH:mm:ss" if self.language == "zh" else "d MMM y, HH:mm:ss"
+        return f"{format_datetime(at, pattern, locale=_LOCALES[self.language])} {MARKET_ZONE}"
+
+    def span(self, us: int | str) -> str:
+        """A length of time in the largest unit that says it exactly."""
+        rest = int(us)
+        unit, size = next(((u, s) for u, s in _SPANS if rest and rest % s == 0), _SPANS[-1])
+        # Babel's long Chinese forms of units are missing; the short ones are the usual words.
+        length: Literal["short", "long"] = "short" if self.language == "zh" else "long"
+        return format_unit(rest // size, f"duration-{unit}", length, locale=_LOCALES[self.language])
+
+
+def iso(us: int | str) -> str:
+    """Microseconds since the epoch as a machine reads them in HTML, to the millisecond."""
+    at = datetime.fromtimestamp(int(us) // 1_000_000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{int(us) // 1000 % 1000:03d}Z"
+
+
+@cache
+def words(language: Language) -> Words:
+    """The catalogue of a language."""
+    text = files("exchange.web").joinpath("locales", f"{language}.toml").read_text("utf-8")
+    return Words(language, dict(_flat(tomllib.loads(text))))
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tree.items():
+        if isinstance(value, str):
+            yield f"{path}{name}", value
+        else:
+            yield from _flat(value, f"{path}{name}.")
+
+
+def preferred(cookie: str | None, accept_language: str) -> Language:
+    """The reader's language: as chosen before, else the better of ours by RFC 9110 §12.5.4, else Chinese."""
+    if cookie in LANGUAGES:
+        return cookie
+    weights: dict[str, float] = {}
+    for part in accept_language.split(","):
+        tag, _, parameter = part.strip().partition(";")
+        quality = parameter.strip().removeprefix("q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        language = tag.strip().lower().partition("-")[0]
+        weights[language] = max(weights.get(language, 0.0), weight)
+    return "en" if weights.get("en", 0.0) > weights.get("zh", 0.0) else "zh"
