@@ -20,8 +20,9 @@ from exchange.database import Database, driver
 from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import Gate
 from ledger import log
-from ledger.anchor import Anchor
-from ledger.anchors import keep_anchor
+from ledger.anchor import Anchor, AnchorReceipt, AnchorUnknownError
+from ledger.anchors import keep_confirmed, keep_refused, keep_signed, unconfirmed
+from ledger.errors import AnchorError, UnansweredError
 from ledger.tiles import TILE
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,6 @@ class Worker:
     anchor_every_s: float = 600.0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
-    _anchored: int = 0
     _tiled: int = 0
 
     async def start(self) -> None:
@@ -109,41 +109,38 @@ class Worker:
             await connection.close()
         self._tiled = full
 
-    async def put_anchor(self) -> dict[str, Any] | None:
-        """Put the newest checkpoint on the chain, wait until it is in a block, keep where; None if nothing is new."""
+    async def put_anchor(self) -> AnchorReceipt | None:
+        """Put the newest checkpoint on the chain, wait until it is in a block, keep where; None if nothing is new.
+
+        The signed transaction is kept before it is sent: after a crash in between the same one is sent again.
+        """
         if self.anchor is None:
             return None
         connection = await self.database.connect(application_name="exchange worker")
         try:
-            head = await log.read_head(connection)
-            await connection.rollback()
-            size, root = head.edge.size, head.edge.root()
-            if size <= self._anchored:
-                return None
-            on_chain, _ = await asyncio.to_thread(self.anchor.read)
-            if size <= on_chain:
-                self._anchored = on_chain
-                return None
-            reach("worker.before_anchor")
-            receipt = await asyncio.to_thread(self.anchor.put, size, root)
-            reach("worker.after_anchor")
-            await keep_anchor(
-                connection,
-                size=size,
-                root=root,
-                chain_id=receipt.chain_id,
-                contract=receipt.contract,
-                tx=receipt.tx,
-                block=receipt.block,
-            )
+            waiting = await unconfirmed(connection)
+            if not waiting:
+                head = await log.read_head(connection)
+                size, root = head.edge.size, head.edge.root()
+                on_chain, _ = await asyncio.to_thread(self.anchor.read)
+                if size <= on_chain:
+                    return None
+                waiting = [await asyncio.to_thread(self.anchor.sign, size, root)]
+                await keep_signed(connection, waiting[0], self.anchor.address)
             await connection.commit()
-            self._anchored = size
-            return {
-                "chain_id": receipt.chain_id,
-                "tx": receipt.tx,
-                "size": size,
-                "gas_used": receipt.gas_used,
-            }
+            reach("worker.before_anchor")
+            try:
+                receipt = await asyncio.to_thread(self.anchor.send, waiting[0])
+            except (AnchorUnknownError, UnansweredError):
+                raise
+            except AnchorError:
+                await keep_refused(connection, waiting[0])
+                await connection.commit()
+                raise
+            reach("worker.after_anchor")
+            await keep_confirmed(connection, receipt)
+            await connection.commit()
+            return receipt
         finally:
             await connection.close()
 

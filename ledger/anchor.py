@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from ledger.errors import AnchorError
+from ledger.errors import AnchorError, UnansweredError
 
 if TYPE_CHECKING:
     from eth_typing import HexStr
@@ -81,10 +81,6 @@ class AnchorUnknownError(AnchorError):
         remedy = f"{cause.remedy}; then send this signed anchor again, which cannot anchor twice"
         super().__init__(cause.detail, field=cause.field, rule=cause.rule, remedy=remedy)
         self.signed = signed
-
-
-class _UnansweredError(AnchorError):
-    """The node said nothing, or nothing that can be understood."""
 
 
 def new_key() -> bytes:
@@ -206,7 +202,7 @@ class Anchor:
         """Send a signed anchor and wait until a block has it; one that the chain already has is only waited for."""
         try:
             receipt = self._chain.settle(_checked_tx(signed.tx), signed.raw)
-        except _UnansweredError as error:
+        except UnansweredError as error:
             raise AnchorUnknownError(signed, error) from error
         return AnchorReceipt(
             self._chain.chain_id,
@@ -425,7 +421,7 @@ class _Chain:
         try:
             return self.web3.eth.wait_for_transaction_receipt(tx, self._settle_s, POLL_SECONDS)
         except TimeExhausted as error:
-            raise _UnansweredError(
+            raise UnansweredError(
                 f"no block of chain {self.chain_id} had transaction {tx} within {self._settle_s} s",
                 field="tx",
                 rule="a transaction takes effect when a block has it",
@@ -455,14 +451,14 @@ class _Chain:
                 remedy="try again; if it refuses again, something else may be using the same key, or the node is at fault",
             ) from error
         except OSError as error:
-            raise _UnansweredError(
+            raise UnansweredError(
                 f"{self._node} cannot be reached: {type(error).__name__}",
                 field="chain",
                 rule="a node of the chain answers JSON-RPC over HTTP",
                 remedy="start the node, or correct its address",
             ) from error
         except (Web3Exception, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise _UnansweredError(
+            raise UnansweredError(
                 f"{self._node} answered with something else: {error}"[:300],
                 field="chain",
                 rule="a node of the chain answers JSON-RPC over HTTP",

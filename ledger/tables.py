@@ -159,15 +159,19 @@ class FailedTransferRow(SQLModel, table=True):
 
 
 class AnchorRow(SQLModel, table=True):
-    """A checkpoint put on a chain."""
+    """A checkpoint on its way to a chain: the signed transaction is kept before it is sent, so that a restart
+    in between sends the same one again."""
 
     __tablename__ = "anchor"
-    __table_args__ = (CheckConstraint("state IN ('pending', 'confirmed')", name="anchor_state_is_known"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'confirmed', 'refused')", name="anchor_state_is_known"),
+    )
 
     size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     root: bytes = octets()
-    chain_id: int = whole()
+    chain_id: int | None = whole(default=None)
     contract: str = word()
     tx: str = word()
+    signed: bytes = octets()
     block: int | None = whole(default=None)
     state: str = word()

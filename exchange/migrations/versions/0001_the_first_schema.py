@@ -45,12 +45,13 @@ def upgrade() -> None:
         "anchor",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
-        sa.Column("chain_id", sa.BigInteger(), nullable=False),
+        sa.Column("chain_id", sa.BigInteger(), nullable=True),
         sa.Column("contract", sa.Text(collation="C"), nullable=False),
         sa.Column("tx", sa.Text(collation="C"), nullable=False),
+        sa.Column("signed", sa.LargeBinary(), nullable=False),
         sa.Column("block", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(collation="C"), nullable=False),
-        sa.CheckConstraint("state IN ('pending', 'confirmed')", name="anchor_state_is_known"),
+        sa.CheckConstraint("state IN ('pending', 'confirmed', 'refused')", name="anchor_state_is_known"),
         sa.PrimaryKeyConstraint("size"),
     )
     op.create_table(
