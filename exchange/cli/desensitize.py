@@ -101,7 +101,7 @@ def apply(
     authorization: Annotated[
         Path,
         typer.Option(
-            help="What the exchange answered to the authorization: JSON with authorization and receipt.",
+            help="The authorization with its receipt: /v1/assets/ASSET/authorizations/ID/document at the exchange.",
             exists=True,
             dir_okay=False,
         ),
@@ -314,6 +314,15 @@ def _show(report: Mapping[str, Any]) -> None:
             percent(report["loss_ppm"][column["name"]]),
         )
     console.print(table)
+    biometric = [finding["column"] for finding in report["findings"] if finding["kind"] == "biometric"]
+    if biometric:
+        console.print(
+            Text(
+                f"Biometric data in {', '.join(biometric)}: the exchange refuses it outright. ",
+                style="bold red",
+            )
+            + Text("Take the columns out of the raw table and scan again.")
+        )
     if report["policy"]["exempt_from_k"]:
         console.print(
             "No column about a person was found. The policy claims the [bold]exemption from k[/bold]: it has to be "

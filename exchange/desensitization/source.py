@@ -171,10 +171,21 @@ def _csv(path: Path, limits: Limits, progress: Progress | None) -> pa.Table:
 
 def _encoding(path: Path) -> str:
     """UTF-8 where the bytes are UTF-8, else GB 18030 where they are that, else refused."""
-    possible = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "gb18030")}
+    for name in ("utf-8", "gb18030"):
+        if _decodes(path, name):
+            return name
+    raise UnreadableTable(
+        "the bytes are neither UTF-8 nor GB 18030",
+        rule="text in UTF-8 or GB 18030, or Parquet",
+        remedy="export the table again as CSV (UTF-8)",
+    )
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
         block = b"-"
-        while block and possible:
+        while block:
             block = file.read(_BLOCK)
             if b"\0" in block:
                 raise UnreadableTable(
@@ -182,18 +193,11 @@ def _encoding(path: Path) -> str:
                     rule="text in UTF-8 or GB 18030, or Parquet",
                     remedy="export the table again as CSV (UTF-8)",
                 )
-            for name in tuple(possible):
-                try:
-                    possible[name].decode(block, final=not block)
-                except UnicodeDecodeError:
-                    del possible[name]
-    if possible:
-        return next(iter(possible))
-    raise UnreadableTable(
-        "the bytes are neither UTF-8 nor GB 18030",
-        rule="text in UTF-8 or GB 18030, or Parquet",
-        remedy="export the table again as CSV (UTF-8)",
-    )
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                return False
+    return True
 
 
 def _header(path: Path, encoding: str, limits: Limits) -> tuple[list[str], str]:
@@ -252,11 +256,13 @@ def _unfolded(column: Any) -> int:
 
 def _narrow(column: Any) -> Any:
     """A CSV column of text as integers, decimals as float64, dates or times, if all of it is that and nothing is lost."""
-    values = pc.drop_null(column)
-    if len(values) == 0:
-        return column
-    written = pc.if_else(pc.is_in(column, value_set=pa.array(_ABSENT)), pa.scalar(None, pa.string()), column)
-    present = pc.drop_null(written)
+    # Every distinct value is looked at once; most columns of numbers have few.
+    coded = pc.dictionary_encode(column.combine_chunks())
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.unify_dictionaries().combine_chunks()
+    values = coded.dictionary
+    absent = pc.is_in(values, value_set=pa.array(_ABSENT))
+    present = values.filter(pc.invert(absent))
     if len(present) == 0:
         return column
     for pattern, kind in (
@@ -267,9 +273,10 @@ def _narrow(column: Any) -> Any:
     ):
         if pc.all(pc.match_substring_regex(present, pattern)).as_py():
             try:
-                return written.cast(kind)
+                narrowed = pc.if_else(absent, pa.scalar(None, pa.string()), values).cast(kind)
             except pa.ArrowInvalid:  # 2025-02-31 has the form of a date and is none: it stays text
                 return column
+            return narrowed.take(coded.indices)
     return column
 
 

@@ -184,6 +184,14 @@ def test_a_declaration_and_a_policy_are_taken_by_scan(raw: Path, asset: Path, tm
     assert refused("scan", raw, "--out", tmp_path / "fourth", "--policy", declared).field == "policy"
 
 
+def test_a_scan_says_at_once_that_biometric_data_will_be_refused(tmp_path: Path) -> None:
+    raw = tmp_path / "faces.csv"
+    raw.write_text("人脸特征,年龄\n" + "".join(f"f{n},{n % 3 + 30}\n" for n in range(60)))
+    done = run("scan", raw, "--out", tmp_path / "out")
+    assert done.exit_code == 0
+    assert "refuses it outright" in " ".join(done.output.split())
+
+
 def test_help_says_the_three_steps() -> None:
     text = run("--help").output
     assert "scan" in text

@@ -81,6 +81,7 @@ def test_a_clean_product_crosses() -> None:
         ({"age": [20 + n % 2 for n in range(ROWS)]}, [("age", "not_as_declared")]),
         ({"month": [f"2025-01-0{n % 4 // 2 + 1}" for n in range(ROWS)]}, [("month", "not_as_declared")]),
         ({"phone": ["138****5678", "139****0000"] * 20}, []),
+        ({"phone": [f"13{n % 10}****{n:04d}" for n in range(ROWS)]}, [("phone", "k_anonymity"), ("service", "l_diversity")]),
         ({"phone": ["13812345678", "13912340000"] * 20}, [("phone", "not_as_declared"), ("phone", "direct_identifier")]),
         ({"service": ["surgery"] * ROWS}, [("service", "l_diversity")]),
         ({"month": [f"2025-{n % 12 + 1:02d}" for n in range(ROWS)]}, [("month", "k_anonymity"), ("service", "l_diversity")]),
