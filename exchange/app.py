@@ -132,7 +132,7 @@ async def open_market(house: Running, *, uscc: str, name: str, person: str, toke
         if await (await connection.execute(log.READ_HEAD)).fetchone() is None:
             await log.create(connection, settings.origin, 0)
             await connection.execute(
-                "INSERT INTO market (id, sandbox, profile, offset_us) VALUES (1, %s, %s, 0)",
+                "INSERT INTO market (id, sandbox, profile, offset_us, keys_version) VALUES (1, %s, %s, 0, 0)",
                 (settings.sandbox, settings.profile),
             )
         await connection.commit()

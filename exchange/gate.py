@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -117,6 +118,9 @@ class Gate:
     mac_key: bytes = field(repr=False)
     clock: Callable[[], int]
     chance: Chance = secrets.token_bytes
+    keys_version: int = -1
+    """The market's count of ended keys, as the last batch read it at `keys_seen_s` of the monotonic clock."""
+    keys_seen_s: float = float("-inf")
     _waiting: deque[_Call] = field(default_factory=deque)
     _urgent: deque[_Call] = field(default_factory=deque)
     _in_flight: dict[tuple[str, str], _Call] = field(default_factory=dict)
@@ -255,6 +259,7 @@ class Gate:
                 if len(batch) == 1:
                     self._fail(batch[0], _told(error))
                     return
+                logger.warning("a batch of %d failed and is run act by act: %s", len(batch), error)
                 for call in batch:
                     try:
                         await self._settle([call], deadline)
@@ -300,16 +305,19 @@ class Gate:
         runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
         async with connection.pipeline():
             head_cursor = await connection.execute(log.LOCK_HEAD)
-            offset_cursor = await connection.execute("SELECT offset_us FROM market WHERE id = 1")
+            market_cursor = await connection.execute(
+                "SELECT offset_us, keys_version FROM market WHERE id = 1"
+            )
             known_cursor = await connection.execute(
                 _KNOWN, ([c.asked.caller.party for c in batch], [c.asked.key for c in batch])
             )
             reads = await _ask(connection, runs[0])
-        row, offset = await head_cursor.fetchone(), await offset_cursor.fetchone()
-        if row is None or offset is None:
+        row, market = await head_cursor.fetchone(), await market_cursor.fetchone()
+        if row is None or market is None:
             raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
         head = log.Head.from_row(row)
-        now_us = max(head.time_us, self.clock() + offset[0])
+        now_us = max(head.time_us, self.clock() + market[0])
+        self.keys_version, self.keys_seen_s = market[1], time.monotonic()
         for position, digest, index in await known_cursor.fetchall():
             call = batch[position - 1]
             if digest == call.digest:

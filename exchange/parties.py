@@ -353,6 +353,7 @@ async def revoke_key(tx: Transaction, act: RevokeKey) -> Record:
     if key is None or person is None or person.party != tx.caller.party:
         raise NotFound("key.unknown", "no such key", field="key_digest")
     key.revoked_us = tx.now_us
+    (await tx.find(Market, 1, "market")).keys_version += 1
     return Record("key_revoked", {"key": act.key_digest.hex(), "person": person.id, "state": "revoked"})
 
 

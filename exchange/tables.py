@@ -34,6 +34,7 @@ class Market(SQLModel, table=True):
     sandbox: bool
     profile: str = word()
     offset_us: int = whole()
+    keys_version: int = whole()  # grows with every key that ends, so that a cached caller is known to stand
 
 
 class Request(SQLModel, table=True):

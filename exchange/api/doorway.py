@@ -20,7 +20,8 @@ from exchange.gate import Gate
 from exchange.messages.shapes import IDENTIFIER
 
 CALLER_CACHE_S = 1.0
-"""How long an authenticated key is believed without asking again: a revoked key stops within this time."""
+"""A revoked key stops within this time: a caller that was authenticated is believed without asking again for as
+long, or while batches that are no older still read the same count of ended keys."""
 
 PROBLEM = "application/problem+json"
 
@@ -52,15 +53,22 @@ async def caller_of(
             rule="Authorization: Bearer KEY",
             remedy="enrol a key with your one-time link and send it",
         )
-    known: dict[str, tuple[float, Caller]] = request.app.state.callers
-    found = known.get(credentials.credentials)
+    return await authenticated(request.app.state.callers, gate_of(request), credentials.credentials)
+
+
+async def authenticated(known: dict[str, tuple[float, int, Caller]], gate: Gate, secret: str) -> Caller:
+    """The caller behind a key, from the cache where it still stands."""
+    found = known.get(secret)
     now = time.monotonic()
-    if found is not None and found[0] > now:
-        return found[1]
-    caller = await gate_of(request).read(parties.authenticate, credentials.credentials)
+    if found is not None:
+        until, version, caller = found
+        if until > now or (version == gate.keys_version and gate.keys_seen_s + CALLER_CACHE_S > now):
+            return caller
+    version = gate.keys_version
+    caller = await gate.read(parties.authenticate, secret)
     if len(known) > 10_000:
         known.clear()
-    known[credentials.credentials] = (now + CALLER_CACHE_S, caller)
+    known[secret] = (now + CALLER_CACHE_S, version, caller)
     return caller
 
 

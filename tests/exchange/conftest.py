@@ -236,7 +236,7 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     connection = await engine.connect()
     await log.create(connection, ORIGIN, 0)
     await connection.execute(
-        "INSERT INTO market (id, sandbox, profile, offset_us) VALUES (1, true, 'cn-venue', 0)"
+        "INSERT INTO market (id, sandbox, profile, offset_us, keys_version) VALUES (1, true, 'cn-venue', 0, 0)"
     )
     await connection.commit()
     await connection.close()

@@ -116,6 +116,7 @@ def upgrade() -> None:
         sa.Column("sandbox", sa.Boolean(), nullable=False),
         sa.Column("profile", sa.Text(collation="C"), nullable=False),
         sa.Column("offset_us", sa.BigInteger(), nullable=False),
+        sa.Column("keys_version", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("id = 1", name="market_is_one_row"),
         sa.PrimaryKeyConstraint("id"),
     )
