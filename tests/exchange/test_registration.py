@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -80,13 +81,14 @@ def test_a_refused_entry_changes_nothing_unless_the_asset_is_sent_back() -> None
     assert path.follow("product_released", {"state": "refused", "sent_back": True}, 7) == Path.begin()
 
 
-ENTRIES = st.tuples(
-    st.sampled_from([*STEP_OF_KIND, "asset_registered", "listed"]),
-    st.sampled_from(["done", "done", "done", "refused", "sent back"]),
+FATES = st.sampled_from(["done", "done", "refused", "sent back"])
+ONE = st.tuples(st.sampled_from([*STEP_OF_KIND, "asset_registered", "listed"]), FATES).map(
+    lambda entry: [entry]
 )
+MARCH = st.integers(1, len(STEPS)).map(lambda n: [(KIND_OF_STEP[step], "done") for step in STEPS[:n]])
 
 
-@given(st.lists(ENTRIES, max_size=30))
+@given(st.lists(ONE | MARCH, max_size=8).map(lambda parts: [entry for part in parts for entry in part]))
 def test_after_any_entries_the_path_is_what_a_slow_reader_of_the_whole_log_says(
     entries: list[tuple[str, str]],
 ) -> None:
@@ -449,3 +451,27 @@ async def test_a_raw_file_without_a_header_leaves_no_value_of_its_first_row_behi
     rows = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).content
     for kept in (body, rows):
         assert mobile not in kept
+
+
+@pytest.mark.anyio
+async def test_a_certificate_stands_on_acknowledged_entries_alone(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=3)
+    caller = supplier[0]
+    # Sent together they are decided in one transaction, whose entries nobody has signed yet.
+    themed, registered = await asyncio.gather(
+        house.gate.perform(
+            registration.assign_theme,
+            registration.AssignTheme(asset, "medical_care"),
+            caller=caller,
+            key="theme",
+        ),
+        house.gate.perform(
+            registration.register, registration.Register(asset), caller=caller, key="register"
+        ),
+        return_exceptions=True,
+    )
+    assert not themed.refused
+    assert isinstance(registered, Conflict)
+    assert registered.code == "path.not_acknowledged"
+    await house.done(caller, f"/v1/assets/{asset}/registration")
