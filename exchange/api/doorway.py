@@ -32,8 +32,8 @@ bearer = HTTPBearer(
 )
 
 
-def gate_of(request: Request) -> Gate:
-    """The gate of the application that serves this request."""
+async def gate_of(request: Request) -> Gate:
+    """The gate of the application that serves this request (a coroutine, so that no thread is asked for it)."""
     gate: Gate = request.app.state.gate
     return gate
 
@@ -53,7 +53,7 @@ async def caller_of(
             rule="Authorization: Bearer KEY",
             remedy="enrol a key with your one-time link and send it",
         )
-    return await authenticated(request.app.state.callers, gate_of(request), credentials.credentials)
+    return await authenticated(request.app.state.callers, request.app.state.gate, credentials.credentials)
 
 
 async def authenticated(known: dict[str, tuple[float, int, Caller]], gate: Gate, secret: str) -> Caller:
