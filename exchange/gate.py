@@ -40,12 +40,13 @@ from ledger.book import Book
 from ledger.checkpoint import Signer, sign
 from ledger.entries import Entry, Receipt, canonical, parse_body, receipt_to_json
 from ledger.errors import CanonicalError
+from ledger.tiles import TILE
 
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
 
-BATCH_LIMIT = 512
-"""Acts of one transaction: bounds how long the head is held."""
+BATCH_LIMIT = TILE
+"""Acts of one transaction: bounds how long the head is held, and a batch is stored as one entry bundle."""
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
