@@ -1,0 +1,139 @@
+"""The console's two languages say the same things, all of them, and numbers, money and times as their readers do."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import exchange
+from exchange.web.words import LANGUAGES, Language, iso, preferred, words
+from pricing.auctions import Reason
+
+WEB = Path(exchange.__file__).parent / "web"
+ROOMS = Path(exchange.__file__).parent
+
+# Families are looked up by a value of the market's; the rest is named in full by templates and scripts.
+STATES = {"announced", "open", "offered", "sold", "settled", "failed", "ended", "pending", "confirmed"}
+FAMILIES = ("state", "grant", "reason", "kind")
+REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
+
+
+def texts(folder: str, *endings: str) -> Iterator[str]:
+    for path in sorted((WEB / folder).rglob("*")):
+        if path.suffix in endings and "vendor" not in path.parts:
+            yield path.read_text("utf-8")
+
+
+def named() -> set[str]:
+    """Every key that a template or a script names."""
+    found: set[str] = set()
+    for text in texts("templates", ".html"):
+        found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["']""", text))
+    for text in texts("static", ".js"):
+        found |= set(re.findall(r'\bword\("([a-z_.0-9]+)"', text))
+        found |= set(re.findall(r'\? "(chart\.[a-z_]+)" : "(?:chart\.[a-z_]+)"', text))
+        found |= set(re.findall(r'\? "(?:chart\.[a-z_]+)" : "(chart\.[a-z_]+)"', text))
+        found |= {f"proof.{code}" for code in REFUSED_HERE.findall(text)}
+        found |= {
+            f"proof.{code}"
+            for code in re.findall(r'code = "(bad_\w+)"|, "(bad_\w+)"\)', text)
+            for code in code
+            if code
+        }
+    return found
+
+
+def kinds_logged() -> set[str]:
+    """Every kind of entry that a room records."""
+    pattern = re.compile(r'(?:Record|refusal)\(\s*"([a-z_]+)"|^    kind = "([a-z_]+)"', re.MULTILINE)
+    found = set()
+    for path in [*ROOMS.glob("*.py"), *(ROOMS / "registration").glob("*.py")]:
+        found |= {one or other for one, other in pattern.findall(path.read_text("utf-8"))}
+    return found
+
+
+def test_both_languages_have_the_same_keys_and_the_same_places_to_fill() -> None:
+    zh, en = words("zh").texts, words("en").texts
+    assert set(zh) == set(en)
+    for key in zh:
+        places = [
+            {name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (zh[key], en[key])
+        ]
+        assert places[0] == places[1], key
+        assert zh[key].strip()
+        assert en[key].strip()
+
+
+def test_no_text_is_missing_and_none_is_left_over() -> None:
+    keys = {key for key in words("zh").texts if key.partition(".")[0] not in FAMILIES}
+    assert named() == keys
+
+
+def test_whatever_the_market_can_say_has_a_word() -> None:
+    known = words("zh").texts
+    assert {key.removeprefix("state.") for key in known if key.startswith("state.")} == STATES
+    assert {key.removeprefix("grant.") for key in known if key.startswith("grant.")} == {
+        "exclusive",
+        "licence",
+    }
+    reasons = {reason.value for reason in Reason} | {"suspended"}
+    assert {key.removeprefix("reason.") for key in known if key.startswith("reason.")} == reasons
+    assert {key.removeprefix("kind.") for key in known if key.startswith("kind.")} == kinds_logged()
+
+
+def test_chinese_text_is_chinese_and_uses_chinese_punctuation() -> None:
+    for key, text in words("zh").texts.items():
+        assert re.search("[\u4e00-\u9fff]", text), key
+        assert not re.search("[\u4e00-\u9fff][,;:?!]", text), key
+    for key, text in words("en").texts.items():
+        assert not re.search("[\u4e00-\u9fff\uff0c]", text), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(fen=st.integers(0, 2**63 - 1))
+def test_money_is_exact_at_any_size(language: Language, fen: int) -> None:
+    told = words(language).money(fen)
+    assert fen == int(told.replace(",", "").replace(".", ""))
+    assert re.fullmatch(r"\d{1,3}(,\d{3})*\.\d\d", told)
+
+
+def test_times_and_spans_are_told_as_the_language_does() -> None:
+    at_us = 1_790_000_000_123_456
+    assert words("zh").instant(at_us) == "2026-09-21 22:13:20 UTC+8"
+    assert words("en").instant(at_us) == "21 Sep 2026, 22:13:20 UTC+8"
+    assert iso(at_us) == "2026-09-21T14:13:20.123Z"
+    assert words("en").span(300_000_000) == "5 minutes"
+    assert words("zh").span(300_000_000) == "5分钟"
+    assert words("en").span(5_400_000_000) == "90 minutes"
+    assert words("en").number("1234567") == "1,234,567"
+
+
+def test_an_unknown_text_is_a_defect_and_an_unknown_value_stands_for_itself() -> None:
+    with pytest.raises(KeyError):
+        words("zh")("market.nothing")
+    assert words("zh").named("kind", "something_new") == "something_new"
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "expected"),
+    [
+        (None, "", "zh"),
+        (None, "en-GB,en;q=0.9", "en"),
+        (None, "zh-TW,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "en;q=0.3, zh;q=0.4", "zh"),
+        (None, "fr, en;q=0.2", "en"),
+        (None, "en;q=nonsense", "zh"),
+        ("en", "zh", "en"),
+        ("xx", "zh", "zh"),
+    ],
+)
+def test_the_reader_gets_the_language_chosen_before_or_the_browsers(
+    cookie: str | None, accepted: str, expected: str
+) -> None:
+    assert expected == preferred(cookie, accepted)
