@@ -12,6 +12,8 @@ from ledger.errors import LedgerError
 
 def main() -> None:
     """Run the command line; what has to be changed is said in words, with exit status 2."""
+    # pyarrow imports pandas, where it is installed, at its first conversion: over a second that nothing here needs.
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # how the interpreter itself marks a module as absent
     from exchange.cli import app
 
     try:
