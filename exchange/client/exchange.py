@@ -96,7 +96,7 @@ class Exchange:
         key: str | None = None,
         vkey: str | None = None,
         *,
-        timeout_s: float = 30.0,
+        timeout_s: float = 60.0,
         remember: Path | None = None,
         http: httpx.Client | None = None,
     ) -> None:
@@ -157,7 +157,7 @@ class Exchange:
         """Redeem a one-time link: make a key here, send its digest, return the secret, and call with it from now on.
 
         Keep the secret. To be safe against a crash in between, make it first (`make_key`), store it, and pass
-        it: the same link with the same secret answers again, with another one it answers NotFound.
+        it: the same link with the same secret answers again, with another one it is refused.
         """
         found = _TOKEN.search(link_or_token)
         if found is None:
@@ -221,7 +221,7 @@ class Exchange:
         message = InvitationMessage(party=party, name=name, token_digest=digest)
         done = self._write("/v1/invitations", message, identifier, {"party": party})
         # Behind '#', where no server's access log sees it.
-        return Invited(done.outcome["id"], f"{self.url}/enrol#{token}", token, done)
+        return Invited(done.outcome["id"], f"{self.url}/zh/enrol#{token}", token, done)
 
     def agree_operation(self, operator: str, share_ppm: int, *, identifier: str | None = None) -> Done:
         """Let an operator run the calling department's data for a part of each price net of tax, in millionths."""

@@ -1,0 +1,68 @@
+"""One identifier, one act: what happens when requests are sent again, doubled, or confused."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from exchange.client import Done, Refused, Unprocessable
+from tests.stories.conftest import INCREMENT_FEN, START_FEN, Department, Venue
+
+
+def test_the_same_request_gets_the_first_answer_again_and_is_marked(venue: Venue) -> None:
+    member = venue.admit("buyer")
+    slip = {"party": member.id, "amount_fen": 500, "bank_reference": "slip-1", "identifier": "top-up-1"}
+    first = venue.bank.client.top_up(**slip)
+    again = venue.bank.client.top_up(**slip)
+    assert (first.repeated, again.repeated) == (False, True)
+    assert again.receipt == first.receipt
+    assert member.client.me().available_fen == 500
+    with pytest.raises(Unprocessable) as confused:
+        venue.bank.client.top_up(**{**slip, "amount_fen": 501})
+    assert confused.value.code == "request.identifier_reused"
+    assert not isinstance(confused.value, Refused)  # nothing is logged: the first answer stands
+    assert member.client.me().available_fen == 500
+
+
+def test_two_requests_at_once_under_one_identifier_are_one(venue: Venue, weather: Department) -> None:
+    owner = venue.admit("supplier", people=2)
+    lot = venue.open_lot(owner, venue.registered_asset(owner, weather))
+    bidder = venue.admit("buyer", fen=50_000_00)
+    bidder.client.join_lot(lot)
+    barrier = threading.Barrier(8)
+    answers: dict[str, list[Done]] = {f"bid-{n}": [] for n in range(5)}
+
+    def bid_five_times() -> None:
+        for n, (identifier, given) in enumerate(answers.items()):
+            barrier.wait()
+            given.append(bidder.client.place_bid(lot, START_FEN + n * INCREMENT_FEN, identifier))
+
+    threads = [threading.Thread(target=bid_five_times) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for given in answers.values():
+        assert len({answer.index for answer in given}) == 1
+        assert sorted(answer.repeated for answer in given) == [False] + [True] * 7
+    assert len(bidder.client.bids(lot)) == 5
+
+
+def test_a_refusal_is_repeated_like_any_other_answer(venue: Venue, weather: Department) -> None:
+    owner = venue.admit("supplier", people=2)
+    lot = venue.open_lot(owner, venue.registered_asset(owner, weather))
+    bidder = venue.admit("buyer", fen=50_000_00)
+    bidder.client.join_lot(lot)
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            bidder.client.place_bid(lot, START_FEN - 1, "too-low")
+        refusals.append(refused.value.done)
+    assert refusals[0].receipt == refusals[1].receipt
+    assert [done.repeated for done in refusals] == [False, True]
+    found = bidder.client.lookup("too-low")
+    assert found is not None
+    assert found.reason is not None
+    assert found.reason["code"] == "bid.below_start"
+    assert bidder.client.lookup("never-sent") is None
