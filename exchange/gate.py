@@ -284,15 +284,15 @@ class Gate:
         for call in batch:
             call.forget()
         reach("gate.before_head")
-        transaction = await self._session.begin()
         try:
-            appended = await self._decide(connection, self._session, batch)
+            async with self._session.begin() as transaction:
+                appended = await self._decide(connection, self._session, batch)
+                if appended is None:
+                    await transaction.rollback()
+            replies = await self._answers(connection, batch, appended)
         except BaseException:
-            if not connection.closed:
-                await transaction.rollback()
+            await _let_go(connection)
             raise
-        await (transaction.rollback() if appended is None else transaction.commit())
-        replies = await self._answers(connection, batch, appended)
         if appended is not None:
             reach("gate.before_answer")
             for listener in list(self._listeners):
@@ -483,6 +483,17 @@ class Gate:
                 if asyncio.get_running_loop().time() > deadline:
                     raise _unknown("the database cannot be reached") from None
                 await asyncio.sleep(0.1)
+
+
+async def _let_go(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Undo what is open; a connection that cannot do even that is closed, and so counts as lost.
+
+    libpq may take a connection that the server ended in the middle of a pipeline for an open one.
+    """
+    try:
+        await connection.rollback()
+    except psycopg.Error:
+        await connection.close()
 
 
 async def _ask(
