@@ -82,26 +82,30 @@ function say(id, state, text) {
   if (line.textContent !== text) line.textContent = text;
 }
 
+// A page that nobody looks at lets go of its connection (a browser has few for one host) and catches up when shown.
 function follow() {
-  let missed = false;
+  let events = null;
   const heard = () => document.body.dispatchEvent(new CustomEvent("head"));
-  const events = new EventSource("/v1/events");
-  events.addEventListener("open", () => say("pulse", "on", word("live.on")));
-  events.addEventListener("error", () => say("pulse", "off", word("live.off")));
-  events.addEventListener("head", ({ data }) => {
-    const head = JSON.parse(data);
-    setClock(head.time_us);
-    document.getElementById("size").textContent = number(head.size);
-    if (document.hidden) missed = true;
-    else heard();
-  });
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden || !missed) return;
-    missed = false;
-    heard();
-  });
-  addEventListener("pagehide", () => events.close());
-  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+  const leave = () => {
+    events?.close();
+    events = null;
+  };
+  const join = () => {
+    if (events !== null || document.hidden) return;
+    events = new EventSource("/v1/events");
+    events.addEventListener("open", () => say("pulse", "on", word("live.on")));
+    events.addEventListener("error", () => say("pulse", "off", word("live.off")));
+    events.addEventListener("head", ({ data }) => {
+      const head = JSON.parse(data);
+      setClock(head.time_us);
+      document.getElementById("size").textContent = number(head.size);
+      heard();
+    });
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", join);
+  join();
 }
 
 // At most one check at a time, and one more after it where the log grew meanwhile.

@@ -1,7 +1,7 @@
 // The picture of how a lot's price came about: admitted bids as steps, refused ones beside them, read from the public
 // API and continued with each new head.
 
-import { instant, money, word } from "./words.js";
+import { instant, moment, money, word } from "./words.js";
 
 const figure = document.getElementById("chart");
 const plot = figure.querySelector(".chart-plot");
@@ -10,6 +10,7 @@ const bids = [];
 let axis = "order";
 let chart = null;
 let reading = false;
+let asked = false;
 
 const token = (name) => getComputedStyle(figure).getPropertyValue(`--${name}`).trim();
 const yuan = (fen) => Number(fen) / 100;
@@ -83,7 +84,7 @@ function options(width) {
     },
     axes: [
       { ...ink, ...(axis === "order" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10000] } : {}),
-        ...(axis === "time" ? { values: (u, ticks) => ticks.map((tick) => instant(tick * 1e6, true)), space: 90 } : {}) },
+        ...(axis === "time" ? { values: (u, ticks) => ticks.map((tick) => (ticks.at(-1) - ticks[0] > 21600 ? moment(tick * 1e6) : instant(tick * 1e6, true))), space: 100 } : {}) },
       { ...ink, values: (u, ticks) => ticks.map((tick) => money(tick * 100).replace(/\.00$/, "")), size: 78 },
     ],
     series: [
@@ -109,10 +110,13 @@ function draw() {
 }
 
 async function refresh() {
+  asked = true;
   if (reading) return;
   reading = true;
   try {
-    while (await read()) {
+    while (asked) {
+      asked = false; // a head that comes while we read asks again
+      if (!(await read())) continue;
       if (chart === null) draw();
       else chart.setData(columns());
       tellPoint();
