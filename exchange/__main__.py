@@ -6,14 +6,14 @@ import sys
 
 from rich.console import Console
 
+from exchange.arrow import without_pandas
 from exchange.errors import ExchangeError, Misconfigured
 from ledger.errors import LedgerError
 
 
 def main() -> None:
     """Run the command line; what has to be changed is said in words, with exit status 2."""
-    # pyarrow imports pandas, where it is installed, at its first conversion: over a second that nothing here needs.
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # how the interpreter itself marks a module as absent
+    without_pandas()
     from exchange.cli import app
 
     try:

@@ -21,6 +21,7 @@ import exchange.web
 from exchange import crash, keys, parties, rulebook
 from exchange.acts import Caller
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
+from exchange.api.swift import SwiftBids
 from exchange.database import Database, addresses, upgrade
 from exchange.errors import ExchangeError, Misconfigured
 from exchange.gate import Gate, Reply
@@ -209,7 +210,7 @@ async def serve(
         app = create_app(house)
         server = _Server(
             uvicorn.Config(
-                app, loop="uvloop", http="httptools", access_log=False, log_level="warning",
+                SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",
                 timeout_graceful_shutdown=3, lifespan="off",
             ),
             app.state.stopping,

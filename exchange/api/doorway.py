@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from exchange import parties
 from exchange.acts import Act, Caller
 from exchange.errors import ExchangeError, Malformed, Unauthenticated, Unavailable
-from exchange.gate import Gate
+from exchange.gate import Gate, Reply
 from exchange.messages.shapes import IDENTIFIER
 
 CALLER_CACHE_S = 1.0
@@ -107,7 +107,11 @@ async def perform(gate: Gate, decide: Any, act: Act, caller: Caller, key: str) -
 
     201 for what was done, 422 (problem+json, with the receipt) for what was refused on the record.
     """
-    reply = await gate.perform(decide, act, caller=caller, key=key)
+    return answer(await gate.perform(decide, act, caller=caller, key=key))
+
+
+def answer(reply: Reply) -> Response:
+    """What a caller gets for an act that was decided."""
     headers = {"Idempotency-Replayed": "true"} if reply.repeated else {}
     if not reply.refused:
         return Response(reply.json(), 201, headers, "application/json")

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exchange.arrow import without_pandas
 from exchange.desensitization.errors import MeasurementFailed, TableTooLarge, UnreadableTable
 from exchange.desensitization.judge import Measurement
 from exchange.desensitization.limits import Limits
@@ -87,8 +88,7 @@ def _exhausted(detail: str) -> TableTooLarge:
 def main() -> None:
     """The child's whole life: take the limits, measure, answer."""
     job = json.load(sys.stdin)
-    # pyarrow would import pandas, where it is installed, at its first conversion; nothing here needs it.
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # how the interpreter itself marks a module as absent
+    without_pandas()
     from exchange.desensitization.measure import measure
 
     # After the libraries are loaded, before a byte of the file is read.

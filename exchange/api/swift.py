@@ -1,0 +1,98 @@
+"""The hot path: a bid goes past FastAPI, straight to the gate; whatever is not plainly well formed takes the documented route.
+
+The contract stays in OpenAPI (`exchange.api.market.place_bid`). Both ways share message, gate and answer, and a
+test holds them to the same answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from exchange import auctions
+from exchange.api.doorway import answer, authenticated, problem_response
+from exchange.errors import ExchangeError
+from exchange.messages.market import BidMessage
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import Message, Receive, Scope, Send
+
+    from exchange.gate import Gate
+
+BODY_LIMIT = 1024
+"""Bytes; a bid has about a hundred. A longer body is left to the documented route."""
+
+_BEFORE, _BEHIND = "/v1/lots/", "/bids"
+
+
+class SwiftBids:
+    """An ASGI application in front of the documented one."""
+
+    def __init__(self, documented: FastAPI) -> None:
+        self._documented = documented
+        self._gate: Gate = documented.state.gate
+        self._callers: dict[str, Any] = documented.state.callers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a plain bid here, everything else by the documented application."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            path: str = scope["path"]
+            lot = path[len(_BEFORE) : -len(_BEHIND)]
+            if path.startswith(_BEFORE) and path.endswith(_BEHIND) and lot and "/" not in lot:
+                await self._bid(lot, scope, receive, send)
+                return
+        await self._documented(scope, receive, send)
+
+    async def _bid(self, lot: str, scope: Scope, receive: Receive, send: Send) -> None:
+        secret = _bearer(scope["headers"])
+        first = await receive()
+        body: bytes = first.get("body", b"")
+        if secret is None or first.get("more_body") or len(body) > BODY_LIMIT:
+            await self._documented(scope, _again(first, receive), send)
+            return
+        try:
+            message = BidMessage.model_validate_json(body)
+        except ValidationError:
+            await self._documented(scope, _again(first, receive), send)
+            return
+        try:
+            caller = await authenticated(self._callers, self._gate, secret)
+            reply = await self._gate.perform(
+                auctions.place_bids,
+                auctions.PlaceBid(lot, message.price_fen),
+                caller=caller,
+                key=message.client_bid_id,
+            )
+        except ExchangeError as problem:
+            response = problem_response(problem)
+        else:
+            response = answer(reply)
+        await response(scope, receive, send)
+
+
+def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The key of a request whose headers are as a plain bid has them: bearer, and JSON said to be JSON."""
+    secret = None
+    json = False
+    for name, value in headers:
+        if name == b"authorization":
+            secret = value[7:].decode("latin-1") if value[:7] == b"Bearer " else None
+        elif name == b"content-type":
+            json = value == b"application/json"
+    return secret if json else None
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """A `receive` that gives what was read already, then what follows."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return first
+
+    return again
