@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import orjson
@@ -153,7 +155,10 @@ async def open_market(house: Running, *, uscc: str, name: str, person: str, toke
         token_digest=token_digest,
     )
     return await house.gate.perform(
-        parties.open_market, act, caller=Caller("init", "init", frozenset()), key="open-market"
+        parties.open_market,
+        act,
+        caller=Caller("init", "init", frozenset()),
+        key=f"open-{token_digest.hex()[:32]}",  # another link is another act, which the room refuses
     )
 
 
@@ -223,11 +228,24 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells parked event streams to end before it waits for them."""
+    """Tells parked event streams to end before it waits for them, and lets the exchange end after it."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT; uvicorn's own form raises the signal again, before gate and database end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
