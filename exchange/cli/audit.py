@@ -22,6 +22,14 @@ console = Console(highlight=False)
 progress_console = Console(stderr=True)
 
 
+def note_in(path: Path) -> str:
+    """A signed checkpoint from a file that somebody kept; what it says is for the judge."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise Malformed("audit.held", f"{path} cannot be read: {error}", field="--held") from error
+
+
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -30,6 +38,7 @@ def _bar() -> Progress:
         TimeElapsedColumn(),
         console=progress_console,
         transient=True,
+        disable=not progress_console.is_terminal,
     )
 
 
@@ -61,7 +70,15 @@ def export(
                 await database.close()
 
     with addresses(settings, beside=True) as reached:
-        size = asyncio.run(write(reached.app_url))
+        try:
+            size = asyncio.run(write(reached.app_url))
+        except OSError as error:
+            raise Malformed(
+                "audit.out",
+                f"{out} cannot be written: {error.strerror}",
+                field="out",
+                remedy="name a file in a directory that exists and has room",
+            ) from error
     console.print(f"[green]✓[/] {size} entries in {out}", soft_wrap=True)
     console.print(f"Judge it anywhere: exchange audit verify {out} --vkey '{signer.vkey}'", soft_wrap=True)
 
@@ -91,12 +108,7 @@ def verify(
         from ledger.anchor import anchor_reader
 
         read_anchor = anchor_reader(chain)
-    notes = []
-    for path in held or []:
-        try:
-            notes.append(path.read_text("utf-8"))
-        except (OSError, UnicodeError) as error:
-            raise Malformed("audit.held", f"{path} cannot be read: {error}", field="--held") from error
+    notes = [note_in(path) for path in held or ()]
     with _bar() as bar:
         task = bar.add_task("entries judged")
         verdict = audit(
@@ -141,7 +153,9 @@ def _replayed_words(again: object, lang: str) -> str:
             if zh
             else "[not checked] Decisions: the log itself failed"
         )
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(again.judged.items()))
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(again.judged.items())) or (
+        "尚无需重新作出的决定" if zh else "there is nothing to decide yet"
+    )
     if not again.differences:
         rest = (
             (f";{again.not_judged} 项因已删除而未判" if zh else f"; {again.not_judged} not judged: erased")

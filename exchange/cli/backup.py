@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.console import Console
 
+from exchange.cli.audit import note_in
 from exchange.errors import Misconfigured
 from exchange.settings import Settings
 
@@ -95,7 +96,7 @@ def restore(
         settings.data_dir,
         settings.vault_dir,
         judge=judge,
-        held=[path.read_text() for path in held or ()],
+        held=[note_in(path) for path in held or ()],
         segments=wal or (),
         to_time_us=None if to_time is None else _microseconds(to_time),
         say=_say,

@@ -38,10 +38,10 @@ def init(
             return house.gate.signer.vkey
 
     vkey = asyncio.run(begin())
-    console.print(f"[green]✓[/] market opened in {settings.data_dir}")
+    console.print(f"[green]✓[/] market opened in {settings.data_dir}", soft_wrap=True)
     console.print(f"  log key (publish it)    {vkey}", soft_wrap=True)
     console.print(
-        f"  one-time link (72 h)    http://{settings.host}:{settings.port}/zh/enrol#{token}", soft_wrap=True
+        f"  one-time link (72 h)    {_url(settings.host, settings.port)}/zh/enrol#{token}", soft_wrap=True
     )
     console.print(
         f"  private keys            {settings.keys_dir} — back them up apart from the database",
@@ -52,7 +52,10 @@ def init(
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default EXCHANGE_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; default EXCHANGE_PORT.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on, 0 for any free one; default EXCHANGE_PORT.", min=0, max=65535),
+    ] = None,
     work: Annotated[bool, typer.Option(help="Close lots, settle and anchor in this process.")] = True,
 ) -> None:
     """Serve API and console; Ctrl-C finishes what waits and stops."""
@@ -61,14 +64,24 @@ def serve(
     import uvloop
 
     from exchange import app as exchange_app
+    from exchange import keys
     from exchange.errors import Misconfigured
 
     settings = Settings.from_environment(os.environ)
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    keys.load(settings.keys_dir)  # where no market was opened, no database is made either
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+    except socket.gaierror as error:
+        raise Misconfigured(
+            "serve.host",
+            f"{settings.host} is no address of this machine: {error.strerror}",
+            field="EXCHANGE_HOST",
+            rule="a server listens on an address of its own machine",
+            remedy="pass --host 127.0.0.1 (this machine only) or --host 0.0.0.0 (all networks)",
+        ) from error
     except OSError as error:
         raise Misconfigured(
             "serve.port",
@@ -78,8 +91,20 @@ def serve(
             remedy="stop the other one, or pass --port",
         ) from error
     listener.listen(2048)
-    console.print(f"serving on http://{settings.host}:{listener.getsockname()[1]} (Ctrl-C stops)")
-    uvloop.run(exchange_app.serve(settings, listener, work=work, say=console.print))
+    url = _url(settings.host, listener.getsockname()[1])
+    uvloop.run(
+        exchange_app.serve(
+            settings,
+            listener,
+            work=work,
+            say=console.print,
+            started=lambda _: console.print(f"serving on {url} (Ctrl-C stops)", soft_wrap=True),
+        )
+    )
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def settings() -> None:
@@ -88,8 +113,8 @@ def settings() -> None:
 
     current = Settings.from_environment(os.environ)
     table = Table(title="EXCHANGE_… variables", title_justify="left")
-    table.add_column("variable")
-    table.add_column("now")
+    table.add_column("variable", no_wrap=True, min_width=len("EXCHANGE_DATABASE_OWNER_URL"))
+    table.add_column("now", overflow="fold")
     table.add_column("meaning")
     for field in fields(current):
         value = getattr(current, field.name)
