@@ -165,7 +165,7 @@ class Postgres:
         with _explained(data_dir):
             place = _Place.existing(data_dir)
             found = None if place is None else _PidFile.read(place.data)
-            if place is None or found is None or not _is_postmaster(found.pid, place.data):
+            if place is None or found is None or not _works_in(found.pid, place.data):
                 raise Misconfigured(
                     "database.not_running",
                     f"no database runs in {data_dir}",
@@ -213,7 +213,7 @@ class Postgres:
     @property
     def alive(self) -> bool:
         """Whether the server process runs; says nothing of whether it accepts connections."""
-        return _is_postmaster(self.pid, self.data)
+        return _works_in(self.pid, self.data)
 
     def stop(self) -> None:
         """End all sessions, write a last checkpoint, end the server, let go of the directory. Can be repeated."""
@@ -272,7 +272,7 @@ class Postgres:
         found = _PidFile.read(self.data)
         if found is None:
             return False
-        while _is_postmaster(found.pid, self.data):
+        while _works_in(found.pid, self.data):
             found = _PidFile.read(self.data) or found
             if found.status == "ready":
                 self._process, self.pid, self.port = None, found.pid, found.port
@@ -909,11 +909,12 @@ def _make_roles(superuser_url: str, credentials: Mapping[str, str]) -> None:
         )
 
 
-def _is_postmaster(pid: int, data: Path) -> bool:
-    """Whether this process lives and works in this cluster; a zombie does not, whoever has its number neither."""
+def _works_in(pid: int, data: Path) -> bool:
+    """Whether this process lives and works in this cluster. A zombie has no working directory any more, and
+    whoever got the number of a dead server has another one.
+    """
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and Path(f"/proc/{pid}/cwd").readlink() == data
+        return Path(f"/proc/{pid}/cwd").readlink() == data
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
 
@@ -924,7 +925,7 @@ def _wait_until_empty(data: Path) -> None:
     while inhabitants := [
         int(entry.name)
         for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and _is_postmaster(int(entry.name), data)
+        if entry.name.isdecimal() and _works_in(int(entry.name), data)
     ]:
         if time.monotonic() > deadline:
             for pid in inhabitants:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -162,17 +163,29 @@ def test_upgrading_twice_changes_nothing(migrated: Addresses) -> None:
 
 
 def test_processes_that_start_at_once_do_not_collide(empty: Addresses) -> None:
-    revisions: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: revisions.append(upgrade(empty.app_url, empty.owner_url)))
-        for _ in range(4)
+    start = (
+        "import sys; from exchange.database import upgrade; print('ready', flush=True);"
+        "sys.stdin.readline(); print(upgrade(*sys.argv[1:]))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", start, empty.app_url, owner_of(empty)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(revisions) == 4
-    assert len(set(revisions)) == 1
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert said == {upgrade(empty.app_url, None)}
 
 
 def test_a_missing_or_older_schema_is_refused_without_the_owner(empty: Addresses) -> None:
