@@ -100,6 +100,8 @@ class SmallExchange(ThreadingHTTPServer):
         self.standing: tuple[int, str] | None = None
         self.product = b"column\n" + b"value\n" * 100_000
         self.cut_downloads = 0
+        self.certified: str | None = None
+        self.shift = 0  # how far beside the entry that was asked for the answer is
         self.lock = threading.Lock()
 
     @property
@@ -161,8 +163,20 @@ class Handler(BaseHTTPRequestHandler):
                 proof = consistency_proof(old, new, reader(hashes))
                 self.answer(200, {"proof": [b64encode(h).decode() for h in proof]})
             case ["v1", "log", index]:
-                receipt = receipt_to_json(log.receipt(int(index)))
+                receipt = receipt_to_json(log.receipt(int(index) - house.shift))
                 self.answer(200, {name: receipt[name] for name in ("index", "leaf", "proof", "checkpoint")})
+            case ["v1", "receipts", index]:
+                self.answer(200, receipt_to_json(log.receipt(int(index) - house.shift)))
+            case ["v1", "certificates", code]:
+                stated = house.certified or leaf_hash(log.entries[1].leaf).hex()
+                evidence = {"authorization": {"index": "1", "leaf_hash": stated}}
+                self.answer(
+                    200,
+                    {
+                        "code": code, "asset": "ast-1", "kind": "transport", "theme": None, "grade": None,
+                        "evidence": evidence, "log_index": "1",
+                    },
+                )  # fmt: skip
             case ["v1", "requests", key]:
                 if key not in house.known:
                     self.answer(404, {"code": "request.unknown", "detail": "nothing took effect"})
@@ -287,6 +301,10 @@ def change_outcome(answer: dict[str, Any]) -> None:
     answer["outcome"]["price_fen"] = "9"
 
 
+def change_the_code_beside_the_entry(answer: dict[str, Any]) -> None:
+    answer["outcome"]["code"] = "B2"
+
+
 def change_body(answer: dict[str, Any]) -> None:
     answer["receipt"]["body"] = answer["receipt"]["body"].replace('"1200"', '"1300"')
     answer["outcome"]["price_fen"] = "1300"
@@ -319,7 +337,7 @@ def leave_the_receipt_out(answer: dict[str, Any]) -> None:
 
 
 FORGERIES = (
-    change_outcome, change_body, change_salt, change_index, change_proof, sign_with_another_key,
+    change_outcome, change_the_code_beside_the_entry, change_body, change_salt, change_index, change_proof, sign_with_another_key,
     name_another_log, leave_the_receipt_out,
 )  # fmt: skip
 
@@ -611,6 +629,25 @@ def test_a_public_leaf_is_proven_before_it_is_returned(house: SmallExchange, cli
     client.place_bid("lot-1", 1200)
     entry = client.log_entry(1)
     assert (entry.leaf.kind, entry.index, entry.checkpoint.size) == ("bid", 1, 2)
+    house.shift = 1
+    with pytest.raises(Unproven):
+        client.log_entry(1)
+
+
+def test_the_receipt_of_another_entry_is_not_taken(house: SmallExchange, client: Exchange) -> None:
+    done = client.place_bid("lot-1", 1200)
+    assert client.receipt(1) == done.receipt
+    house.shift = 1
+    with pytest.raises(Unproven, match="asked for entry 1, got 0"):
+        client.receipt(1)
+
+
+def test_a_certificates_evidence_is_held_to_the_log(house: SmallExchange, client: Exchange) -> None:
+    client.place_bid("lot-1", 1200)
+    assert client.certificate("TR-1").evidence["authorization"].index == 1
+    house.certified = leaf_hash(house.log.entries[0].leaf).hex()
+    with pytest.raises(Unproven, match="authorization"):
+        client.certificate("TR-1")
 
 
 def test_enrolling_sends_the_digest_and_keeps_the_secret(house: SmallExchange) -> None:
