@@ -174,6 +174,9 @@ def create_app(house: Running) -> FastAPI:
             "microseconds since the epoch. Problems are RFC 9457. After a lost connection the outcome is "
             "*unknown*: look the identifier up, or send the same request again."
         ),
+        # FastAPI's own documentation pages load scripts from elsewhere; the contract itself is /openapi.json.
+        docs_url=None,
+        redoc_url=None,
         exception_handlers={
             ExchangeError: on_exchange_error,
             RequestValidationError: on_invalid,

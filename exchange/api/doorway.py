@@ -156,7 +156,7 @@ async def on_invalid(_: Request, error: Exception) -> Response:
             f"{field}: {first['msg']}",
             field=field,
             rule=str(first["msg"]),
-            remedy="see this route in the API's documentation under /docs",
+            remedy="see this route in /openapi.json",
         )
     )
 
@@ -170,7 +170,7 @@ async def on_http(_: Request, error: Exception) -> Response:
         "status": error.status_code,
         "code": f"http.{error.status_code}",
         "detail": error.detail,
-        "remedy": "see the API's documentation under /docs",
+        "remedy": "see /openapi.json",
     }
     return Response(orjson.dumps(problem), error.status_code, dict(error.headers or {}), PROBLEM)
 

@@ -47,15 +47,17 @@ class SwiftBids:
 
     async def _bid(self, lot: str, scope: Scope, receive: Receive, send: Send) -> None:
         secret = _bearer(scope["headers"])
-        first = await receive()
-        body: bytes = first.get("body", b"")
-        if secret is None or first.get("more_body") or len(body) > BODY_LIMIT:
-            await self._documented(scope, _again(first, receive), send)
-            return
+        parts = [await receive()]
+        body: bytes = parts[0].get("body", b"")
+        while parts[-1].get("more_body") and len(body) <= BODY_LIMIT:
+            parts.append(await receive())
+            body += parts[-1].get("body", b"")
         try:
-            message = BidMessage.model_validate_json(body)
+            message = BidMessage.model_validate_json(body[: BODY_LIMIT + 1])
         except ValidationError:
-            await self._documented(scope, _again(first, receive), send)
+            secret = None
+        if secret is None or len(body) > BODY_LIMIT:
+            await self._documented(scope, _again(parts, receive), send)
             return
         try:
             caller = await authenticated(self._callers, self._gate, secret)
@@ -84,15 +86,13 @@ def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
     return secret if json else None
 
 
-def _again(first: Message, receive: Receive) -> Receive:
+def _again(parts: list[Message], receive: Receive) -> Receive:
     """A `receive` that gives what was read already, then what follows."""
-    told = False
+    told = iter(parts)
 
     async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return first
+        for part in told:
+            return part
+        return await receive()
 
     return again
