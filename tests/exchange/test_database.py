@@ -20,7 +20,7 @@ from exchange.database import METADATA, Addresses, Database, addresses, check, p
 from exchange.embedded import APPLICATION, OWNER, SUPERUSER, Postgres
 from exchange.errors import Misconfigured, Unavailable
 from exchange.settings import Settings
-from exchange.tables import Market, Request
+from exchange.tables import Opening, Request
 
 APPEND_ONLY = sorted(name for name, table in METADATA.tables.items() if table.info.get("append_only"))
 
@@ -247,14 +247,14 @@ def test_the_settings_lead_to_a_cluster_of_others(migrated: Addresses) -> None:
 async def test_a_reader_sees_one_moment_and_changes_nothing(database: Addresses) -> None:
     reads = Database(database.app_url, readers=1)
     async with reads.reader() as session:
-        assert await session.get(Market, 1) is None
+        assert await session.get(Opening, "c") is None
         async with await reads.connect() as writer:
-            await writer.execute("INSERT INTO market VALUES (1, true, 'generic', 0)")
-        assert await session.get(Market, 1) is None
+            await writer.execute("INSERT INTO opening (commitment, salt, value) VALUES ('c', 's', 'v')")
+        assert await session.get(Opening, "c") is None
     async with reads.reader() as session:
-        market = await session.get(Market, 1)
-        assert market is not None
-        assert market.profile == "generic"
+        opening = await session.get(Opening, "c")
+        assert opening is not None
+        assert opening.value == "v"
         with pytest.raises(DBAPIError, match="read-only"):
             await session.execute(text("DELETE FROM opening"))
     await reads.close()
