@@ -540,6 +540,16 @@ def test_a_log_rewritten_at_the_same_size_is_noticed(house: SmallExchange, clien
         client.checkpoint()
 
 
+def test_a_log_that_shows_others_something_else_is_noticed(house: SmallExchange, client: Exchange) -> None:
+    client.place_bid("lot-1", 1200)
+    assert client.compare(house.log.note(1)).size == 1
+    for shown_to_others in (SmallLog(1, "other"), SmallLog(2, "other"), SmallLog(5, "other")):
+        with pytest.raises(Forked) as caught:
+            client.compare(shown_to_others.note())
+        assert caught.value.shown == shown_to_others.note()
+    assert client.newest_seen() == client.checkpoint()
+
+
 def test_a_repeated_answer_with_its_first_older_checkpoint_is_no_rollback(
     house: SmallExchange, client: Exchange
 ) -> None:

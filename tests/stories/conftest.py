@@ -160,7 +160,7 @@ class Venue:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _bank: Member | None = None
 
-    def client(self, secret: str | None = None, *, url: str | None = None, timeout_s: float = 30) -> Exchange:
+    def client(self, secret: str | None = None, *, url: str | None = None, timeout_s: float = 60) -> Exchange:
         """A client that knows the exchange's key from elsewhere than the exchange."""
         return self._stack.enter_context(
             Exchange(url or self.server.url, secret, self.vkey, timeout_s=timeout_s)

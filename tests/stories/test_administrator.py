@@ -47,7 +47,7 @@ def test_a_further_key_works_until_it_is_revoked(venue: Venue) -> None:
     assert robot.me().id == member.id
     done = member.client.revoke_key(_digest(secret))
     assert done.outcome["state"] == "revoked"
-    time.sleep(1.1)  # an authenticated key is believed for a second
+    time.sleep(1)  # as the route promises
     with pytest.raises(Unauthenticated):
         robot.me()
     other = venue.admit("buyer")
