@@ -183,7 +183,7 @@ def restore(
     reached: then nothing is left in the data directory.
     """
     made = read(folder)
-    _verify(folder / "base", say)
+    refuse_existing(data_dir)
     if to_time_us is not None and not segments:
         raise Misconfigured(
             "backup.no_log",
@@ -192,7 +192,7 @@ def restore(
             rule="a moment after the backup is reached through the log that was archived since",
             remedy="name the lost cluster's postgres/wal_archive (and its postgres/data/pg_wal)",
         )
-    refuse_existing(data_dir)
+    _verify(folder / "base", say)
     # What is not proven never lies where an exchange would open it, not even after a crash of this process.
     staging = data_dir / "restoring"
     if staging.exists():
