@@ -37,6 +37,9 @@ Say = Callable[[str], None]
 
 VERSION = "0.1.0"
 
+ANCHOR_SETTLE_S = 30
+"""How long one round waits for a block; a transaction that is still out then is waited for in the next round."""
+
 
 def silent(line: str) -> None:
     """For callers that show no progress."""
@@ -71,7 +74,7 @@ async def running(
     if settings.crash_at is not None:
         crash.arm(settings.crash_at)
     async with AsyncExitStack() as stack:
-        reached = await asyncio.to_thread(stack.enter_context, addresses(settings, beside=True, say=say))
+        reached = await asyncio.to_thread(stack.enter_context, addresses(settings, say=say))
         await asyncio.to_thread(upgrade, reached.app_url, reached.owner_url)
         ours = keys.load(settings.keys_dir, make=make_keys)
         database = Database(reached.app_url)
@@ -124,7 +127,8 @@ def _anchor(settings: Settings) -> Anchor | None:
     if not kept.exists():
         contract = deploy(settings.chain_url, key)
         kept.write_bytes(orjson.dumps({"contract": contract}))
-    return Anchor(settings.chain_url, orjson.loads(kept.read_bytes())["contract"], key)
+    contract = orjson.loads(kept.read_bytes())["contract"]
+    return Anchor(settings.chain_url, contract, key, settle_s=ANCHOR_SETTLE_S)
 
 
 async def open_market(house: Running, *, uscc: str, name: str, person: str, token_digest: bytes) -> Reply:

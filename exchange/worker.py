@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,33 +41,35 @@ class Worker:
     anchor: Anchor | None = None
     anchor_every_s: float = 600.0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: asyncio.Task[None] | None = None
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _tiled: int = 0
 
     async def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="worker")
+        """Begin to look. Anchoring has a task of its own: a silent chain never delays a close."""
+        self._tasks.append(asyncio.create_task(self._every(TICK_S, self.tick), name="worker"))
+        if self.anchor is not None:
+            self._tasks.append(
+                asyncio.create_task(self._every(self.anchor_every_s, self.put_anchor), name="anchor")
+            )
 
     async def stop(self) -> None:
-        """Finish the tick and end."""
+        """Finish what is under way and end."""
         self._stopping.set()
-        if self._task is not None:
-            await self._task
+        await asyncio.gather(*self._tasks)
 
-    async def _run(self) -> None:
-        since_anchor = 0.0
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        failing = ""
         while not self._stopping.is_set():
             try:
-                await self.tick()
-                since_anchor += TICK_S
-                if self.anchor is not None and since_anchor >= self.anchor_every_s:
-                    since_anchor = 0.0
-                    await self.put_anchor()
-            except Exception:
-                # Whatever it was, the next tick finds the same things due.
-                logger.exception("a tick of the worker failed")
+                await work()
+                failing = ""
+            except Exception as error:
+                # Whatever it was, the next round finds the same things due. Said once, until it changes.
+                if repr(error) != failing:
+                    logger.warning("%s failed and is tried again: %s", work.__name__, error, exc_info=True)
+                failing = repr(error)
             try:
-                await asyncio.wait_for(self._stopping.wait(), TICK_S)
+                await asyncio.wait_for(self._stopping.wait(), seconds)
             except TimeoutError:
                 continue
 
