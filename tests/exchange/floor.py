@@ -18,6 +18,7 @@ from exchange.gate import Gate, Reply
 from exchange.listings import Offer
 from exchange.registration.path import STEP_OF_KIND
 from exchange.tables import Appraisal, Asset
+from exchange.worker import Worker
 from ledger import log
 from ledger.checkpoint import Signer
 from ledger.entries import parse_body
@@ -226,3 +227,18 @@ def outcome(reply: Reply) -> dict[str, Any]:
     """The outcome of a reply, as JSON."""
     found: dict[str, Any] = orjson.loads(reply.outcome)
     return found
+
+
+async def played(house: House) -> Floor:
+    """A small market with a sale, an award and deposits."""
+    floor = await Floor.open(house, buyers=2)
+    listing = await floor.listing(licence(101, 2))
+    await house.act(sales.buy, sales.Buy(listing, 1), floor.buyers[0])
+    lot = await floor.lot()
+    for buyer in floor.buyers:
+        await floor.join(lot, buyer)
+    for n in range(3):
+        await floor.bid(lot, floor.buyers[n % 2], START_FEN + n * INCREMENT_FEN)
+    house.now_us += DAY_US
+    await Worker(house.gate, house.gate.database).tick()
+    return floor
