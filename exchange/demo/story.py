@@ -7,6 +7,7 @@ people. What it reports at the end is computed from the exported log, not from w
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ Language = Literal["zh", "en"]
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 LOT_HOURS = 24
-INCREMENT_FEN = 100_000
+INCREMENT_FEN = 250_000
 HOLDERS = ((490_000, "甲 A"), (180_000, "乙 B"), (165_000, "丙 C"), (165_000, "丁 D"))
 """49/18/16.5/16.5, as of 数字广东 (DOMAIN S33)."""
 
@@ -183,6 +184,7 @@ class _Play:
         self.sandbox, self.narrator, self.told, self._keep = sandbox, narrator, told, keep
         self.data: list[Dataset] = []
         self.enterprises: list[_Enterprise] = []
+        self.backing_up: subprocess.Popen[str]
 
     def all(self) -> None:
         """Every chapter."""
@@ -490,7 +492,9 @@ class _Play:
         )
         self.admin.move_clock(6 * MINUTE_US)
         self.must_refuse(
-            "a bid after the bell", "截止后出价", lambda: last.place_bid(self.lots[0], price_fen + INCREMENT_FEN)
+            "a bid after the bell",
+            "截止后出价",
+            lambda: last.place_bid(self.lots[0], price_fen + INCREMENT_FEN),
         )
         with say.waiting("截止、成交、清算…", "closing and settling …"):
             views = self._settled()
@@ -560,12 +564,15 @@ class _Play:
         say.chapter("七、独立审计", "7. The independent audit")
         home = self.sandbox.directory("regulator")
         bundle = home / "bundle.zip"
-        with say.waiting("等待上链…", "waiting for an anchor …"):
+        backups = self.sandbox.directory("backups")
+        backups.chmod(0o711)
+        self.backing_up = self.sandbox.start("backup", str(backups))
+        with say.waiting("等待上链,离线审计…", "waiting for an anchor, auditing offline …"):
             deadline = time.monotonic() + 20
             while not self.regulator.anchors() and time.monotonic() < deadline:
                 time.sleep(0.2)
-        self.regulator.audit_bundle(bundle)
-        verdict = self._verify(bundle, expect=0)
+            self.regulator.audit_bundle(bundle)
+            verdict = self._verify(bundle, expect=0)
         self.require(verdict["ok"] is True, "the audit failed")
         for name in ("signatures", "transfers", "account_rows", "anchors", "bodies"):
             check = next(c for c in verdict["checks"] if c["name"] == name)
@@ -637,27 +644,25 @@ class _Play:
         say.chapter("八、在副本上篡改", "8. Tampering, on a copy")
         copy = self.sandbox.directory("copy")
         copy.chmod(0o711)
-        backups = self.sandbox.directory("backups")
-        backups.chmod(0o711)
         with say.waiting("备份、恢复、审计…", "backup, restore, audit …"):
-            self.sandbox.run("backup", str(backups))
+            finish(self.backing_up)
             shutil.copytree(self.sandbox.data_dir / "keys", copy / "keys")
-            (folder,) = [path for path in backups.iterdir() if path.is_dir()]
+            (folder,) = [path for path in (self.sandbox.folder / "backups").iterdir() if path.is_dir()]
             self.sandbox.run("restore", str(folder), data_dir=copy)
         say.did(
             "备份已恢复到副本,并经审计证明其根在日志历史上",
             "a backup was restored to a copy and proved by audit: its root lies on the log's history",
         )
-        with say.waiting("篡改并再审计…", "tampering and auditing again …"):
-            with Postgres.start(copy) as postgres, psycopg.connect(postgres.url(SUPERUSER)) as connection:
+        bundle = copy / "tampered.zip"
+        with say.waiting("篡改并再审计…", "tampering and auditing again …"), Postgres.start(copy) as postgres:
+            with psycopg.connect(postgres.url(SUPERUSER)) as connection:
                 connection.execute("SET session_replication_role = replica")  # silences the triggers
                 row = connection.execute(
                     "UPDATE account SET credits_posted = credits_posted + 100000 WHERE id = (SELECT account FROM"
                     " party WHERE id = %s) RETURNING id",
                     (self.enterprises[1].party,),
                 ).fetchone()
-                self.require(row is not None, "no row to tamper with")
-            bundle = copy / "tampered.zip"
+            self.require(row is not None, "no row to tamper with")
             self.sandbox.run("audit", "export", str(bundle), data_dir=copy)
             verdict = self._verify(bundle, expect=1)
         found = verdict["first_bad_index"]
