@@ -64,10 +64,14 @@ _MEMBERS = {"value": int, "source": str, "clause": str, "effective": str, "verif
 
 
 def parse(profile: str, raw: bytes) -> Rulebook:
-    """A profile's text as rules; Misconfigured where a rule lacks a member, has another, or names no source."""
+    """A profile's text as rules; Misconfigured where a rule lacks a member, has another, or names no source.
+
+    A profile that `extends` another has its rules too, and a digest that stands for both texts.
+    """
     document: dict[str, Any] = tomllib.loads(raw.decode())
-    rules: dict[str, Rule] = {}
-    for section, members in document["rules"].items():
+    base = load(document["extends"]) if "extends" in document else None
+    rules = dict(base.rules) if base else {}
+    for section, members in document.get("rules", {}).items():
         for last, rule in members.items():
             name = f"{section}.{last}"
             if {key: type(value) for key, value in rule.items()} != _MEMBERS or not rule["source"]:
@@ -79,4 +83,5 @@ def parse(profile: str, raw: bytes) -> Rulebook:
                     remedy="add what is missing",
                 )
             rules[name] = Rule(name=name, **rule)
-    return Rulebook(profile, document["version"], hashlib.sha256(raw).hexdigest(), rules)
+    text = (base.digest.encode() if base else b"") + raw
+    return Rulebook(profile, document["version"], hashlib.sha256(text).hexdigest(), rules)
