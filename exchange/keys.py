@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -38,12 +39,22 @@ def load(directory: Path, *, make: bool = False) -> Keys:
         for name in NAMES:
             path = directory / f"{name}.key"
             if not path.exists():
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(secrets.token_bytes(32))
-                    file.flush()
-                    os.fsync(file.fileno())
+                _draw(path)
     return Keys(*(_read(directory / f"{name}.key") for name in NAMES))
+
+
+def _draw(path: Path) -> None:
+    """Write a fresh key, there whole or not at all; of two processes that draw at once, the first one's stays."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> bytes:

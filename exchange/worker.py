@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 """How often the worker looks; also the most by which a lot is closed late."""
 
+ASIDE_S = 60.0
+"""How long a lot is left aside after a defect, so that it fills no log and holds no head."""
+
 
 @dataclass(slots=True)
 class Worker:
@@ -43,6 +46,7 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _tiled: int = 0
+    _aside: dict[str, float] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Begin to look. Anchoring has a task of its own: a silent chain never delays a close."""
@@ -88,6 +92,9 @@ class Worker:
         await self.write_tiles()
 
     async def _nudge(self, decide: Any, act: Any, key: str) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if self._aside.get(key, 0.0) > now_s:
+            return
         try:
             await self.gate.perform(decide, act, caller=CLOCK, key=key, urgent=True)
         except Unavailable:
@@ -96,6 +103,7 @@ class Worker:
             # Somebody else did it, or the winner has yet to pay; it is found again while it is due.
             logger.debug("%s: %s", key, problem)
         except Exception:
+            self._aside[key] = now_s + ASIDE_S
             logger.exception("%s failed by a defect; the other lots go on", key)
 
     async def write_tiles(self) -> None:
