@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.checkpoint import Checkpoint, Signer, sign
-from ledger.entries import Entry, Receipt
+from ledger.entries import Entry, Leaf, Receipt, parse_leaf
 from ledger.errors import LedgerError
 from ledger.merkle import (
     Edge,
@@ -154,6 +154,14 @@ def _gap(index: int) -> LedgerError:
         rule="chunks follow one another without a gap",
         remedy="run `exchange audit` on an export; restore from a backup if it agrees",
     )
+
+
+async def newest(connection: AsyncConnection[Any], before: int | None, limit: int) -> list[tuple[int, Leaf]]:
+    """The last `limit` public leaves, or the last ones before an index, newest first."""
+    size = (await read_head(connection)).edge.size
+    stop = size if before is None else min(before, size)
+    found = [(e.index, parse_leaf(e.leaf)) async for e in entries(connection, max(0, stop - limit), stop)]
+    return found[::-1]
 
 
 async def receipt(connection: AsyncConnection[Any], index: int, signer: Signer) -> Receipt:

@@ -19,7 +19,7 @@ from exchange.errors import NotFound
 from ledger import log
 from ledger.anchors import anchors
 from ledger.checkpoint import Signer, sign
-from ledger.entries import parse_leaf, receipt_to_json
+from ledger.entries import receipt_to_json
 from ledger.errors import LedgerError
 from ledger.tiles import TILE, parse_entries_path, parse_tile_path
 
@@ -67,7 +67,7 @@ async def recent(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[dict[str, str]]:
     """The newest public leaves, newest first."""
-    return await gate.read(leaves, before, limit)
+    return await gate.read(_newest, before, limit)
 
 
 @router.get("/v1/log/{index}")
@@ -133,23 +133,11 @@ async def _heads(request: Request, gate: Any) -> AsyncIterator[bytes]:
         leave()
 
 
-async def leaves(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, str]]:
-    """The public leaves before an index, newest first."""
-    connection = await driver(session)
-    size = (await log.read_head(connection)).edge.size
-    stop = size if before is None else min(before, size)
-    found = []
-    async for entry in log.entries(connection, max(0, stop - limit), stop):
-        leaf = parse_leaf(entry.leaf)
-        found.append(
-            {
-                "index": str(entry.index),
-                "kind": leaf.kind,
-                "time_us": str(leaf.time_us),
-                "digest": leaf.digest.hex(),
-            }
-        )
-    return found[::-1]
+async def _newest(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, str]]:
+    return [
+        {"index": str(i), "kind": leaf.kind, "time_us": str(leaf.time_us), "digest": leaf.digest.hex()}
+        for i, leaf in await log.newest(await driver(session), before, limit)
+    ]
 
 
 async def prove(session: AsyncSession, index: int, signer: Signer) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from exchange.gate import Gate
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
 from ledger.anchors import anchors
-from ledger.entries import parse_leaf
 from pricing.auctions import AscendingRules, Standing, least_admissible_fen
 
 HERE: Final = Path(__file__).parent
@@ -226,17 +225,10 @@ async def _log(session: AsyncSession, before: int | None) -> dict[str, Any]:
 
 
 async def _leaves(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """The public leaves before an index, newest first."""
-    connection = await driver(session)
-    size = (await log.read_head(connection)).edge.size
-    stop = size if before is None else min(before, size)
-    found: deque[dict[str, Any]] = deque()
-    async for entry in log.entries(connection, max(0, stop - limit), stop):
-        leaf = parse_leaf(entry.leaf)
-        found.appendleft(
-            {"index": entry.index, "kind": leaf.kind, "time_us": leaf.time_us, "digest": leaf.digest.hex()}
-        )
-    return list(found)
+    return [
+        {"index": i, "kind": leaf.kind, "time_us": leaf.time_us, "digest": leaf.digest.hex()}
+        for i, leaf in await log.newest(await driver(session), before, limit)
+    ]
 
 
 async def enrol(request: Request, t: Words) -> Response:
