@@ -6,6 +6,7 @@ test holds them to the same answers.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from exchange import auctions
 from exchange.api.doorway import answer, authenticated, problem_response
 from exchange.errors import ExchangeError
 from exchange.messages.market import BidMessage
+from exchange.messages.shapes import IDENTIFIER
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 BODY_LIMIT = 1024
 """Bytes; a bid has about a hundred. A longer body is left to the documented route."""
 
+_is_identifier = re.compile(IDENTIFIER).fullmatch
 _BEFORE, _BEHIND = "/v1/lots/", "/bids"
 
 
@@ -40,7 +43,7 @@ class SwiftBids:
         if scope["type"] == "http" and scope["method"] == "POST":
             path: str = scope["path"]
             lot = path[len(_BEFORE) : -len(_BEHIND)]
-            if path.startswith(_BEFORE) and path.endswith(_BEHIND) and lot and "/" not in lot:
+            if path.startswith(_BEFORE) and path.endswith(_BEHIND) and _is_identifier(lot):
                 await self._bid(lot, scope, receive, send)
                 return
         await self._documented(scope, receive, send)
