@@ -1,0 +1,181 @@
+"""The public log over HTTP: checkpoint, tiles, proofs, live heads, and the regulator's bundle."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from starlette.requests import Request
+
+from exchange.api import log as door
+from ledger.audit import audit
+from ledger.checkpoint import Verifier, open_note
+from ledger.entries import parse_leaf, receipt_from_json, verify_receipt
+from ledger.merkle import leaf_hash, root, verify_consistency, verify_inclusion
+from ledger.tiles import decode_entries
+from tests.exchange._notes import ANNA, Note, jots
+from tests.exchange.conftest import House
+from tests.exchange.floor import Floor, played
+
+pytestmark = pytest.mark.anyio
+
+
+async def grow(house: House, count: int) -> None:
+    size = await house.log_size()
+    await asyncio.gather(
+        *(house.gate.perform(jots, Note("n"), caller=ANNA, key=f"g{size}-{n}") for n in range(count))
+    )
+
+
+def verifier(house: House) -> Verifier:
+    return Verifier.parse(house.gate.signer.vkey)
+
+
+async def get(house: House, path: str) -> Any:
+    response = await house.call(None, "GET", path)
+    assert response.status_code == 200, response.text
+    return response
+
+
+async def test_a_client_of_the_tile_standard_rebuilds_the_checkpoints_root(house: House) -> None:
+    await grow(house, 600)
+    response = await get(house, "/checkpoint")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["cache-control"] == "no-cache"
+    checkpoint = open_note(response.text, [verifier(house)]).checkpoint
+    assert checkpoint.size == 601
+    hashes: list[bytes] = []
+    for path, width in (("000", 256), ("001", 256), ("002.p/89", 89)):
+        tile = await get(house, f"/tile/0/{path}")
+        assert "immutable" in tile.headers["cache-control"]
+        assert len(tile.content) == 32 * width
+        leaves = decode_entries((await get(house, f"/tile/entries/{path}")).content)
+        assert b"".join(leaf_hash(leaf) for leaf in leaves) == tile.content
+        hashes += [tile.content[n : n + 32] for n in range(0, len(tile.content), 32)]
+    assert root(hashes) == checkpoint.root
+    upper = (await get(house, "/tile/1/000.p/2")).content
+    assert upper == root(hashes[:256]) + root(hashes[256:512])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "0/000", "0/000.p/12", "0/001", "0/000.p/0", "0/000.p/256", "1/000.p/1", "0/00", "0/x000", "x/000", "64/000",
+        "entries/000.p/12", "entries/001.p/1", "0/x001/000.p/1", "0/" + "x999/" * 7 + "999", "-1/000", "0/000.p/", "",
+    ],
+)  # fmt: skip
+async def test_a_tile_beyond_the_log_or_out_of_form_is_not_there(house: House, path: str) -> None:
+    await grow(house, 10)  # with the opening, 11 entries
+    await house.problem(None, "GET", f"/tile/{path}", status=404, code="tile.unknown")
+    assert (await house.call(None, "GET", "/tile/0/000.p/11")).status_code == 200
+
+
+async def test_any_leaf_and_any_two_sizes_are_proven(house: House) -> None:
+    await grow(house, 300)
+    roots = {}
+    for index in (0, 1, 255, 256, 300):
+        found = (await get(house, f"/v1/log/{index}")).json()
+        checkpoint = open_note(found["checkpoint"], [verifier(house)]).checkpoint
+        proof = [b64decode(node) for node in found["proof"]]
+        verify_inclusion(index, checkpoint.size, leaf_hash(b64decode(found["leaf"])), proof, checkpoint.root)
+        roots[checkpoint.size] = checkpoint.root
+    await grow(house, 20)
+    checkpoint = open_note((await get(house, "/checkpoint")).text, [verifier(house)]).checkpoint
+    roots[checkpoint.size] = checkpoint.root
+    found = (await get(house, "/v1/consistency?old=301&new=321")).json()
+    proof = [b64decode(node) for node in found["proof"]]
+    verify_consistency(301, 321, proof, roots[301], roots[321])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/log/11", 404), ("/v1/log/-1", 400), ("/v1/log/x", 400), (f"/v1/log/{2**80}", 400),
+        ("/v1/consistency?old=0&new=1", 400), ("/v1/consistency?old=2&new=1", 404), ("/v1/consistency?old=1&new=12", 404),
+        (f"/v1/consistency?old=1&new={2**70}", 404), ("/v1/consistency?old=1", 400), ("/v1/log?limit=0", 400),
+        ("/v1/log?limit=201", 400), ("/v1/log?before=-1", 400),
+    ],
+)  # fmt: skip
+async def test_what_the_log_does_not_have_is_said_so(house: House, path: str, status: int) -> None:
+    await grow(house, 10)
+    response = await house.call(None, "GET", path)
+    assert response.status_code == status, response.text
+    assert response.json()["status"] == status
+
+
+async def test_the_newest_leaves_come_first_and_page_backwards(house: House) -> None:
+    await grow(house, 60)
+    first = (await get(house, "/v1/log?limit=25")).json()
+    assert [int(e["index"]) for e in first] == list(range(60, 35, -1))
+    rest = (await get(house, "/v1/log?before=36&limit=200")).json()
+    assert [int(e["index"]) for e in rest] == list(range(35, -1, -1))
+    assert (await get(house, "/v1/log?before=0")).json() == []
+    assert (await get(house, f"/v1/log?before={2**70}&limit=1")).json() == first[:1]
+    leaf = parse_leaf(b64decode((await get(house, "/v1/log/60")).json()["leaf"]))
+    assert first[0] == {
+        "index": "60", "kind": "jot", "time_us": str(leaf.time_us), "digest": leaf.digest.hex(),
+    }  # fmt: skip
+
+
+async def test_a_receipt_is_given_again_to_whom_it_belongs(house: House) -> None:
+    floor = await Floor.open(house)
+    body = {"party": floor.buyers[0].party, "amount_fen": "5", "bank_reference": "r"}
+    first = (await house.call(floor.bank, "POST", "/v1/top-ups", body)).json()
+    index = first["receipt"]["index"]
+    for caller in (floor.bank, floor.regulator):
+        again = (await house.call(caller, "GET", f"/v1/receipts/{index}")).json()
+        assert again == first["receipt"]
+        verify_receipt(receipt_from_json(again), [verifier(house)])
+    await house.problem(floor.buyers[0], "GET", f"/v1/receipts/{index}", status=404, code="entry.unknown")
+    await house.problem(floor.regulator, "GET", "/v1/receipts/99999", status=404, code="entry.unknown")
+
+
+async def test_anchors_are_public(house: House) -> None:
+    assert (await get(house, "/v1/anchors")).json() == []
+
+
+async def test_live_heads_tell_every_batch_and_end_when_told(house: House) -> None:
+    transport: Any = house.http._transport
+    app = transport.app
+    app.state.stopping = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    request = Request(
+        {"type": "http", "app": app, "headers": [], "method": "GET", "path": "/v1/events"}, receive
+    )
+    heads = door._heads(request, house.gate)
+
+    async def told() -> tuple[int, dict[str, str]]:
+        event, number, data = (await asyncio.wait_for(anext(heads), 5)).decode().split("\n")[:3]
+        assert event == "event: head"
+        return int(number.removeprefix("id: ")), orjson.loads(data.removeprefix("data: "))
+
+    assert await told() == (1, {"size": "1", "time_us": str(house.now_us)})
+    await grow(house, 5)
+    assert await told() == (6, {"size": "6", "time_us": str(house.now_us)})
+    app.state.stopping.set()
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(anext(heads), 5)
+    assert not house.gate._listeners
+
+
+async def test_the_regulator_downloads_a_bundle_that_passes(house: House, tmp_path: Path) -> None:
+    floor = await played(house)
+    response = await house.call(floor.regulator, "GET", "/v1/audit/bundle")
+    assert response.headers["content-type"] == "application/zip"
+    size = await house.log_size()
+    assert f"bundle-{size}.zip" in response.headers["content-disposition"]
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(response.content)
+    verdict = audit(path, [house.gate.signer.vkey])
+    assert verdict.ok, verdict.explain("en")
+    assert verdict.size == size
+    listed = (await house.call(floor.regulator, "GET", "/v1/parties")).json()
+    assert floor.seller.party in {p["id"] for p in listed}
