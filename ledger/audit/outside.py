@@ -1,0 +1,159 @@
+"""Judges the log by what its operator cannot rewrite: checkpoints that the reader kept, and anchors on a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ledger.audit.findings import Findings, why
+from ledger.audit.keys import Keys
+from ledger.audit.reading import HEX_256, Bundle, broken, decimal
+from ledger.audit.tree import Tree
+from ledger.checkpoint import Checkpoint
+from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
+
+ReadAnchor = Callable[[dict[str, Any]], tuple[int, bytes]]
+"""Size and root that the chain itself shows for an anchor; AnchorError where it shows none,
+UnansweredError or OSError where it cannot be asked."""
+
+
+class Outside:
+    """Held checkpoints and anchors, by size, and the roots of the log at their sizes."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        keys: Keys,
+        held: Sequence[str],
+        read_anchor: ReadAnchor | None,
+        tree: Tree,
+        findings: Findings,
+    ) -> None:
+        self.origin = bundle.manifest.origin
+        self.keys = keys
+        self.read_anchor = read_anchor
+        self.tree = tree
+        self.findings = findings
+        self.anchors = self._read_anchors(bundle)
+        self.held = self._read_held(held)
+        self.roots: dict[int, bytes] = {}
+        self._sizes = iter(
+            sorted({checkpoint.size for checkpoint in self.held} | {size for size, *_ in self.anchors})
+        )
+        self._next_size = next(self._sizes, None)
+
+    def settle(self) -> None:
+        """Keep the root of the present size when something will be compared with it."""
+        if self._next_size == self.tree.size:
+            self.roots[self.tree.size] = self.tree.root()
+            self._next_size = next(self._sizes, None)
+
+    def judge(self) -> None:
+        """Compare all of it with the replayed log, and the anchors with their chain."""
+        self._judge_held()
+        self._judge_anchors()
+
+    def _read_anchors(self, bundle: Bundle) -> list[tuple[int, bytes, dict[str, Any]]]:
+        values = bundle.document("anchors.json")
+        if not isinstance(values, list):
+            raise broken("anchors.json", "not an array", "a JSON array")
+        anchors: list[tuple[int, bytes, dict[str, Any]]] = []
+        for number, value in enumerate(values, 1):
+            try:
+                anchors.append(_anchor(value))
+            except BundleError as error:
+                self.findings.fault("anchors", "anchor_form", line=number, why=why(error))
+        return sorted(anchors, key=lambda anchor: anchor[0])
+
+    def _read_held(self, notes: Sequence[str]) -> list[Checkpoint]:
+        held: list[Checkpoint] = []
+        for number, note in enumerate(notes, 1):
+            try:
+                checkpoint = self.keys.open(note).checkpoint
+            except NoteError as error:
+                self.findings.fault("held_checkpoints", "held_form", line=number, why=why(error))
+                continue
+            if checkpoint.origin == self.origin:
+                held.append(checkpoint)
+            else:
+                self.findings.fault(
+                    "held_checkpoints", "held_origin", size=checkpoint.size, origin=checkpoint.origin
+                )
+        return sorted(held, key=lambda checkpoint: checkpoint.size)
+
+    def _judge_held(self) -> None:
+        agreed = 0
+        for checkpoint in self.held:
+            size = checkpoint.size
+            if size > self.tree.size:
+                self.findings.fault(
+                    "held_checkpoints", "held_beyond", self.tree.size, size=size, found=self.tree.size
+                )
+            elif checkpoint.root == self.roots[size]:
+                agreed = size
+            else:
+                self.findings.fault("held_checkpoints", "held_root", *self._between(agreed, size), size=size)
+        if not self.held:
+            self.findings.left("held_checkpoints", "held_none")
+        elif self.keys.from_bundle:
+            self.findings.left("held_checkpoints", "held_own", len(self.held))
+        else:
+            self.findings.passed("held_checkpoints", "held_ok", count=len(self.held), size=agreed)
+
+    def _judge_anchors(self) -> None:
+        agreed = 0
+        for size, root, _ in self.anchors:
+            if size > self.tree.size:
+                self.findings.fault(
+                    "anchors", "anchor_beyond", self.tree.size, size=size, found=self.tree.size
+                )
+            elif root == self.roots[size]:
+                agreed = size
+            else:
+                self.findings.fault("anchors", "anchor_root", *self._between(agreed, size), size=size)
+        count = len(self.anchors)
+        if not count:
+            self.findings.left("anchors", "anchors_none")
+        elif self.read_anchor is None:
+            self.findings.left("anchors", "anchors_unread", count, count=count)
+        else:
+            self.findings.passed("anchors", "anchors_ok", count=count)
+            for size, root, anchor in self.anchors:
+                try:
+                    shown_size, shown_root = self.read_anchor(anchor)
+                except (UnansweredError, OSError) as error:
+                    self.findings.left("anchors", "anchors_unreachable", count, why=str(error))
+                except AnchorError as error:
+                    self.findings.fault("anchors", "anchor_absent", tx=str(anchor["tx"]), why=why(error))
+                else:
+                    if (shown_size, shown_root) != (size, root):
+                        self.findings.fault(
+                            "anchors",
+                            "anchor_chain",
+                            tx=str(anchor["tx"]),
+                            size=shown_size,
+                            root=shown_root.hex(),
+                        )
+
+    def _between(self, agreed: int, size: int) -> tuple[int, int]:
+        """Where the fault lies when the roots agree at one size and not at the other, as narrow as it is known."""
+        fault = self.findings.first.get("checkpoints")
+        first = (
+            agreed
+            if fault is None or fault.first is None or fault.first >= size
+            else max(agreed, fault.first)
+        )
+        return first, max(size - 1, first)
+
+
+def _anchor(value: object) -> tuple[int, bytes, dict[str, Any]]:
+    if not isinstance(value, dict):
+        raise broken("anchor", "not an object", "a JSON object")
+    for name in ("chain_id", "size", "block"):
+        decimal(value, name, "anchor")
+    for name in ("contract", "tx", "root"):
+        if not isinstance(value.get(name), str):
+            raise broken("anchor", f"no {name}", f"{name} is text")
+    if not HEX_256.fullmatch(value["root"]):
+        raise broken("anchor", "no root", "root is 64 hex digits")
+    return int(value["size"]), bytes.fromhex(value["root"]), value
