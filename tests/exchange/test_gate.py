@@ -21,6 +21,7 @@ from exchange.acts import Record, Transaction
 from exchange.database import Addresses, Database, driver
 from exchange.errors import Conflict, Unavailable, Unprocessable
 from exchange.gate import Gate
+from ledger.book import balance
 from ledger.checkpoint import Signer
 from ledger.entries import receipt_from_json
 from tests.exchange._notes import ANNA, BERT, Note, jots, note, room_of
@@ -141,7 +142,11 @@ async def test_an_act_that_raises_drops_alone_and_whole(house: House) -> None:
     assert texts(await bodies(house.gate)) == ["a0", "a1", "a2", "d0", "d1", "d2"]
     assert await chunks(house) == before + 1
     assert await house.gate.look_up(ANNA.party, "b") is None
-    # Nothing of it stayed, so the account can be opened now.
+
+    async def account(session: Any) -> Any:
+        return await balance(await driver(session), "acc-b")
+
+    assert await house.gate.read(account) is None
     assert not (await house.gate.perform(note, Note("b"), caller=ANNA, key="b")).repeated
 
 
@@ -261,6 +266,7 @@ async def test_a_full_queue_turns_callers_away_and_urgent_acts_still_pass(
     answers = await asyncio.gather(urgent, *waiting)
     assert answers[0].index < answers[-1].index - 2 * gate.BATCH_LIMIT
     assert len(texts(await bodies(house.gate))) == gate.QUEUE_LIMIT + 1
+    assert await chunks(house) <= gate.QUEUE_LIMIT / gate.BATCH_LIMIT + 3  # whole batches, none act by act
     assert await house.gate.look_up(ANNA.party, "late") is None
 
 
