@@ -90,9 +90,18 @@ def measure_quality(product: Path, declaration: Declaration, as_of_us: int) -> Q
 def report_on(inputs: CostInputs) -> CostReport:
     """The value with its reasons; Unprocessable names what is missing or cannot be."""
     try:
-        return compute(inputs)
+        report = compute(inputs)
     except PricingError as refused:
         raise refused_by_pricing(refused) from refused
+    if not report.value_fen:
+        raise Unprocessable(
+            "appraisal.nothing",
+            "the measured quality leaves a coefficient of nothing, and so a value of 0",
+            field="quality",
+            rule="a column that is not declared counts as not conforming",
+            remedy="declare every column of the product, or weigh only what can be measured, with the reason",
+        )
+    return report
 
 
 def refused_by_pricing(refused: PricingError) -> Unprocessable:

@@ -279,6 +279,13 @@ class Exchange:
         """An authorization, as `exchange desensitize apply` binds itself to it."""
         return self._read(_v1("assets", asset, "authorizations", authorization), AuthorizationView)
 
+    def authorization_document(self, asset: str, authorization: str) -> dict[str, Any]:
+        """What `exchange desensitize apply --authorization FILE` takes: the authorization with its proven receipt."""
+        path = _v1("assets", asset, "authorizations", authorization, "document")
+        document = self._read(path, dict[str, Any])
+        self._proven(document.get("receipt"))
+        return document
+
     def upload(self, path: Path) -> str:
         """Send a desensitized file to wait for its release; returns its SHA-256 in hex. Sending it again is safe."""
         digest = _digest_of(path)

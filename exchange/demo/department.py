@@ -22,7 +22,6 @@ from exchange.messages.assets import (
     ImpactMessage,
     QualityMessage,
 )
-from ledger.entries import receipt_to_json
 
 QUALITY_KINDS = {"int": "integer", "uin": "integer", "dou": "number", "flo": "number", "boo": "boolean",
                  "dat": "date", "tim": "time"}  # fmt: skip
@@ -95,16 +94,9 @@ class Department:
 
     def desensitize(self, data: Dataset, authorization: Done) -> subprocess.Popen[str]:
         """Start `exchange desensitize apply` under the authorization that the exchange answered."""
-        view = self.approver.authorization(data.asset, authorization.outcome["authorization"])
+        document = self.approver.authorization_document(data.asset, authorization.outcome["authorization"])
         path = data.work / "authorization.json"
-        path.write_bytes(
-            orjson.dumps(
-                {
-                    "authorization": view.model_dump(mode="json"),
-                    "receipt": receipt_to_json(authorization.receipt),
-                }
-            )
-        )
+        path.write_bytes(orjson.dumps(document))
         return self.sandbox.start(
             "desensitize", "apply", str(data.raw.path), "--policy", str(data.work / "policy.json"),
             "--authorization", str(path), "--vkey", self.sandbox.vkey, "--out", str(data.work),

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import orjson
 
+from exchange.embedded import Postgres
 from exchange.errors import Unavailable
 from exchange.parties import uscc_check_character
 from ledger.chain import SandboxChain
@@ -66,6 +67,8 @@ class Sandbox:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
+                # A killed server leaves its database running: take it over once, to end it.
+                Postgres.start(self.data_dir).stop()
         self._chain.__exit__(kind, error, trace)
         shutil.rmtree(self.folder, ignore_errors=True)
 

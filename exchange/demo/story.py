@@ -24,14 +24,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from exchange.client import Exchange, ExchangeProblem, Refused
+from exchange.client import ClientError, Exchange, ExchangeProblem, Refused
 from exchange.demo.bank import SandboxBank
 from exchange.demo.department import Dataset, Department
 from exchange.demo.sandbox import Sandbox, code_of, finish, json_of
 from exchange.demo.tables import RawTable, write_flights, write_patients, write_weather
 from exchange.embedded import SUPERUSER, Postgres
+from exchange.errors import ExchangeError
 from exchange.messages.market import HolderMessage, OfferMessage, Role
 from ledger.anchor import anchor_reader
+from ledger.errors import LedgerError
 
 Language = Literal["zh", "en"]
 
@@ -111,7 +113,7 @@ def tell(*, keep: bool, json: bool, lang: Language, port: int) -> int:
                 print(orjson.dumps(_report(told)).decode(), flush=True)
             if keep:
                 _stay(console, sandbox, lang)
-    except (Unexpected, ExchangeProblem) as problem:
+    except (Unexpected, ClientError, ExchangeError, LedgerError) as problem:
         told.verdict = "fail"
         told.seconds = round(time.monotonic() - narrator.begun, 1)
         console.print(f"[bold red]✗ {escape(str(problem))}[/]")
