@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from _ratio import report, say
+from _ratio import report, say  # type: ignore[import-not-found]  # beside this script, which runs by its path
 
 from exchange import keys as exchange_keys
 from exchange.embedded import OWNER, Postgres
@@ -79,7 +79,7 @@ def furnish(postgres: Postgres, bidders: list[str]) -> None:
         names = [name for name, _ in columns]
         blanks = [values.get(name, "{}" if kind == "jsonb" else "0") for name, kind in columns]
         run(
-            f"INSERT INTO asset ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})",  # type: ignore[arg-type]
+            f"INSERT INTO asset ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})",
             blanks,
         )
         run(
@@ -138,7 +138,7 @@ def main() -> None:
             furnish(postgres, bidders)
             with psycopg.connect(postgres.url(OWNER)) as connection:
                 for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                    row = connection.execute(f"SHOW {setting}").fetchone()  # type: ignore[arg-type]
+                    row = connection.execute(f"SHOW {setting}").fetchone()
                     assert row == ("on",), setting
         signer = exchange_keys.load(Path(folder) / "keys").signer("localhost/data-asset-exchange/sandbox")
         verifier = Verifier.parse(signer.vkey)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import delivery
-from exchange.acts import Caller
+from exchange.acts import Caller, Record
 from exchange.delivery import DAY_US, check_link, check_term, sign_link
 from exchange.errors import Conflict, Forbidden
 from exchange.tables import Licence
@@ -186,7 +186,7 @@ async def test_no_link_outlives_its_licence_and_a_revoked_licence_gives_nothing(
     async def revoke(tx: Any, act: Any) -> Any:
         row = await tx.session.get(Licence, licence)
         row.state = "revoked"
-        return delivery.Record("licence_revoked", {"licence": licence, "state": "revoked"})
+        return Record("licence_revoked", {"licence": licence, "state": "revoked"})
 
     clock = Caller("clock", "clock", frozenset({"clock"}))
     await house.act(revoke, delivery.MakeLink(licence, 1), clock)

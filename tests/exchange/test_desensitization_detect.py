@@ -104,7 +104,7 @@ def resident_ids(count: int, chance: random.Random) -> list[str]:
 
 
 def bank_cards(count: int, chance: random.Random) -> list[str]:
-    made = []
+    made: list[str] = []
     while len(made) < count:
         first = "6222" + "".join(chance.choices("0123456789", k=14))
         made.append(next(first + digit for digit in "0123456789" if _is_luhn(first + digit)))

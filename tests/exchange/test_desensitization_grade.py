@@ -32,10 +32,13 @@ EXPECTED: dict[Harmed, tuple[Grade, Grade, Grade]] = {
 }
 
 
+DEGREES: tuple[Degree, ...] = ("severe", "serious", "ordinary")
+
+
 def test_the_truth_table_has_eighteen_cells_and_each_is_the_standards() -> None:
     assert len(TRUTH_TABLE) == 18
     for harmed, row in EXPECTED.items():
-        for degree, expected in zip(("severe", "serious", "ordinary"), row, strict=True):
+        for degree, expected in zip(DEGREES, row, strict=True):
             assert grade([Impact(harmed, degree, "because")]) == expected, (harmed, degree)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -73,13 +74,14 @@ def test_the_digest_is_of_the_policy_and_not_of_its_spelling() -> None:
 
 def test_any_change_of_meaning_changes_the_digest() -> None:
     digests = {POLICY.digest()}
-    for change in (
+    changes: tuple[Callable[[Any], object], ...] = (
         lambda p: p["requirements"].update(k="4"),
         lambda p: p["columns"][2]["technique"].update(level="1"),
         lambda p: p["columns"][9].update(role="other"),
         lambda p: p["columns"].reverse(),
         lambda p: p["columns"].pop(),
-    ):
+    )
+    for change in changes:
         other = copy.deepcopy(POLICY.to_json())
         change(other)
         digests.add(parse(other).digest())

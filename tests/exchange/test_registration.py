@@ -459,7 +459,7 @@ async def test_a_certificate_stands_on_acknowledged_entries_alone(house: Any, pa
     asset = await house.walk(supplier, patients, steps=3)
     caller = supplier[0]
     # Sent together they are decided in one transaction, whose entries nobody has signed yet.
-    themed, registered = await asyncio.gather(
+    answers: Any = await asyncio.gather(
         house.gate.perform(
             registration.assign_theme,
             registration.AssignTheme(asset, "medical_care"),
@@ -471,6 +471,7 @@ async def test_a_certificate_stands_on_acknowledged_entries_alone(house: Any, pa
         ),
         return_exceptions=True,
     )
+    themed, registered = answers
     assert not themed.refused
     assert isinstance(registered, Conflict)
     assert registered.code == "path.not_acknowledged"

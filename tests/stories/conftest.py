@@ -198,7 +198,9 @@ class Venue:
     def registered_asset(self, owner: Member, work: Department, operator: str | None = None) -> str:
         """Lead a table through the whole path: declared, assessed, authorized, released, themed, registered, valued."""
         assessor, approver = owner.people
-        asset = assessor.declare_asset("Hourly weather", "meteorology", operator=operator).outcome["asset"]
+        asset: str = assessor.declare_asset("Hourly weather", "meteorology", operator=operator).outcome[
+            "asset"
+        ]
         assessed = assessor.file_risk_assessment(asset, work.assessment())
         granted = approver.authorize(asset, assessed.outcome["assessment"])
         product, certificate = work.product(granted.outcome)

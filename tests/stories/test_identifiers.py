@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,12 @@ from tests.stories.conftest import INCREMENT_FEN, START_FEN, Department, Venue
 
 def test_the_same_request_gets_the_first_answer_again_and_is_marked(venue: Venue) -> None:
     member = venue.admit("buyer")
-    slip = {"party": member.id, "amount_fen": 500, "bank_reference": "slip-1", "identifier": "top-up-1"}
+    slip: dict[str, Any] = {
+        "party": member.id,
+        "amount_fen": 500,
+        "bank_reference": "slip-1",
+        "identifier": "top-up-1",
+    }
     first = venue.bank.client.top_up(**slip)
     again = venue.bank.client.top_up(**slip)
     assert (first.repeated, again.repeated) == (False, True)

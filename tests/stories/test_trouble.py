@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exchange.client import Done, Exchange, Refused, Unknown
 from exchange.database import Addresses
@@ -92,12 +93,10 @@ def seat(venue: Venue, weather: Department) -> str:
     return venue.open_lot(owner, venue.registered_asset(owner, weather))
 
 
-def fold(
-    bodies: list[tuple[int, dict[str, object]]], lot: str, suspended: Callable[[int, str], bool]
-) -> None:
+def fold(bodies: list[tuple[int, dict[str, Any]]], lot: str, suspended: Callable[[int, str], bool]) -> None:
     """Decide every bid of a lot again, in log order, and find what the log says."""
     opening = next(body for _, body in bodies if body["kind"] == "lot_opened" and body["act"]["id"] == lot)
-    terms = {
+    terms: dict[str, Any] = {
         name: None if value is None else int(value)
         for name, value in opening["act"]["rules"].items()
         if name != "ladder"
@@ -119,7 +118,7 @@ def fold(
         assert (index, logged) == (index, expected)
 
 
-def record_of(venue: Venue, regulator: Exchange, folder: Path) -> list[tuple[int, dict[str, object]]]:
+def record_of(venue: Venue, regulator: Exchange, folder: Path) -> list[tuple[int, dict[str, Any]]]:
     """The whole log, taken home, replayed without a difference."""
     bundle = folder / "record.zip"
     regulator.audit_bundle(bundle)
@@ -129,7 +128,7 @@ def record_of(venue: Venue, regulator: Exchange, folder: Path) -> list[tuple[int
     return bodies
 
 
-def in_the_log(bodies: list[tuple[int, dict[str, object]]]) -> dict[str, tuple[int, object]]:
+def in_the_log(bodies: list[tuple[int, dict[str, Any]]]) -> dict[str, tuple[int, Any]]:
     """Every bid of the log by its identifier, which occurs once."""
     bids = [(body["key"], (index, body["act"])) for index, body in bodies if body["kind"] == "bid"]
     found = dict(bids)
