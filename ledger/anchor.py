@@ -123,7 +123,8 @@ def load_key(path: Path) -> bytes:
 
 def address_of(key: bytes) -> str:
     """Give the lower-case address whose transactions `key` signs."""
-    from eth_account import Account
+    with recursion_limit_kept():
+        from eth_account import Account
 
     return str(Account.from_key(key).address).lower()
 
@@ -334,8 +335,8 @@ class _Chain:
 
     @cached_property
     def web3(self) -> "Web3":
-        _load_web3()
-        from web3 import HTTPProvider, Web3
+        with recursion_limit_kept():
+            from web3 import HTTPProvider, Web3
 
         # No middleware: it would look names up in ENS, guess senders and ask for fees in ways not every chain answers.
         # No retries: the caller has its own pace, and knows what it may repeat.
@@ -378,7 +379,8 @@ class _Chain:
 
     def sign(self, key: bytes, to: str | None, data: "HexStr") -> "tuple[HexStr, bytes]":
         """Sign a call of (or, without `to`, the creation of) a contract: its hash and its bytes. Sends nothing."""
-        from eth_account import Account
+        with recursion_limit_kept():
+            from eth_account import Account
 
         account, eth = Account.from_key(key), self.web3.eth
         call: TxParams = {"from": account.address, "data": data}
@@ -431,8 +433,8 @@ class _Chain:
     @contextmanager
     def asking(self) -> Iterator[None]:
         """Say what to do about whatever a node does."""
-        _load_web3()
-        from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
+        with recursion_limit_kept():
+            from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
 
         try:
             yield
@@ -472,17 +474,18 @@ class _Chain:
         return f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")
 
 
-@cache
-def _load_web3() -> None:
-    """Import web3 and undo what that does to this process.
+@contextmanager
+def recursion_limit_kept() -> Iterator[None]:
+    """Undo what importing web3, eth_account or eth_tester does to this process.
 
-    It loads py-evm where that is installed, which raises Python's recursion limit from 1,000 to 100,000: from then on
+    They load py-evm where that is installed, which raises Python's recursion limit from 1,000 to 100,000: from then on
     a request of nothing but brackets runs the json module through the end of the stack and takes the process along.
     """
     limit = sys.getrecursionlimit()
-    import web3  # noqa: F401
-
-    sys.setrecursionlimit(limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @cache

@@ -28,7 +28,7 @@ from typing import Any, Self
 
 import orjson
 
-from ledger.anchor import address_of, new_key
+from ledger.anchor import address_of, new_key, recursion_limit_kept
 from ledger.errors import AnchorError
 
 REQUEST_LIMIT = 262_144  # bytes of one HTTP body; a deployment of the anchor contract takes under 3,000
@@ -79,8 +79,9 @@ class Node:
 
     def __init__(self, key: bytes) -> None:
         """Start at block 0 with all money (`FUNDS_WEI`) on the address of `key`."""
-        from eth_tester import EthereumTester, PyEVMBackend
-        from web3 import EthereumTesterProvider, Web3
+        with recursion_limit_kept():
+            from eth_tester import EthereumTester, PyEVMBackend
+            from web3 import EthereumTesterProvider, Web3
 
         self._funded = address_of(key)
         account = {"balance": FUNDS_WEI, "nonce": 0, "code": b"", "storage": {}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ settings.load_profile("untimed")
 
 PROJECT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
+RECURSION_LIMIT = sys.getrecursionlimit()
 DRILL = bool(os.environ.get("EXCHANGE_DRILL"))
 
 
@@ -37,6 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if drills:
         config.hook.pytest_deselected(items=drills)
         items[:] = [item for item in items if not item.get_closest_marker("drill")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each test the recursion limit of a fresh interpreter: importing py-evm, as tests of the chain do at
+    their top, raises it so far that deep JSON ends the process instead of raising.
+    """
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -162,8 +162,10 @@ def test_a_judge_reads_the_anchors_of_a_bundle(chain: SandboxChain, anchor: Anch
 def test_web3_leaves_the_recursion_limit_as_it_was() -> None:
     """py-evm raises it to 100,000, with which a JSON document of brackets alone ends the process."""
     program = (
-        "import sys; from ledger.anchor import Anchor; from ledger.errors import AnchorError\n"
+        "import sys; from ledger.anchor import Anchor, address_of; from ledger.errors import AnchorError\n"
         "before = sys.getrecursionlimit()\n"
+        "address_of(bytes([1] * 32))\n"
+        "assert sys.getrecursionlimit() == before\n"
         "try: Anchor('http://127.0.0.1:9', '0x' + '11' * 20).read()\n"
         "except AnchorError: print('web3' in sys.modules, sys.getrecursionlimit() == before)"
     )
