@@ -131,10 +131,18 @@ class Worker:
         try:
             waiting = await unconfirmed(connection)
             if not waiting:
+                # The chain first: an honest log is at least as large as what was anchored before it is read.
+                on_chain, _ = await asyncio.to_thread(self.anchor.read)
                 head = await log.read_head(connection)
                 size, root = head.edge.size, head.edge.root()
-                on_chain, _ = await asyncio.to_thread(self.anchor.read)
-                if size <= on_chain:
+                if size < on_chain:
+                    raise AnchorError(
+                        f"the chain holds a root for {on_chain} entries, this log has {size}",
+                        field="log",
+                        rule="a log only grows",
+                        remedy="this database was set back: stop the market and restore what it had acknowledged",
+                    )
+                if size == on_chain:
                     return None
                 waiting = [await asyncio.to_thread(self.anchor.sign, size, root)]
                 await keep_signed(connection, waiting[0], self.anchor.address)

@@ -176,7 +176,12 @@ async def on_http(_: Request, error: Exception) -> Response:
 
 
 async def on_defect(_: Request, error: Exception) -> Response:
-    """A defect of ours: says so, and nothing of its inside."""
+    """A defect of ours, which Starlette has logged by now."""
+    return defect_response()
+
+
+def defect_response() -> Response:
+    """Says that we failed, and nothing of our inside."""
     problem = {
         "type": "about:blank",
         "title": "Internal error",

@@ -6,13 +6,14 @@ test holds them to the same answers.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from exchange import auctions
-from exchange.api.doorway import answer, authenticated, problem_response
+from exchange.api.doorway import answer, authenticated, defect_response, problem_response
 from exchange.errors import ExchangeError
 from exchange.messages.market import BidMessage
 from exchange.messages.shapes import IDENTIFIER
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from exchange.gate import Gate
+
+logger = logging.getLogger(__name__)
 
 BODY_LIMIT = 1024
 """Bytes; a bid has about a hundred. A longer body is left to the documented route."""
@@ -72,6 +75,9 @@ class SwiftBids:
             )
         except ExchangeError as problem:
             response = problem_response(problem)
+        except Exception:
+            logger.exception("a bid failed by a defect")
+            response = defect_response()
         else:
             response = answer(reply)
         await response(scope, receive, send)

@@ -92,3 +92,20 @@ async def test_hot_path_and_documented_route_answer_alike(
         assert "idempotency-replayed" not in first.headers
         assert ("idempotency-replayed" in second.headers) == (b'"receipt"' in second.content)
         assert first.headers.get("www-authenticate") == second.headers.get("www-authenticate")
+
+
+async def test_a_defect_behind_a_bid_shows_nothing_of_its_inside(
+    doors: tuple[Floor, str, httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor, lot, swift, _ = doors
+
+    def break_down(*_: object) -> None:
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr("exchange.auctions.PlaceBids.decide", break_down)
+    headers = {"Authorization": f"Bearer {floor.house.keys[floor.buyers[0].person]}"}
+    response = await swift.post(f"/v1/lots/{lot}/bids", headers=headers, **bid("x", START_FEN))
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == "internal"
+    assert "secret" not in response.text

@@ -20,6 +20,7 @@ from ledger.anchor import Anchor, anchor_reader, deploy
 from ledger.anchors import anchors
 from ledger.audit import audit
 from ledger.chain import SandboxChain
+from ledger.errors import AnchorError
 from tests.exchange._notes import ANNA, Note, jots
 from tests.exchange.conftest import ORIGIN, House
 from tests.exchange.floor import DAY_US, INCREMENT_FEN, START_FEN, Floor, another_gate, as_owner
@@ -207,3 +208,13 @@ async def test_a_worker_killed_at_any_point_is_finished_by_the_next_one(
         assert [a["state"] for a in await house.gate.read(kept)] == ["confirmed"]
         assert worker.anchor is not None
         assert worker.anchor.read()[0] == await house.log_size()
+
+
+async def test_a_chain_that_holds_more_than_the_log_is_told_loudly(house: House, chain: SandboxChain) -> None:
+    contract = await asyncio.to_thread(deploy, chain.url, chain.key)
+    anchor = Anchor(chain.url, contract, chain.key)
+    await asyncio.to_thread(anchor.put, await house.log_size() + 1, bytes(32))
+    with pytest.raises(AnchorError) as set_back:
+        await beside(house, anchor).put_anchor()
+    assert set_back.value.rule == "a log only grows"
+    assert "set back" in set_back.value.remedy
