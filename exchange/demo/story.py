@@ -232,8 +232,8 @@ class _Play:
         ]
         rows = sum(d.raw.rows for d in self.data)
         say.did(
-            f"三张真实原始表({rows:,} 行)写入各部门自己的目录,交易所读不到;扫描已在部门本地开始",
-            f"three real raw tables ({rows:,} rows) lie in the departments' own directories; their scans began there",
+            f"三张真实原始表({rows:,} 行)写入各部门自己的目录,交易所不知其所在;扫描已在部门本地开始",
+            f"three real raw tables ({rows:,} rows) lie in the departments' own directories, of which the exchange is not told; their scans began there",
         )
         with say.waiting("数据库、密钥、日志、链…", "database, keys, log, chain …"):
             self.sandbox.open()
