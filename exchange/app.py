@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 import exchange.api
 import exchange.web
-from exchange import crash, keys, parties, rulebook
+from exchange import crash, keys, rulebook, venue
 from exchange.acts import Caller
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
 from exchange.api.swift import SwiftBids
@@ -146,7 +146,7 @@ async def open_market(house: Running, *, uscc: str, name: str, person: str, toke
     finally:
         await connection.close()
     rules = rulebook.load(settings.profile)
-    act = parties.OpenMarket(
+    act = venue.OpenMarket(
         origin=settings.origin,
         vkey=house.gate.signer.vkey,
         sandbox=settings.sandbox,
@@ -159,7 +159,7 @@ async def open_market(house: Running, *, uscc: str, name: str, person: str, toke
         token_digest=token_digest,
     )
     return await house.gate.perform(
-        parties.open_market,
+        venue.open_market,
         act,
         caller=Caller("init", "init", frozenset()),
         key=f"open-{token_digest.hex()[:32]}",  # another link is another act, which the room refuses

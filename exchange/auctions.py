@@ -19,7 +19,8 @@ from exchange import rulebook
 from exchange.acts import Act, Asked, Record, Ruling, Statement, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
-from exchange.parties import DEPOSITS, MONEY, related_bidder, require_active
+from exchange.money import DEPOSITS, MONEY
+from exchange.parties import related_bidder, require_active
 from exchange.rulebook import Rulebook
 from exchange.settlement import settle
 from exchange.tables import Asset, Bid, Bidder, Listing, Lot, Market, Party

@@ -1,4 +1,4 @@
-"""Organisations, the people who act for them, their keys and shareholdings; and the money they bring in."""
+"""Organisations, the people who act for them, their keys and shareholdings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sqlmodel import col, select
 from exchange.acts import Act, Caller, Record, Transaction
 from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
-from exchange.rulebook import Rulebook
 from exchange.tables import (
     ApiKey,
     Asset,
@@ -25,17 +24,8 @@ from exchange.tables import (
     Shareholding,
 )
 from ledger.book import balance
-from ledger.postings import Transfer
 
 ROLES = ("supplier", "buyer", "operator", "regulator", "administrator", "bank")
-
-MONEY = "CNY"
-"""The ledger of money; its unit is the fen."""
-BANK = "bank:escrow"
-DEPOSITS = "venue:deposits"
-FEES = "venue:fees"
-TAX = "tax:vat"
-"""The venue's own accounts, which everyone may know by name: money at the bank, deposits held, fees, tax due."""
 
 INVITATION_US = 72 * 3_600_000_000
 
@@ -63,55 +53,6 @@ def check_uscc(code: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenMarket(Act):
-    """The first entry of a log: what market this is, under which rules, and who administers it."""
-
-    origin: str
-    vkey: str
-    sandbox: bool
-    profile: str
-    rulebook_version: str
-    rulebook_digest: str
-    uscc: str
-    name: str
-    person: str
-    token_digest: bytes
-
-
-async def open_market(tx: Transaction, act: OpenMarket) -> Record:
-    """Open the venue's accounts and admit the first administrator, who gets a one-time link."""
-    if tx.index:
-        raise Conflict(
-            "market.open",
-            "this market is open already",
-            remedy="use the data directory that it was opened in",
-        )
-    check_uscc(act.uscc)
-    _check_name("name", act.name)
-    _check_name("person", act.person)
-    await tx.open_named_account(BANK, "bank", overdraft="credits_must_not_exceed_debits")
-    await tx.open_named_account(DEPOSITS, "deposits", overdraft="none")
-    await tx.open_named_account(FEES, "fees", overdraft="debits_must_not_exceed_credits")
-    await tx.open_named_account(TAX, "tax", overdraft="debits_must_not_exceed_credits")
-    party = await _new_party(tx, act.uscc, act.name, ("administrator",), None)
-    person = await _invite(tx, party.id, act.person, act.token_digest)
-    return Record(
-        "market_opened",
-        {
-            "administrator": party.id,
-            "name": tx.seal(act.name),
-            "origin": act.origin,
-            "person": person.id,
-            "profile": act.profile,
-            "rulebook": {"digest": act.rulebook_digest, "version": act.rulebook_version},
-            "sandbox": act.sandbox,
-            "state": "open",
-            "vkey": act.vkey,
-        },
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Holder:
     """A part of an operator: `share_ppm` millionths, `party` where the holder trades here."""
 
@@ -134,7 +75,7 @@ async def register_party(tx: Transaction, act: RegisterParty) -> Record:
     """Admit an organisation with a checked code; whoever can hold money gets an account."""
     tx.caller.require("administrator")
     check_uscc(act.uscc)
-    _check_name("name", act.name)
+    check_name("name", act.name)
     unknown = sorted(set(act.roles) - set(ROLES))
     if unknown or not act.roles or len(set(act.roles)) != len(act.roles):
         raise Unprocessable(
@@ -169,7 +110,7 @@ async def register_party(tx: Transaction, act: RegisterParty) -> Record:
     account = None
     if {"supplier", "buyer", "operator"} & set(act.roles):
         account = await tx.open_account("cash", overdraft="debits_must_not_exceed_credits")
-    party = await _new_party(tx, act.uscc, act.name, act.roles, account)
+    party = await admit(tx, act.uscc, act.name, act.roles, account)
     holders = []
     for position, holder in enumerate(act.holders):
         if holder.party is not None:
@@ -210,7 +151,7 @@ async def register_party(tx: Transaction, act: RegisterParty) -> Record:
 def check_holders(holders: Sequence[Holder]) -> None:
     """Refuse parts that are not parts, or pass 100 %; a rest may stay undeclared, but then nothing is paid out."""
     for n, holder in enumerate(holders):
-        _check_name(f"holders[{n}].name", holder.name)
+        check_name(f"holders[{n}].name", holder.name)
     if any(h.share_ppm <= 0 for h in holders) or sum(h.share_ppm for h in holders) > 1_000_000:
         raise Unprocessable(
             "party.shares",
@@ -282,14 +223,14 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
     """An administrator invites anybody, others their own colleagues; the link lives 72 hours."""
     if act.party != tx.caller.party:
         tx.caller.require("administrator")
-    _check_name("name", act.name)
+    check_name("name", act.name)
     _check_digest("token_digest", act.token_digest)
     party = await tx.find(Party, act.party, "party")
     if await tx.session.get(Invitation, act.token_digest) is not None:
         raise Conflict(
             "invitation.token", "this token is in use", field="token_digest", remedy="draw a fresh token"
         )
-    person = await _invite(tx, party.id, act.name, act.token_digest)
+    person = await invite(tx, party.id, act.name, act.token_digest)
     return Record(
         "person_invited",
         {"id": person.id, "name": tx.seal(act.name), "party": party.id, "state": "invited"},
@@ -373,95 +314,10 @@ async def set_party_state(tx: Transaction, act: SetPartyState) -> Record:
         raise Unprocessable(
             "party.state", act.state, field="state", rule="active or suspended", remedy="name one of them"
         )
-    _check_name("reason", act.reason)
+    check_name("reason", act.reason)
     party = await tx.find(Party, act.party, "party")
     party.state = act.state
     return Record("party_state_set", {"party": party.id, "reason": tx.seal(act.reason), "state": act.state})
-
-
-@dataclass(frozen=True, slots=True)
-class CreditTopUp(Act):
-    """The bank says that money of a party has arrived on the escrow account."""
-
-    party: str
-    amount_fen: int
-    bank_reference: str
-
-
-async def credit_top_up(tx: Transaction, act: CreditTopUp) -> Record:
-    """Credit a party's account with what the bank received."""
-    tx.caller.require("bank")
-    party = await tx.find(Party, act.party, "party")
-    if party.account is None:
-        raise Conflict("party.no_account", "this party holds no money here", field="party")
-    await tx.post(
-        Transfer(tx.identifier("topup"), "post", BANK, party.account, act.amount_fen, MONEY, "top_up")
-    )
-    return Record(
-        "topped_up",
-        {
-            "account": party.account,
-            "amount_fen": str(act.amount_fen),
-            "bank_reference": act.bank_reference,
-            "state": "credited",
-        },
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw(Act):
-    """Pay out what a party has free; the bank pays against the receipt of this entry."""
-
-    amount_fen: int
-
-
-async def withdraw(tx: Transaction, act: Withdraw) -> Record:
-    """Debit the caller's account; held deposits cannot be withdrawn, nor the money of a suspended party."""
-    party = await tx.find(Party, tx.caller.party, "party")
-    require_active(party)
-    if party.account is None:
-        raise Conflict("party.no_account", "this party holds no money here", field="party")
-    payout = tx.identifier("payout")
-    await tx.post(Transfer(payout, "post", party.account, BANK, act.amount_fen, MONEY, "withdrawal"))
-    return Record(
-        "withdrawn",
-        {
-            "account": party.account,
-            "amount_fen": str(act.amount_fen),
-            "payout": payout,
-            "state": "ordered",
-        },
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MoveClock(Act):
-    """Let a sandbox's time pass."""
-
-    by_us: int
-
-
-async def move_clock(tx: Transaction, act: MoveClock) -> Record:
-    """Move the sandbox's clock forward; a production market has no such act."""
-    market = await tx.find(Market, 1, "market")
-    if not market.sandbox:
-        raise Forbidden(
-            "clock.production",
-            "only a sandbox's clock can be moved",
-            rule="one clock per market, which nobody sets",
-            remedy="use a sandbox",
-        )
-    tx.caller.require("administrator")
-    if act.by_us <= 0 or act.by_us > 366 * 86_400_000_000:
-        raise Unprocessable(
-            "clock.step",
-            f"{act.by_us} µs",
-            field="by_us",
-            rule="forward, at most 366 days",
-            remedy="move in smaller steps",
-        )
-    market.offset_us += act.by_us
-    return Record("clock_moved", {"by_us": str(act.by_us), "state": "moved"})
 
 
 async def authenticate(session: AsyncSession, key: str) -> Caller:
@@ -541,14 +397,7 @@ def key_digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def terms(rules: Rulebook) -> dict[str, str]:
-    """The rulebook as an entry cites it."""
-    return {"digest": rules.digest, "version": rules.version}
-
-
-async def _new_party(
-    tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None
-) -> Party:
+async def admit(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
     party = Party(
         id=tx.identifier("org"),
         uscc=uscc,
@@ -562,7 +411,7 @@ async def _new_party(
     return party
 
 
-async def _invite(tx: Transaction, party: str, name: str, token_digest: bytes) -> Person:
+async def invite(tx: Transaction, party: str, name: str, token_digest: bytes) -> Person:
     person = Person(id=tx.identifier("per"), party=party, name=name, state="active", log_index=tx.index)
     await tx.insert(
         person, Invitation(token_digest=token_digest, person=person.id, expires_us=tx.now_us + INVITATION_US)
@@ -573,12 +422,12 @@ async def _invite(tx: Transaction, party: str, name: str, token_digest: bytes) -
 async def _bring_key(tx: Transaction, person: str, digest: bytes, label: str) -> Record:
     if await tx.session.get(ApiKey, digest) is not None:
         raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
-    _check_name("label", label)
+    check_name("label", label)
     await tx.insert(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
     return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"})
 
 
-def _check_name(field: str, text: str) -> None:
+def check_name(field: str, text: str) -> None:
     if not text.strip() or len(text) > 200 or not text.isprintable():
         raise Unprocessable(
             "text.form",
@@ -598,11 +447,3 @@ def _check_digest(field: str, digest: bytes) -> None:
             rule="a SHA-256 digest",
             remedy="send 64 hex digits",
         )
-
-
-async def market(session: AsyncSession) -> dict[str, Any]:
-    """The market's profile and whether it is a sandbox."""
-    row = await session.get(Market, 1)
-    if row is None:
-        raise NotFound("market.missing", "the database holds no market", remedy="run `exchange init`")
-    return {"profile": row.profile, "sandbox": row.sandbox}

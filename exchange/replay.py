@@ -17,7 +17,7 @@ import orjson
 
 from exchange import rulebook
 from exchange.errors import ExchangeError
-from exchange.parties import DEPOSITS
+from exchange.money import DEPOSITS
 from exchange.registration.path import Path
 from exchange.settlement import Shares, chain, split
 from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide

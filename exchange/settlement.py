@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from exchange import delivery
 from exchange.acts import Caller, Transaction, plain
 from exchange.errors import Conflict
-from exchange.parties import FEES, MONEY, TAX
+from exchange.money import FEES, MONEY, TAX
 from exchange.rulebook import Rulebook
 from exchange.tables import (
     Asset,

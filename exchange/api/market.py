@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Response
 
-from exchange import auctions, listings, parties, rulebook, sales, settlement
+from exchange import auctions, listings, rulebook, sales, settlement, venue
 from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
 from exchange.errors import NotFound
 from exchange.messages.market import (
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["market"])
 @router.get("/market")
 async def market(gate: GateDep) -> dict[str, Any]:
     """What market this is: its log's name and key, its profile and rules, its time."""
-    view = await gate.read(parties.market)
+    view = await gate.read(venue.about)
     rules = rulebook.load(view["profile"])
     return {
         **view,

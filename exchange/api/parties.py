@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from exchange import parties
+from exchange import money, parties, venue
 from exchange.acts import Caller
 from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
 from exchange.errors import NotFound, Unprocessable
@@ -95,17 +95,17 @@ async def agree(body: AgreementMessage, gate: GateDep, caller: CallerDep, key: K
 @router.post("/top-ups", status_code=201)
 async def top_up(body: TopUpMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Credit what the bank received (bank)."""
-    act = parties.CreditTopUp(body.party, body.amount_fen, body.bank_reference)
-    return await perform(gate, parties.credit_top_up, act, caller, key)
+    act = money.CreditTopUp(body.party, body.amount_fen, body.bank_reference)
+    return await perform(gate, money.credit_top_up, act, caller, key)
 
 
 @router.post("/withdrawals", status_code=201)
 async def withdraw(body: WithdrawalMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Order a payout of your party's free money."""
-    return await perform(gate, parties.withdraw, parties.Withdraw(body.amount_fen), caller, key)
+    return await perform(gate, money.withdraw, money.Withdraw(body.amount_fen), caller, key)
 
 
 @router.post("/sandbox/clock", status_code=201)
 async def move_clock(body: ClockMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Move a sandbox's clock forward (administrator); a production market refuses."""
-    return await perform(gate, parties.move_clock, parties.MoveClock(body.by_us), caller, key)
+    return await perform(gate, venue.move_clock, venue.MoveClock(body.by_us), caller, key)

@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange import auctions, listings, parties, rulebook
+from exchange import auctions, listings, rulebook, venue
 from exchange.database import driver
 from exchange.errors import ExchangeError, NotFound
 from exchange.gate import Gate
@@ -187,7 +187,7 @@ async def _lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
         int(view["bids"]),
         int(view["closes_us"]),
     )
-    rules = rulebook.load((await parties.market(session))["profile"])
+    rules = rulebook.load((await venue.about(session))["profile"])
     return {
         "lot": view,
         "least_fen": least_admissible_fen(terms, standing) if view["state"] == "open" else None,
@@ -286,7 +286,7 @@ async def _render(request: Request, t: Words, template: str, **found: Any) -> HT
 
 
 async def _shared(session: AsyncSession) -> tuple[dict[str, Any], log.Head]:
-    return await parties.market(session), await log.read_head(await driver(session))
+    return await venue.about(session), await log.read_head(await driver(session))
 
 
 @cache

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from exchange import parties
+from exchange import parties, venue
 from exchange.acts import Caller
 from exchange.api import routers
 from exchange.api.doorway import on_exchange_error, on_http, on_invalid
@@ -241,10 +241,10 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     await connection.commit()
     await connection.close()
     await gate.start()
-    opening = parties.OpenMarket(
+    opening = venue.OpenMarket(
         ORIGIN, gate.signer.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
     )
-    await found.act(parties.open_market, opening, Caller("init", "init", frozenset()))
+    await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
     app = FastAPI(
         exception_handlers={
             ExchangeError: on_exchange_error,

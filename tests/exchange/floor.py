@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from exchange import auctions, parties, registration, sales
+from exchange import auctions, money, parties, registration, sales
 from exchange.acts import Act, Caller, Record, Transaction
 from exchange.database import Addresses, Database, driver
 from exchange.gate import Gate, Reply
@@ -89,7 +89,7 @@ class Floor:
 
     async def fund(self, caller: Caller, fen: int) -> None:
         """Let the bank credit money."""
-        await self.house.act(parties.credit_top_up, parties.CreditTopUp(caller.party, fen, "ref"), self.bank)
+        await self.house.act(money.credit_top_up, money.CreditTopUp(caller.party, fen, "ref"), self.bank)
 
     async def asset(
         self, *, operator: str | None = None, value_fen: int = VALUE_FEN, seller: Caller | None = None

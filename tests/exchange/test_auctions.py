@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import auctions, parties, rulebook
+from exchange import auctions, money, parties, rulebook
 from exchange.acts import CLOCK, Asked, Caller
 from exchange.auctions import CloseLot, OpenLot, PlaceBid, SettleLot, check_lot
 from exchange.database import Addresses
@@ -152,7 +152,7 @@ async def test_a_deposit_is_held_before_the_first_bid_and_once(floor: Floor) -> 
     assert twice.value.code == "bidder.admitted"
     assert await floor.money(buyer) == (before[0] - DEPOSIT_FEN, DEPOSIT_FEN)
     with pytest.raises(Conflict):  # what is held cannot be taken out
-        await floor.house.act(parties.withdraw, parties.Withdraw(before[0] - DEPOSIT_FEN + 1), buyer)
+        await floor.house.act(money.withdraw, money.Withdraw(before[0] - DEPOSIT_FEN + 1), buyer)
 
 
 @pytest.mark.anyio
@@ -203,7 +203,7 @@ async def test_a_suspended_bidder_is_refused_on_the_record_until_let_back(floor:
     joined = await floor.house.act(auctions.join_lot, auctions.JoinLot(lot), two)
     assert joined["reason"]["code"] == "party.suspended"
     with pytest.raises(Forbidden):
-        await floor.house.act(parties.withdraw, parties.Withdraw(1), one)
+        await floor.house.act(money.withdraw, money.Withdraw(1), one)
     await floor.house.act(parties.set_party_state, replace(state, state="active"), floor.regulator)
     assert await trails(floor, one, lot, [START_FEN]) == ["admitted"]
     await sound(floor)

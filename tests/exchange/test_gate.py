@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from exchange import auctions, gate, parties
+from exchange import auctions, gate, money
 from exchange.acts import Record, Transaction
 from exchange.database import Addresses, Database, driver
 from exchange.errors import Conflict, Unavailable, Unprocessable
@@ -583,12 +583,12 @@ async def test_a_gate_without_a_market_says_what_to_do(database: Addresses) -> N
 
 
 def test_an_act_is_told_from_another_by_every_member() -> None:
-    act = parties.CreditTopUp("org-1", 100, "ref")
+    act = money.CreditTopUp("org-1", 100, "ref")
     others = [
         replace(act, party="org-2"),
         replace(act, amount_fen=101),
         replace(act, bank_reference="r"),
-        parties.Withdraw(100),
+        money.Withdraw(100),
     ]
     assert len({a.digest() for a in (act, *others)}) == 5
     bids = [auctions.PlaceBid(lot, price) for lot in ("lot-1", "lot-11") for price in (1, 11, 111)]

@@ -9,26 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import parties
+from exchange import money, parties, venue
 from exchange.acts import Caller
 from exchange.errors import ExchangeError, Forbidden, Unauthenticated, Unprocessable
+from exchange.money import CreditTopUp, Withdraw
 from exchange.parties import (
     INVITATION_US,
     AddKey,
     AgreeOperation,
-    CreditTopUp,
     Enrol,
     Holder,
     InvitePerson,
-    MoveClock,
-    OpenMarket,
     RegisterParty,
     RevokeKey,
     SetPartyState,
-    Withdraw,
     check_uscc,
     key_digest,
 )
+from exchange.venue import MoveClock, OpenMarket
 from tests.exchange.conftest import ORIGIN, House, uscc
 from tests.exchange.floor import Floor
 
@@ -71,9 +69,7 @@ def test_a_code_of_another_form_is_refused_with_the_rule(code: str) -> None:
 @pytest.mark.anyio
 async def test_a_market_is_opened_once(house: House) -> None:
     again = OpenMarket(ORIGIN, "v", True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32))
-    assert (
-        await fails(house, parties.open_market, again, Caller("init", "init", frozenset())) == "market.open"
-    )
+    assert await fails(house, venue.open_market, again, Caller("init", "init", frozenset())) == "market.open"
 
 
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
@@ -189,7 +185,7 @@ async def test_money_comes_from_the_bank_and_what_is_free_goes_out(house: House)
     floor = await Floor.open(house, fen=500)
     buyer = floor.buyers[0]
     up = CreditTopUp(buyer.party, 1, "ref")
-    assert await fails(house, parties.credit_top_up, up, buyer) == "caller.role"
+    assert await fails(house, money.credit_top_up, up, buyer) == "caller.role"
     for act, code in (
         (replace(up, amount_fen=0), "transfer.amount_out_of_range"),
         (replace(up, amount_fen=2**63), "transfer.amount_out_of_range"),
@@ -197,11 +193,11 @@ async def test_money_comes_from_the_bank_and_what_is_free_goes_out(house: House)
         (replace(up, party=floor.regulator.party), "party.no_account"),
         (replace(up, party="org-none"), "party.unknown"),
     ):
-        assert await fails(house, parties.credit_top_up, act, floor.bank) == code
-    assert await fails(house, parties.withdraw, Withdraw(501), buyer) == "transfer.exceeds_credits"
-    assert await fails(house, parties.withdraw, Withdraw(0), buyer) == "transfer.amount_out_of_range"
-    assert await fails(house, parties.withdraw, Withdraw(1), floor.regulator) == "party.no_account"
-    await house.act(parties.withdraw, Withdraw(500), buyer)
+        assert await fails(house, money.credit_top_up, act, floor.bank) == code
+    assert await fails(house, money.withdraw, Withdraw(501), buyer) == "transfer.exceeds_credits"
+    assert await fails(house, money.withdraw, Withdraw(0), buyer) == "transfer.amount_out_of_range"
+    assert await fails(house, money.withdraw, Withdraw(1), floor.regulator) == "party.no_account"
+    await house.act(money.withdraw, Withdraw(500), buyer)
     assert await floor.money(buyer) == (0, 0)
 
 
@@ -241,11 +237,11 @@ async def test_only_regulators_and_administrators_suspend_with_a_reason_that_sta
 @pytest.mark.anyio
 async def test_only_a_sandbox_moves_its_clock_and_only_forward(house: House) -> None:
     (buyer,) = await house.party("buyer")
-    assert await fails(house, parties.move_clock, MoveClock(1), buyer) == "caller.role"
+    assert await fails(house, venue.move_clock, MoveClock(1), buyer) == "caller.role"
     for step in (0, -1, 366 * 86_400_000_000 + 1):
-        assert await fails(house, parties.move_clock, MoveClock(step), house.administrator) == "clock.step"
+        assert await fails(house, venue.move_clock, MoveClock(step), house.administrator) == "clock.step"
     before = await house.gate.now_us()
-    await house.act(parties.move_clock, MoveClock(5_000_000), house.administrator)
+    await house.act(venue.move_clock, MoveClock(5_000_000), house.administrator)
     assert await house.gate.now_us() == before + 5_000_000
 
 
@@ -255,7 +251,7 @@ async def test_a_production_market_moves_no_clock(house: House) -> None:
     await connection.execute("UPDATE market SET sandbox = false")
     await connection.commit()
     await connection.close()
-    assert await fails(house, parties.move_clock, MoveClock(1), house.administrator) == "clock.production"
+    assert await fails(house, venue.move_clock, MoveClock(1), house.administrator) == "clock.production"
 
 
 def test_a_refusal_for_the_role_says_which_roles_may() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exchange import auctions, parties, rulebook, sales, settlement
 from exchange.acts import CLOCK, Caller
 from exchange.errors import Conflict
-from exchange.parties import FEES, TAX
+from exchange.money import FEES, TAX
 from exchange.replay import replay
 from exchange.sales import Buy
 from exchange.settlement import Shares, chain, split

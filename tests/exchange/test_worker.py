@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exchange import auctions, oversight, parties
+from exchange import auctions, oversight, venue
 from exchange.acts import CLOCK
 from exchange.database import Addresses
 from exchange.errors import Conflict
@@ -84,7 +84,7 @@ async def test_two_workers_do_everything_once(house: House, database: Addresses)
 async def test_a_moved_sandbox_clock_is_the_markets_time(house: House) -> None:
     floor = await Floor.open(house)
     lot = await lot_with_bids(floor)
-    await house.act(parties.move_clock, parties.MoveClock(DAY_US), house.administrator)
+    await house.act(venue.move_clock, venue.MoveClock(DAY_US), house.administrator)
     await beside(house).tick()
     assert await states(floor) == {lot: ("sold", True)}
 

@@ -15,7 +15,7 @@ import orjson
 import psycopg
 import pytest
 
-from exchange import auctions, oversight, parties, sales
+from exchange import auctions, money, oversight, parties, sales, venue
 from exchange.acts import Caller
 from exchange.database import Addresses
 from exchange.errors import ExchangeError
@@ -111,13 +111,13 @@ class Play:
 
     async def top_up(self) -> None:
         who, fen = self.anybody(), self.chance.choice([0, 1, 77_777, 800_000])
-        if await self.act(parties.credit_top_up, parties.CreditTopUp(who.party, fen, "r"), self.floor.bank):
+        if await self.act(money.credit_top_up, money.CreditTopUp(who.party, fen, "r"), self.floor.bank):
             self.naive.free[who.party] += fen
 
     async def withdraw(self) -> None:
         who = self.chance.choice([*self.floor.buyers, self.floor.seller])
         fen = self.chance.choice([1, 33_333, 10**7])
-        if await self.act(parties.withdraw, parties.Withdraw(fen), who):
+        if await self.act(money.withdraw, money.Withdraw(fen), who):
             self.naive.free[who.party] -= fen
 
     async def list_it(self) -> None:
@@ -224,8 +224,8 @@ async def agree_with_naive_book(play: Play) -> None:
         assert await floor.money(who) == (play.naive.free[who.party], held)
     balances = await floor.balances()
     dividends = {row[0] for row in await floor.rows("SELECT account FROM shareholding")}
-    assert balances[parties.FEES] == play.naive.free["fees"]
-    assert balances[parties.TAX] == play.naive.free["tax"]
+    assert balances[money.FEES] == play.naive.free["fees"]
+    assert balances[money.TAX] == play.naive.free["tax"]
     assert sum(fen for name, fen in balances.items() if name in dividends) == play.naive.free["holders"]
     assert sum(balances.values()) == 0
 
@@ -335,11 +335,11 @@ async def _seeded_root(database: Addresses) -> bytes:
     )
     await connection.commit()
     await gate.start()
-    opening = parties.OpenMarket(
+    opening = venue.OpenMarket(
         ORIGIN, gate.signer.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
     )
     administrator = Caller("administrator", "venue", frozenset({"administrator"}))
-    await gate.perform(parties.open_market, opening, caller=administrator, key="open")
+    await gate.perform(venue.open_market, opening, caller=administrator, key="open")
     for n in range(1, 20):
         act = parties.RegisterParty(uscc(n), f"party {n}", ("buyer",))
         await gate.perform(parties.register_party, act, caller=administrator, key=f"k{n}")
