@@ -6,12 +6,13 @@ and writes set by set. A bid's place in the log is its sequence; nothing else or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -383,7 +384,7 @@ class CloseLot(Act):
 
 
 async def close_lot(tx: Transaction, act: CloseLot) -> Record:
-    """Award the lot from its book and give the losers' deposits back in the same act.
+    """Award the lot from its book and give the losers' deposits back in the same act, as many as one entry holds.
 
     Closing is a fact of the log's time (`closes_us <= now`); whoever calls only nudges it. The award is
     recomputed from all admitted bids, and must agree with the standing that bidders saw.
@@ -396,22 +397,10 @@ async def close_lot(tx: Transaction, act: CloseLot) -> Record:
     winner = outcome.allocation[0] if outcome.allocation else None
     if (winner.code if winner else None) != lot.standing_code:
         raise RuntimeError(f"lot {lot.id}: the book awards another bidder than the standing shows")
-    bidders = (
-        (await tx.session.execute(select(Bidder).where(col(Bidder.lot) == lot.id).order_by(col(Bidder.code))))
-        .scalars()
-        .all()
-    )
-    releases = []
-    for bidder in bidders:
-        if winner is not None and bidder.code == winner.code:
-            lot.winner, lot.price_fen = bidder.party, winner.price_fen
-            continue
-        party = await tx.find(Party, bidder.party, "party")
-        assert party.account is not None
-        releases.append(_release(tx, bidder, party.account, lot.deposit_fen))
-        bidder.state = "released"
-    if releases:
-        await tx.post(*releases)
+    bidders = {bidder.code: bidder for bidder in await _holding(tx, lot)}
+    if winner is not None:
+        lot.winner, lot.price_fen = bidders.pop(winner.code).party, winner.price_fen
+    await _release(tx, lot, bidders)
     lot.state = "sold" if winner else "failed"
     lot.outcome = outcome_json(outcome)
     listing = await tx.find(Listing, lot.listing, "listing")
@@ -435,10 +424,61 @@ def outcome_json(outcome: PricedOutcome) -> dict[str, Any]:
     return {"digest": outcome.digest, "result": plain(orjson.loads(outcome.canonical))}
 
 
-def _release(tx: Transaction, bidder: Bidder, account: str, deposit_fen: int) -> Transfer:
-    return Transfer(
-        tx.identifier("void"), "void_pending", account, DEPOSITS, deposit_fen, MONEY, "deposit", bidder.hold
-    )
+@dataclass(frozen=True, slots=True)
+class ReleaseDeposits(Act):
+    """Go on giving the losers' deposits back; `first` is the code whose turn it is."""
+
+    lot: str
+    first: str
+
+
+async def release_deposits(tx: Transaction, act: ReleaseDeposits) -> Record:
+    """Give back as many deposits of a closed lot as one entry holds; Conflict where `first` has its own already."""
+    lot = await tx.find(Lot, act.lot, "lot")
+    losers = {bidder.code: bidder for bidder in await _holding(tx, lot) if bidder.party != lot.winner}
+    if lot.state == "open" or act.first not in losers:
+        raise Conflict("lot.nothing_to_release", "there is no such deposit to release", field="lot")
+    released = await _release(tx, lot, losers)
+    return Record("deposits_released", {"deposits": str(released), "lot": lot.id, "state": "released"})
+
+
+RELEASES_AT_ONCE = 200
+"""Deposits that one entry gives back: their transfers stay well within the bytes of a body."""
+
+
+def next_releases(codes: Iterable[str]) -> list[str]:
+    """Whose deposits go back in the next entry: the first ones by code, whoever bid what. Pure."""
+    return sorted(codes)[:RELEASES_AT_ONCE]
+
+
+async def _holding(tx: Transaction, lot: Lot) -> Sequence[Bidder]:
+    """The bidders of a lot whose deposits are still held."""
+    held = select(Bidder).where(col(Bidder.lot) == lot.id, col(Bidder.state) == "admitted")
+    return (await tx.session.execute(held)).scalars().all()
+
+
+async def _release(tx: Transaction, lot: Lot, losers: Mapping[str, Bidder]) -> int:
+    releases = []
+    for code in next_releases(losers):
+        bidder = losers[code]
+        party = await tx.find(Party, bidder.party, "party")
+        assert party.account is not None
+        releases.append(
+            Transfer(
+                tx.identifier("void"),
+                "void_pending",
+                party.account,
+                DEPOSITS,
+                lot.deposit_fen,
+                MONEY,
+                "deposit",
+                bidder.hold,
+            )
+        )
+        bidder.state = "released"
+    if releases:
+        await tx.post(*releases)
+    return len(releases)
 
 
 async def _book(session: AsyncSession, lot: str) -> list[PricedBid]:
@@ -494,8 +534,17 @@ async def settle_lot(tx: Transaction, act: SettleLot) -> Record:
     return Record("lot_settled", {"lot": lot.id, **confirmation})
 
 
-async def due(session: AsyncSession, now_us: int) -> tuple[list[str], list[str]]:
-    """Lots to close and lots to settle, for the clock."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the clock has to do: lots to close, lots to settle, closed lots with the next code to be given its deposit."""
+
+    closing: list[str]
+    settling: list[str]
+    releasing: list[tuple[str, str]]
+
+
+async def due(session: AsyncSession, now_us: int) -> Due:
+    """What is due at `now_us`, a fact of the rows alone."""
     closing = await session.execute(
         select(Lot.id)
         .where(col(Lot.state) == "open", col(Lot.closes_us) <= now_us)
@@ -504,7 +553,18 @@ async def due(session: AsyncSession, now_us: int) -> tuple[list[str], list[str]]
     settling = await session.execute(
         select(Lot.id).where(col(Lot.state) == "sold", col(Lot.settled).is_(False)).order_by(col(Lot.id))
     )
-    return list(closing.scalars()), list(settling.scalars())
+    releasing = await session.execute(
+        select(Bidder.lot, func.min(Bidder.code))
+        .join(Lot, col(Lot.id) == col(Bidder.lot))
+        .where(
+            col(Lot.state) != "open",
+            col(Bidder.state) == "admitted",
+            col(Bidder.party).is_distinct_from(col(Lot.winner)),
+        )
+        .group_by(col(Bidder.lot))
+        .order_by(col(Bidder.lot))
+    )
+    return Due(list(closing.scalars()), list(settling.scalars()), [(lot, code) for lot, code in releasing])
 
 
 LOT_COLUMNS = (

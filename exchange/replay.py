@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import orjson
 
 from exchange import rulebook
+from exchange.auctions import next_releases
 from exchange.errors import ExchangeError
 from exchange.money import DEPOSITS
 from exchange.registration.path import Path
@@ -49,6 +50,7 @@ class LotState:
     settled: bool = False
     holds: dict[str, str] = field(default_factory=dict)  # code: hold
     bidders: dict[str, str | None] = field(default_factory=dict)  # code: party, None where erased
+    owed: dict[str, str] = field(default_factory=dict)  # code: hold that has to be given back after the close
     book: list[PricedBid] = field(default_factory=list)
 
 
@@ -246,12 +248,17 @@ class _Folding:
         if outcome.digest != act["outcome"]["digest"]:
             self._differ(index, f"award of {act['lot']}", act["outcome"]["digest"], outcome.digest)
         winner = outcome.allocation[0].code if outcome.allocation else None
-        freed = {t.pending for t in transfers if t.kind == "void_pending"}
-        owed = {hold for code, hold in lot.holds.items() if code != winner}
-        if freed != owed:
-            self._differ(index, f"deposits of {act['lot']}", sorted(map(str, freed)), sorted(owed))
+        lot.owed = {code: hold for code, hold in lot.holds.items() if code != winner}
+        self.deposits_released(index, act, transfers)
         lot.state = "sold" if winner else "failed"
         self._count("awards")
+
+    def deposits_released(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        lot = self.market.lots[act["lot"]]
+        freed = [str(t.pending) for t in transfers if t.kind == "void_pending"]
+        due = [lot.owed.pop(code) for code in next_releases(lot.owed)]
+        if freed != due:
+            self._differ(index, f"deposits of {act['lot']}", freed, due)
 
     def lot_settled(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         lot = self.market.lots[act["lot"]]
@@ -314,6 +321,7 @@ _JUDGES: Mapping[str, Callable[[_Folding, int, Mapping[str, Any], Sequence[Trans
     "lot_opened": _Folding.lot_opened,
     "bidder": _Folding.bidder,
     "lot_closed": _Folding.lot_closed,
+    "deposits_released": _Folding.deposits_released,
     "lot_settled": _Folding.lot_settled,
     "sale": _Folding.sale,
 }

@@ -78,17 +78,20 @@ class Worker:
                 continue
 
     async def tick(self) -> None:
-        """Close and settle what is due by the market's time, then write what tiles became full.
+        """Close, settle and give back what is due by the market's time, then write what tiles became full.
 
         A lot that fails keeps no other from its turn. Raises Unavailable where the database is away.
         """
-        closing, settling = await self.gate.read(auctions.due, await self.gate.now_us())
-        for lot in closing:
+        due = await self.gate.read(auctions.due, await self.gate.now_us())
+        for lot in due.closing:
             reach("worker.before_close")
             await self._nudge(auctions.close_lot, auctions.CloseLot(lot), f"close-{lot}")
-            settling.append(lot)
-        for lot in settling:
+        for lot in (*due.settling, *due.closing):
             await self._nudge(auctions.settle_lot, auctions.SettleLot(lot), f"settle-{lot}")
+        for lot, first in due.releasing:
+            await self._nudge(
+                auctions.release_deposits, auctions.ReleaseDeposits(lot, first), f"release-{lot}-{first}"
+            )
         await self.write_tiles()
 
     async def _nudge(self, decide: Any, act: Any, key: str) -> None:

@@ -19,7 +19,8 @@ from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.gate import Gate
 from exchange.listings import Offer
 from exchange.replay import replay
-from ledger.entries import canonical
+from exchange.worker import Worker
+from ledger.entries import BODY_LIMIT, canonical
 from pricing.auctions import AscendingRules, Bid, award, verify
 from tests.exchange.conftest import START_US, House
 from tests.exchange.floor import (
@@ -354,7 +355,7 @@ async def test_a_lot_without_bids_fails_and_frees_asset_and_deposits(floor: Floo
     assert await floor.money(floor.buyers[0]) == before
     with pytest.raises(Conflict):
         await floor.house.act(auctions.settle_lot, SettleLot(lot), CLOCK)
-    assert await floor.house.gate.read(auctions.due, floor.house.now_us) == ([], [])
+    assert await floor.house.gate.read(auctions.due, floor.house.now_us) == auctions.Due([], [], [])
     await floor.lot(asset, offer=exclusive(START_FEN))  # on offer again
     await sound(floor)
 
@@ -374,7 +375,7 @@ async def test_settling_waits_until_the_winner_can_pay(house: House) -> None:
             await house.act(auctions.settle_lot, SettleLot(lot), CLOCK, f"settle-{lot}")
         assert poor.value.code == "transfer.exceeds_credits"
     assert (await house.log_size(), await floor.balances()) == (size, before)
-    assert await house.gate.read(auctions.due, house.now_us) == ([], [lot])
+    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [lot], [])
     await floor.fund(buyer, 7_000)  # the fee
     await house.act(auctions.settle_lot, SettleLot(lot), CLOCK, f"settle-{lot}")
     assert await floor.money(buyer) == (0, 0)
@@ -513,3 +514,45 @@ async def test_an_exclusive_lot_says_why_and_lasts_a_year_at_most(floor: Floor) 
         assert wrong.value.code == code
         assert wrong.value.rule
     await floor.lot(asset, offer=exclusive(START_FEN, term_days=365))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sold", [True, False])
+async def test_more_deposits_than_one_entry_holds_go_back_in_the_entries_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, sold: bool
+) -> None:
+    monkeypatch.setattr(auctions, "RELEASES_AT_ONCE", 2)
+    floor = await Floor.open(house, buyers=6)
+    lot = await floor.lot()
+    before = [await floor.money(buyer) for buyer in floor.buyers]
+    for buyer in floor.buyers:
+        await floor.join(lot, buyer)
+    if sold:
+        await floor.bid(lot, floor.buyers[3], START_FEN)
+    house.now_us += DAY_US
+    worker = Worker(house.gate, house.gate.database)
+    for _ in range(4):
+        await worker.tick()
+    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [], [])
+    losers = [n for n in range(6) if not (sold and n == 3)]
+    assert [await floor.money(floor.buyers[n]) for n in losers] == [before[n] for n in losers]
+    entries = [
+        body for _, body in await floor.bodies() if body["kind"] in ("lot_closed", "deposits_released")
+    ]
+    assert [len(body["transfers"]) for body in entries] == ([2, 2, 1] if sold else [2, 2, 2])
+    await sound(floor)
+    with pytest.raises(Conflict):
+        await house.act(auctions.release_deposits, auctions.ReleaseDeposits(lot, "B0"), CLOCK)
+
+
+@pytest.mark.anyio
+async def test_an_entry_full_of_deposits_fits_a_body(floor: Floor) -> None:
+    lot = await floor.lot()
+    await floor.join(lot, floor.buyers[0])
+    floor.house.now_us += DAY_US
+    await floor.house.act(auctions.close_lot, CloseLot(lot), CLOCK)
+    body = (await floor.bodies())[-1][1]
+    (transfer,) = body["transfers"]
+    longest = {**transfer, "amount": str(2**63 - 1)}
+    whole = canonical({**body, "transfers": [longest] * auctions.RELEASES_AT_ONCE})
+    assert len(whole) < BODY_LIMIT * 3 // 4
