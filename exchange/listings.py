@@ -43,6 +43,7 @@ def check_offer(offer: Offer, rules: Rulebook) -> None:
             remedy="name one of them",
         )
     most = rules["listing.exclusive_at_most_days"]
+    longest = most if offer.grant == "exclusive" else rules["listing.licence_at_most_days"]
     if offer.grant == "exclusive" and (offer.licences != 1 or not offer.reason.strip()):
         raise Unprocessable(
             "listing.exclusive",
@@ -51,12 +52,12 @@ def check_offer(offer: Offer, rules: Rulebook) -> None:
             rule=most.cite(),
             remedy="offer one licence and say why it has to be exclusive",
         )
-    if not 1 <= offer.term_days <= (most.value if offer.grant == "exclusive" else 3650):
+    if not 1 <= offer.term_days <= longest.value:
         raise Unprocessable(
             "listing.term",
             f"{offer.term_days} days",
             field="term_days",
-            rule=f"an exclusive use lasts at most {most.value} days ({most.cite()}), a licence 3650",
+            rule=f"this grant lasts 1 to {longest.value} days ({longest.cite()})",
             remedy="shorten the term",
         )
     count = rules["listing.licences_at_most"]
