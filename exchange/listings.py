@@ -16,7 +16,6 @@ from exchange.rulebook import Rulebook
 from exchange.tables import Appraisal, Asset, Licence, Listing, Party
 from pricing.errors import PricingError
 
-MODES = ("fixed", "auction")
 GRANTS = ("exclusive", "licence")
 
 

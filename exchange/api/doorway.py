@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Header, Path, Request, Response
@@ -24,8 +23,6 @@ CALLER_CACHE_S = 1.0
 long, or while batches that are no older still read the same count of ended keys."""
 
 PROBLEM = "application/problem+json"
-
-R = TypeVar("R")
 
 bearer = HTTPBearer(
     auto_error=False, description="An API key: its secret was made on your machine and enrolled once."
@@ -124,11 +121,6 @@ def answer(reply: Reply) -> Response:
     }
     members = orjson.dumps(problem)[:-1]
     return Response(members + b"," + reply.json()[1:], 422, headers, PROBLEM)
-
-
-async def read(gate: Gate, ask: Callable[..., Awaitable[R]], *args: Any) -> R:
-    """Let a room read."""
-    return await gate.read(ask, *args)
 
 
 def problem_response(problem: ExchangeError) -> Response:
