@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.tables import Opening
 from ledger.entries import canonical, commitment
-from ledger.postings import AccountLimit, Failed, Transfer
+from ledger.postings import AccountLimit, Failed, Transfer, transfer_to_json
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -175,7 +175,7 @@ class Transaction:
                     rule="an account is never overdrawn, a hold is resolved once",
                     remedy="top up the account, or ask for less",
                 )
-        self.transfers.extend(transfer_in_body(transfer) for transfer in transfers)
+        self.transfers.extend(transfer_to_json(transfer) for transfer in transfers)
 
     def body(self, record: Record) -> bytes:
         """The canonical body of this act's log entry."""
@@ -193,11 +193,6 @@ class Transaction:
         if self.transfers:
             envelope["transfers"] = self.transfers
         return canonical(envelope)
-
-
-def transfer_in_body(transfer: Transfer) -> dict[str, Any]:
-    """A transfer as a body states it: every member, the amount as a decimal string."""
-    return {f.name: plain(getattr(transfer, f.name)) for f in fields(transfer)}
 
 
 A = TypeVar("A", bound=Act)

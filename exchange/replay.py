@@ -8,7 +8,7 @@ Where an opening was erased, what hangs on it is counted as not judged, never as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 from zipfile import ZipFile
@@ -21,7 +21,7 @@ from exchange.errors import ExchangeError
 from exchange.money import DEPOSITS
 from exchange.registration.path import Path
 from exchange.settlement import Shares, chain, split
-from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide
+from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide, transfer_from_json
 from pricing.auctions import AscendingRules, Rejected, Standing, admit, award, open_standing
 from pricing.auctions import Bid as PricedBid
 from pricing.errors import PricingError
@@ -112,7 +112,7 @@ class _Folding:
             self.market.accounts[account["id"]] = Account(
                 account["id"], account["ledger"], account["code"], account["limit"]
             )
-        transfers = [transfer_of(t) for t in body.get("transfers", ())]
+        transfers = [transfer_from_json(t) for t in body.get("transfers", ())]
         act = body["act"]
         kind = body["kind"]
         if kind == "bid":
@@ -132,7 +132,9 @@ class _Folding:
     def _post(self, index: int, transfers: Sequence[Transfer]) -> None:
         if not transfers:
             return
-        decision = decide(self.market.accounts, self._pendings, self._known, transfers, self._sequence)
+        decision = decide(
+            self.market.accounts, self._pendings, self._known, transfers, self._sequence, self._now_us
+        )
         for transfer, outcome in zip(transfers, decision.outcomes, strict=True):
             if not isinstance(outcome, Posted):
                 self._differ(index, f"transfer {transfer.id}", "posted", outcome.reason)
@@ -330,23 +332,6 @@ _JUDGES: Mapping[str, Callable[[_Folding, int, Mapping[str, Any], Sequence[Trans
 _PATH_KINDS = frozenset(
     {"risk_assessed", "release_authorized", "product_released", "theme_assigned", "asset_registered"}
 )
-
-
-def transfer_of(member: Mapping[str, Any]) -> Transfer:
-    """A transfer as a body states it."""
-    return replace(
-        Transfer(
-            member["id"],
-            member["kind"],
-            member["debit"],
-            member["credit"],
-            int(member["amount"]),
-            member["ledger"],
-            member["code"],
-            member.get("pending"),
-        ),
-        linked=bool(member.get("linked")),
-    )
 
 
 def rules_of(member: Mapping[str, Any]) -> AscendingRules:

@@ -94,7 +94,7 @@ class Book:
         known = await self._known([*identifiers, *pending_ids])
         cursor = await self._connection.execute("SELECT coalesce(max(sequence), 0) FROM transfer")
         row = await cursor.fetchone()
-        decision = decide(accounts, pendings, known, transfers, (row[0] if row else 0) + 1)
+        decision = decide(accounts, pendings, known, transfers, (row[0] if row else 0) + 1, time_us)
         fresh = [
             (outcome.sequence, t)
             for t, outcome in zip(transfers, decision.outcomes, strict=True)

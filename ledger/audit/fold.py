@@ -59,7 +59,7 @@ class Fold:
             self._stop(index, "transfers", "transfer_form", why=why(error))
             return
         if transfers:
-            self._move(index, transfers)
+            self._move(index, transfers, int(body["time"]))
 
     def judge(self, accounts: Iterator[tuple[int, dict[str, Any]]], size: int) -> None:
         """Judge the fold of all `size` entries, and the claimed account rows against it."""
@@ -78,7 +78,7 @@ class Fold:
         findings.passed("account_rows", "account_rows_ok", count=len(self.accounts))
         findings.passed("transfer_rows", "transfer_rows_ok", count=self.next_sequence - 1)
 
-    def _move(self, index: int, transfers: Sequence[Transfer]) -> None:
+    def _move(self, index: int, transfers: Sequence[Transfer], time_us: int) -> None:
         fresh: list[Transfer] = []
         for transfer in transfers:
             if transfer.id in self.transfers:
@@ -86,7 +86,7 @@ class Fold:
             else:
                 self.transfers[transfer.id] = index
                 fresh.append(transfer)
-        decision = decide(self.accounts, self.pendings, {}, fresh, self.next_sequence)
+        decision = decide(self.accounts, self.pendings, {}, fresh, self.next_sequence, time_us)
         self.accounts.update(decision.accounts)
         self.pendings.update(decision.pendings)
         self.next_sequence = decision.next_sequence

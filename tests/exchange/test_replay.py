@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from exchange.replay import replay, rules_of, transfer_of
-from ledger.postings import Transfer, transfer_to_json
+from exchange.replay import replay, rules_of
+from ledger.postings import Transfer, transfer_from_json, transfer_to_json
 from pricing.auctions import AscendingRules
 from tests.exchange.conftest import House
 from tests.exchange.floor import played
@@ -96,7 +96,7 @@ async def test_no_entry_however_broken_stops_the_replay(house: House) -> None:
 def test_transfers_and_rules_are_read_as_bodies_state_them() -> None:
     transfer = Transfer("t", "void_pending", "a", "b", 2**62, "CNY", "deposit", "h", True)
     for each in (transfer, replace(transfer, kind="post", pending=None, linked=False)):
-        assert transfer_of(transfer_to_json(each)) == each
+        assert transfer_from_json(transfer_to_json(each)) == each
     rules = AscendingRules(1, 2, 3, 10**15, 4, 5, None)
     stated = {name: None if value is None else str(value) for name, value in rules.to_json().items()}
     assert rules_of(stated) == rules

@@ -130,7 +130,7 @@ class Market:
                 debit, credit = self.chance.sample(sorted(self.accounts), 2)
                 kind = "pending" if self.chance.random() < 0.4 else "post"
                 transfer = Transfer(name, kind, debit, credit, amount, "CNY", "sale")  # type: ignore[arg-type]
-            decision = decide(self.accounts, self.pendings, {}, [transfer], len(self.rows) + 1)
+            decision = decide(self.accounts, self.pendings, {}, [transfer], len(self.rows) + 1, self.time_us)
             if isinstance(decision.outcomes[0], Posted):
                 self.accounts |= decision.accounts
                 self.pendings |= decision.pendings
@@ -238,7 +238,7 @@ def refold(records: Records) -> None:
             accounts.setdefault(account.id, account)
         for value in body.get("transfers", []):
             transfer = transfer_from_json(value)
-            decision = decide(accounts, pendings, {}, [transfer], len(rows) + 1)
+            decision = decide(accounts, pendings, {}, [transfer], len(rows) + 1, int(body["time"]))
             if transfer.id not in rows and isinstance(decision.outcomes[0], Posted):
                 accounts |= decision.accounts
                 pendings |= decision.pendings

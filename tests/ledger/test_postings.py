@@ -22,6 +22,7 @@ from ledger.postings import (
     Posted,
     Reason,
     Transfer,
+    TransferKind,
     account_from_json,
     account_to_json,
     decide,
@@ -57,6 +58,8 @@ class NaiveBook:
 
     accounts: Mapping[str, Account]
     done: list[Transfer] = field(default_factory=list)
+    made_us: dict[str, int] = field(default_factory=dict)
+    now_us: int = 0
     outcomes: dict[str, tuple[Transfer, str | int]] = field(default_factory=dict)
 
     def resolution(self, name: str) -> Transfer | None:
@@ -74,17 +77,47 @@ class NaiveBook:
                 pending += t.amount
         return pending, posted
 
+    def closed(self, name: str) -> bool:
+        """Whether the account was opened closed, or a standing hold closes it."""
+        return self.accounts[name].closed or any(
+            t.closes and getattr(t, t.closes) == name and self.resolution(t.id) is None for t in self.done
+        )
+
+    def late(self, held: Transfer) -> bool:
+        return held.timeout_us > 0 and self.now_us >= self.made_us[held.id] + held.timeout_us
+
+    def kept_nowhere(self, t: Transfer) -> str | None:
+        """Why no row could hold the transfer."""
+        named = [n for n in (t.debit, t.credit) if not 0 < len(n) <= 128 or "\0" in n]
+        for refused, reason in (
+            (t.id == "", "id_must_not_be_empty"),
+            (len(t.id) > 128 or "\0" in t.id, "id_must_be_a_name"),
+            (abs(t.amount) >= 2**63, "amount_out_of_range"),
+            (not 0 <= t.timeout_us < 2**63, "timeout_out_of_range"),
+            (len(t.code) > 128 or "\0" in t.code, "code_must_be_a_name"),
+            (t.debit in named, "debit_account_not_found"),
+            (t.credit in named, "credit_account_not_found"),
+            (t.pending and (len(t.pending) > 128 or "\0" in t.pending), "pending_transfer_not_found"),
+        ):
+            if refused:
+                return reason
+        return None
+
     def judge(self, t: Transfer) -> str | None:
         """Why a new transfer is refused, None where it may take effect."""
+        if self.kept_nowhere(t) is not None:
+            return self.kept_nowhere(t)
         resolves = t.kind.endswith("_pending")
         debit, credit = self.accounts.get(t.debit), self.accounts.get(t.credit)
         for refused, reason in (
-            (t.id == "", "id_must_not_be_empty"),
-            (t.amount < 1 or t.amount >= 2**63, "amount_out_of_range"),
+            (t.amount < 0, "amount_out_of_range"),
+            (t.amount == 0 and not t.closes and not (resolves and t.pending), "amount_out_of_range"),
             (t.code == "", "code_must_not_be_empty"),
             (t.debit == t.credit, "accounts_must_be_different"),
             (resolves and not t.pending, "pending_id_must_not_be_empty"),
             (not resolves and t.pending is not None, "pending_id_must_be_empty"),
+            (t.timeout_us and t.kind != "pending", "timeout_reserved_for_pending_transfer"),
+            (t.closes and t.kind != "pending", "closing_transfer_must_be_pending"),
             (debit is None, "debit_account_not_found"),
             (credit is None, "credit_account_not_found"),
         ):
@@ -96,13 +129,13 @@ class NaiveBook:
             return "accounts_must_have_the_same_ledger"
         if debit.ledger != t.ledger:
             return "transfer_must_have_the_same_ledger_as_accounts"
-        return self.judge_resolution(t, debit, credit) if resolves else self.judge_new(t, debit, credit)
+        return self.judge_resolution(t) if resolves else self.judge_new(t, debit, credit)
 
     def judge_new(self, t: Transfer, debit: Account, credit: Account) -> str | None:
         debits, credits = sum(self.side(t.debit, "debit")), sum(self.side(t.credit, "credit"))
         for refused, reason in (
-            (debit.closed, "debit_account_closed"),
-            (credit.closed, "credit_account_closed"),
+            (self.closed(t.debit), "debit_account_closed"),
+            (self.closed(t.credit), "credit_account_closed"),
             (debits + t.amount >= 2**63, "overflows_debits"),
             (credits + t.amount >= 2**63, "overflows_credits"),
             (
@@ -113,12 +146,13 @@ class NaiveBook:
                 credit.limit == OVERPAID and credits + t.amount > self.side(t.credit, "debit")[1],
                 "exceeds_debits",
             ),
+            (self.now_us + t.timeout_us >= 2**63, "timeout_out_of_range"),
         ):
             if refused:
                 return reason
         return None
 
-    def judge_resolution(self, t: Transfer, debit: Account, credit: Account) -> str | None:
+    def judge_resolution(self, t: Transfer) -> str | None:
         held = next((h for h in self.done if h.id == t.pending and h.kind == "pending"), None)
         if held is None:
             return (
@@ -134,8 +168,11 @@ class NaiveBook:
             (not posts and t.amount != held.amount, "pending_transfer_has_different_amount"),
             (before is not None and before.kind == "post_pending", "pending_transfer_already_posted"),
             (before is not None and before.kind == "void_pending", "pending_transfer_already_voided"),
-            (posts and debit.closed, "debit_account_closed"),
-            (posts and credit.closed, "credit_account_closed"),
+            (before is not None and before.kind == "expire_pending", "pending_transfer_expired"),
+            (t.kind != "expire_pending" and self.late(held), "pending_transfer_expired"),
+            (t.kind == "expire_pending" and not self.late(held), "pending_transfer_not_expired"),
+            (posts and self.closed(t.debit), "debit_account_closed"),
+            (posts and self.closed(t.credit), "credit_account_closed"),
         ):
             if refused:
                 return reason
@@ -143,9 +180,20 @@ class NaiveBook:
 
     def again(self, t: Transfer) -> str | int:
         first, outcome = self.outcomes[t.id]
-        for name in ("kind", "debit", "credit", "amount", "ledger", "code", "pending", "linked"):
+        for name in (
+            "kind",
+            "debit",
+            "credit",
+            "amount",
+            "ledger",
+            "code",
+            "pending",
+            "timeout_us",
+            "closes",
+            "linked",
+        ):
             if getattr(first, name) != getattr(t, name):
-                return f"exists_with_different_{name}"
+                return f"exists_with_different_{name.removesuffix('_us')}"
         return outcome
 
     def chain(self, chain: Sequence[Transfer]) -> list[str | int]:
@@ -167,23 +215,25 @@ class NaiveBook:
                     self.done = before
                     break
                 self.done = [*self.done, t]
+                self.made_us[t.id] = self.now_us
         answers: list[str | int] = []
         for position, t in enumerate(chain):
             if t.id in self.outcomes:
                 answers.append(self.again(t))
                 continue
-            if not t.id:
-                answers.append("id_must_not_be_empty")
+            nowhere = self.kept_nowhere(t)
+            if nowhere is not None:
+                answers.append(nowhere)
                 continue
             answer: str | int = len(before) + 1 + position
             if reason:
                 answer = reason if position == culprit else "linked_event_failed"
             answers.append(answer)
-            if t.id:
-                self.outcomes[t.id] = t, answer
+            self.outcomes[t.id] = t, answer
         return answers
 
-    def send(self, transfers: Sequence[Transfer]) -> list[str | int]:
+    def send(self, transfers: Sequence[Transfer], now_us: int = 0) -> list[str | int]:
+        self.now_us = now_us
         answers: list[str | int] = []
         chain: list[Transfer] = []
         for t in transfers:
@@ -203,9 +253,9 @@ class Book:
         self.known: dict[str, KnownTransfer] = {}
         self.next_sequence = 1
 
-    def send(self, transfers: Sequence[Transfer]) -> Decision:
+    def send(self, transfers: Sequence[Transfer], now_us: int = 0) -> Decision:
         given = dict(self.accounts), dict(self.pendings), dict(self.known)
-        decision = decide(self.accounts, self.pendings, self.known, transfers, self.next_sequence)
+        decision = decide(self.accounts, self.pendings, self.known, transfers, self.next_sequence, now_us)
         assert given == (self.accounts, self.pendings, self.known), "what is handed in is not changed"
         self.accounts |= decision.accounts
         self.pendings |= decision.pendings
@@ -230,11 +280,17 @@ usual = st.builds(
     st.just("sale"),
     st.none(),
     st.sampled_from([False, False, True]),
+).flatmap(
+    lambda t: st.builds(
+        lambda timeout, closes: replace(t, timeout_us=timeout, closes=closes) if t.kind == "pending" else t,
+        st.sampled_from([0, 0, 1, 3]),
+        st.sampled_from([None, None, None, "debit", "credit"]),
+    )
 )
 odd = st.builds(
     Transfer,
-    st.sampled_from(["", *(f"t{i}" for i in range(14))]),
-    st.sampled_from(["post", "pending", "post_pending", "void_pending"]),
+    st.sampled_from(["", "n\0", "n" * 129, *(f"t{i}" for i in range(14))]),
+    st.sampled_from(["post", "pending", "post_pending", "void_pending", "expire_pending"]),
     st.sampled_from([*ACCOUNTS, "nobody"]),
     st.sampled_from([*ACCOUNTS, "nobody"]),
     st.sampled_from([0, 1, 5, AMOUNT_LIMIT - 3, AMOUNT_LIMIT, AMOUNT_LIMIT + 1]),
@@ -242,6 +298,8 @@ odd = st.builds(
     st.sampled_from(["sale", "sale", "fee", ""]),
     st.none() | names,
     st.booleans(),
+    st.sampled_from([0, 0, 0, 2, -1, AMOUNT_LIMIT, AMOUNT_LIMIT + 1]),
+    st.sampled_from([None, None, "debit", "credit"]),
 )
 
 
@@ -265,13 +323,17 @@ def acts(draw: st.DrawFn) -> list[list[Transfer]]:
                 transfer = replace(draw(st.sampled_from(sent)), amount=draw(st.integers(1, 12)))
             elif holds:
                 held = draw(st.sampled_from(holds))
-                void = draw(st.booleans())
+                kind: TransferKind = draw(st.sampled_from(["post_pending", "void_pending", "expire_pending"]))
                 transfer = replace(
                     held,
                     id=draw(names),
-                    kind="void_pending" if void else "post_pending",
+                    kind=kind,
                     pending=held.id,
-                    amount=held.amount if void else draw(st.integers(1, max(1, held.amount))),
+                    amount=draw(st.integers(1, max(1, held.amount)))
+                    if kind == "post_pending"
+                    else held.amount,
+                    timeout_us=0,
+                    closes=None,
                     linked=draw(st.sampled_from([False, False, True])),
                 )
             else:
@@ -286,12 +348,13 @@ def acts(draw: st.DrawFn) -> list[list[Transfer]]:
 @given(acts())
 def test_any_sequence_of_acts_is_decided_as_the_naive_book_decides_it(calls: list[list[Transfer]]) -> None:
     book, naive = Book(ACCOUNTS), NaiveBook(ACCOUNTS)
-    for call in calls:
-        decision = book.send(call)
-        assert naive.send(call) == [short(outcome) for outcome in decision.outcomes]
+    for now_us, call in enumerate(calls):
+        decision = book.send(call, now_us)
+        assert naive.send(call, now_us) == [short(outcome) for outcome in decision.outcomes]
         assert book.next_sequence == len(naive.done) + 1
         for each in book.accounts.values():
             assert naive.side(each.id, "debit") == (each.debits_pending, each.debits_posted)
+            assert naive.closed(each.id) == each.closed
             assert naive.side(each.id, "credit") == (each.credits_pending, each.credits_posted)
             touched = [n for n, t in enumerate(naive.done, 1) if each.id in (t.debit, t.credit)]
             assert each.sequence == (touched[-1] if touched else 0)
@@ -317,7 +380,9 @@ def test_a_call_sent_again_gets_the_same_outcomes_and_changes_nothing(calls: lis
             short(outcome) for outcome in again.outcomes
         ]
         assert after == (book.accounts, book.pendings, book.next_sequence)
-        assert all(outcome.exists for t, outcome in zip(call, again.outcomes, strict=True) if t.id)
+        assert all(
+            outcome.exists for outcome, t in zip(again.outcomes, call, strict=True) if t.id in book.known
+        )
         assert (again.accounts, again.pendings, again.known) == ({}, {}, {})
 
 
