@@ -476,12 +476,12 @@ class _Book:
         return self.known.get(name) or self.given_known.get(name)
 
     def single(self, transfer: Transfer) -> Outcome:
-        first = self.lookup(transfer.id)
-        if first is not None:
-            return again(first, transfer)
         reason = unwritable(transfer)
         if reason is not None:
             return Failed(reason)
+        first = self.lookup(transfer.id)
+        if first is not None:
+            return again(first, transfer)
         at = self.sequence
         reason = self.apply(transfer)
         outcome: Outcome = Posted(at) if reason is None else Failed(reason)
@@ -501,10 +501,10 @@ class _Book:
             return outcomes
         for position, transfer in enumerate(transfers):
             first = self.lookup(transfer.id)
-            if first is not None:
-                outcome = again(first, transfer)
-            elif (reason := unwritable(transfer)) is not None:
+            if (reason := unwritable(transfer)) is not None:
                 outcome = Failed(reason)
+            elif first is not None:
+                outcome = again(first, transfer)
             else:
                 outcome = Failed(fault[1] if position == fault[0] else Reason.CHAIN_FAILED)
                 self.known[transfer.id] = KnownTransfer(transfer, outcome)
@@ -515,7 +515,7 @@ class _Book:
         """Let the whole chain take effect, or change nothing and say which transfer stops it, and why."""
         positions: dict[str, int] = {}
         for position, transfer in enumerate(transfers):
-            if self.lookup(transfer.id) is not None:
+            if unwritable(transfer) is not None or self.lookup(transfer.id) is not None:
                 return position, Reason.CHAIN_FAILED
             if positions.setdefault(transfer.id, position) != position:
                 return positions[transfer.id], Reason.ID_TWICE_IN_CHAIN
@@ -531,7 +531,7 @@ class _Book:
                     undo.append((balances, balances.values()))
             hold = transfer.pending or transfer.id
             holds.append((hold, self.pendings.get(hold)))
-            reason = unwritable(transfer) or self.apply(transfer)
+            reason = self.apply(transfer)
             if reason is not None:
                 for balances, values in reversed(undo):
                     balances.restore(values)

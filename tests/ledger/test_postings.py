@@ -29,6 +29,7 @@ from ledger.postings import (
     differences,
     transfer_from_json,
     transfer_to_json,
+    unwritable,
 )
 
 OVERDRAWN = "debits_must_not_exceed_credits"
@@ -105,8 +106,6 @@ class NaiveBook:
 
     def judge(self, t: Transfer) -> str | None:
         """Why a new transfer is refused, None where it may take effect."""
-        if self.kept_nowhere(t) is not None:
-            return self.kept_nowhere(t)
         resolves = t.kind.endswith("_pending")
         debit, credit = self.accounts.get(t.debit), self.accounts.get(t.credit)
         for refused, reason in (
@@ -200,8 +199,9 @@ class NaiveBook:
         names = [t.id for t in chain]
         culprit, reason = -1, ""
         before = list(self.done)
-        spoilt = [i for i, name in enumerate(names) if name in self.outcomes or name in names[:i]]
-        if spoilt and names[spoilt[0]] in self.outcomes:
+        settled = [t.id in self.outcomes or self.kept_nowhere(t) is not None for t in chain]
+        spoilt = [i for i, name in enumerate(names) if settled[i] or name in names[:i]]
+        if spoilt and settled[spoilt[0]]:
             culprit, reason = spoilt[0], "linked_event_failed"
         elif spoilt:
             culprit, reason = names.index(names[spoilt[0]]), "id_twice_in_chain"
@@ -218,12 +218,12 @@ class NaiveBook:
                 self.made_us[t.id] = self.now_us
         answers: list[str | int] = []
         for position, t in enumerate(chain):
-            if t.id in self.outcomes:
-                answers.append(self.again(t))
-                continue
             nowhere = self.kept_nowhere(t)
             if nowhere is not None:
                 answers.append(nowhere)
+                continue
+            if t.id in self.outcomes:
+                answers.append(self.again(t))
                 continue
             answer: str | int = len(before) + 1 + position
             if reason:
@@ -381,7 +381,7 @@ def test_a_call_sent_again_gets_the_same_outcomes_and_changes_nothing(calls: lis
         ]
         assert after == (book.accounts, book.pendings, book.next_sequence)
         assert all(
-            outcome.exists for outcome, t in zip(again.outcomes, call, strict=True) if t.id in book.known
+            outcome.exists for outcome, t in zip(again.outcomes, call, strict=True) if unwritable(t) is None
         )
         assert (again.accounts, again.pendings, again.known) == ({}, {}, {})
 
@@ -471,6 +471,7 @@ def test_every_reason_can_happen() -> None:
     hold = post("hold", "bank", "seller", 3, kind="pending")
     take = replace(hold, kind="post_pending", pending="hold")
     void = replace(hold, kind="void_pending", pending="hold")
+    late = post("late", "bank", "seller", 1, kind="pending", timeout_us=5)
     first = post("a", "bank", "buyer", 5)
     again = [
         replace(first, kind="pending"),
@@ -480,10 +481,13 @@ def test_every_reason_can_happen() -> None:
         replace(first, ledger="calls"),
         replace(first, code="fee"),
         replace(first, pending="x"),
+        replace(first, timeout_us=1),
+        replace(first, closes="debit"),
         replace(first, linked=True),
         replace(first, id="a1"),
     ]
     calls: list[list[Transfer]] = [
+        [post("n" * 129, "bank", "buyer", 1), replace(post("c0", "bank", "buyer", 1), code="f\0")],
         [first, post("failed", "seller", "bank", 1)],
         again,
         [post("a", "bank", "buyer", 5, linked=True), post("a2", "bank", "buyer", 5)],
@@ -531,11 +535,16 @@ def test_every_reason_can_happen() -> None:
         ],
         [replace(take, id="e7", pending="e9"), replace(take, id="e8"), replace(void, id="f1")],
         [replace(void, id="f2", amount=4, pending="e0"), replace(take, id="f3", amount=4, pending="e0")],
+        [post("e10", "bank", "seller", 1, timeout_us=1), post("e11", "bank", "seller", 1, closes="debit")],
+        [post("e12", "bank", "seller", 1, kind="pending", timeout_us=AMOUNT_LIMIT + 1)],
+        [late, replace(late, id="e13", kind="expire_pending", pending="late", timeout_us=0)],
         [post("open", "bank", "seller", 1, linked=True)],
         [post("overpaid", "bank", "claims", 1)],
         [post("f4", "bank", "seller", far - 4), post("f5", "bank", "buyer", 2)],
     ):
         reached |= {short(outcome) for outcome in holds.send(call).outcomes}
+    too_late = replace(late, id="e14", kind="void_pending", pending="late", timeout_us=0)
+    reached |= {short(outcome) for outcome in holds.send([too_late], 5).outcomes}
     incoming = Book({**ACCOUNTS, "seller": replace(ACCOUNTS["seller"], credits_posted=far)})
     reached |= {short(outcome) for outcome in incoming.send([post("g1", "bank", "seller", 1)]).outcomes}
     other = Book({**ACCOUNTS, "x": account("x", ledger="calls")})
@@ -564,7 +573,7 @@ def test_the_same_transfer_outside_its_chain_is_another_transfer() -> None:
 @given(usual | odd)
 def test_a_transfer_is_read_back_from_a_body(transfer: Transfer) -> None:
     value = transfer_to_json(transfer)
-    if transfer.id and transfer.code and transfer.amount >= 1:
+    if transfer.id and transfer.code and transfer.amount >= 0 and transfer.timeout_us >= 0:
         assert transfer == transfer_from_json(value)
     else:
         with pytest.raises(TransferError):
@@ -588,12 +597,14 @@ def test_a_malformed_account_or_transfer_is_refused_by_member() -> None:
         "code": "",
         "pending": 1,
         "linked": "no",
+        "timeout": "0",
+        "closes": "both",
     }
     for member, value in wrong_members.items():
         with pytest.raises(TransferError) as refusal:
             transfer_from_json({**good, member: value})
         assert refusal.value.field == member
-    for wrong in ("05", "-5", "0", "5.0", "٥", " 5"):
+    for wrong in ("05", "-5", "5.0", "٥", " 5"):
         with pytest.raises(TransferError):
             transfer_from_json({**good, "amount": wrong})
     with pytest.raises(TransferError, match="unknown"):
