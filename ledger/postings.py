@@ -337,7 +337,7 @@ class _Book:
         kind = transfer.kind
         amount = transfer.amount
         moves = kind in ("post", "pending")
-        if amount < 1 and (amount < 0 or not (transfer.closes or (transfer.pending and not moves))):
+        if amount < 1 and (amount < 0 or not (transfer.closes or kind in ("void_pending", "expire_pending"))):
             return Reason.AMOUNT_OUT_OF_RANGE
         if not transfer.code:
             return Reason.CODE_EMPTY

@@ -7,7 +7,7 @@ value by itself: time, chance and identifiers come from the caller.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
 APPEND_ONLY = {"info": {"append_only": True}}
@@ -104,13 +104,26 @@ class AccountRow(SQLModel, table=True):
 
 
 class TransferRow(SQLModel, table=True):
-    """A transfer that was posted; `sequence` has no gap, `log_index` is the entry that carried it."""
+    """A transfer that was posted; `sequence` has no gap, `log_index` is the entry that carried it.
+
+    No foreign key leads to its accounts: the book has read both under the head, no account is ever deleted, and a
+    key would ask for them again row by row, which costs more than the rest of a large call.
+    """
 
     __tablename__ = "transfer"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="transfer_moves_something"),
+        CheckConstraint(
+            "amount > 0 OR amount = 0 AND (closes IS NOT NULL OR kind IN ('void_pending', 'expire_pending'))",
+            name="transfer_moves_something",
+        ),
+        CheckConstraint("kind = 'pending' OR timeout_us = 0 AND closes IS NULL", name="transfer_kind_holds"),
+        CheckConstraint("timeout_us >= 0", name="transfer_timeout_is_ahead"),
+        CheckConstraint("closes IN ('debit', 'credit')", name="transfer_closes_a_side"),
         Index("transfer_by_debit", "debit", "sequence"),
         Index("transfer_by_credit", "credit", "sequence"),
+        Index(
+            "transfer_ends_a_hold_once", "pending", unique=True, postgresql_where=text("pending IS NOT NULL")
+        ),
         APPEND_ONLY,
     )
 
@@ -119,25 +132,46 @@ class TransferRow(SQLModel, table=True):
     log_index: int = whole()
     time_us: int = whole()
     kind: str = word()
-    debit: str = word(foreign_key="account.id")
-    credit: str = word(foreign_key="account.id")
+    debit: str = word()
+    credit: str = word()
     amount: int = whole()
     ledger: str = word()
     code: str = word()
     pending: str | None = word(default=None)
     linked: bool
+    timeout_us: int = whole()
+    closes: str | None = word(default=None)  # ledger.postings.Side
 
 
 class HoldRow(SQLModel, table=True):
-    """What became of a pending transfer: open, posted (whole or in part) or voided."""
+    """What became of a pending transfer: open, posted (whole or in part), voided or expired.
+
+    `mac` seals the row together with the members of its transfer.
+    """
 
     __tablename__ = "hold"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'posted', 'voided')", name="hold_state_is_known"),
+        CheckConstraint("state IN ('pending', 'posted', 'voided', 'expired')", name="hold_state_is_known"),
+        Index(
+            "hold_due", "expires_us", postgresql_where=text("state = 'pending' AND expires_us IS NOT NULL")
+        ),
     )
 
-    id: str = word(primary_key=True, foreign_key="transfer.id")
+    id: str = word(primary_key=True)
     state: str = word()
+    expires_us: int | None = whole(default=None)
+    mac: bytes = octets()
+
+
+class BookHead(SQLModel, table=True):
+    """The one row that says how far the transfers are numbered, sealed, so that a missing last one is noticed."""
+
+    __tablename__ = "book_head"
+    __table_args__ = (CheckConstraint("id = 1", name="book_head_is_one_row"),)
+
+    id: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    sequence: int = whole()
+    mac: bytes = octets()
 
 
 class FailedTransferRow(SQLModel, table=True):
@@ -155,6 +189,8 @@ class FailedTransferRow(SQLModel, table=True):
     code: str = word()
     pending: str | None = word(default=None)
     linked: bool
+    timeout_us: int = whole()
+    closes: str | None = word(default=None)
     reason: str = word()
 
 

@@ -110,7 +110,10 @@ class NaiveBook:
         debit, credit = self.accounts.get(t.debit), self.accounts.get(t.credit)
         for refused, reason in (
             (t.amount < 0, "amount_out_of_range"),
-            (t.amount == 0 and not t.closes and not (resolves and t.pending), "amount_out_of_range"),
+            (
+                t.amount == 0 and not t.closes and t.kind not in ("void_pending", "expire_pending"),
+                "amount_out_of_range",
+            ),
             (t.code == "", "code_must_not_be_empty"),
             (t.debit == t.credit, "accounts_must_be_different"),
             (resolves and not t.pending, "pending_id_must_not_be_empty"),
