@@ -40,13 +40,18 @@ _SPLIT = "string_to_array(%s, U&'\\001F')"
 _SPLIT_NULLABLE = "string_to_array(%s, U&'\\001F', '')"
 _MAC = "substr(%s::bytea, (32 * at - 31)::int, 32)"
 
-_ACCOUNTS = f"SELECT {ACCOUNT}, mac FROM account WHERE id = ANY({_SPLIT})"
-_KNOWN = f"SELECT {TRANSFER}, sequence FROM transfer WHERE id = ANY({_SPLIT})"
-_FAILED = f"SELECT {TRANSFER}, reason FROM failed_transfer WHERE id = ANY({_SPLIT})"
+# Row by row through the primary key: a plan that was kept from when a table was small would read all of it.
+_ONE_BY_ONE = f"FROM unnest({_SPLIT}) AS w(name) CROSS JOIN LATERAL"
+_ACCOUNTS = f"SELECT r.* {_ONE_BY_ONE} (SELECT {ACCOUNT}, mac FROM account WHERE id = w.name LIMIT 1) r"
+_KNOWN = f"SELECT r.* {_ONE_BY_ONE} (SELECT {TRANSFER}, sequence FROM transfer WHERE id = w.name LIMIT 1) r"
+_FAILED = (
+    f"SELECT r.* {_ONE_BY_ONE} (SELECT {TRANSFER}, reason FROM failed_transfer WHERE id = w.name LIMIT 1) r"
+)
 _HOLDS = (
     "SELECT h.id, t.debit, t.credit, t.amount, t.ledger, t.code, h.state, 0, h.expires_us, t.closes, h.mac, e.kind"
-    " FROM hold h LEFT JOIN transfer t ON t.id = h.id LEFT JOIN transfer e ON e.pending = h.id"
-    f" WHERE h.id = ANY({_SPLIT})"
+    f" {_ONE_BY_ONE} (SELECT * FROM hold WHERE id = w.name LIMIT 1) h"
+    " LEFT JOIN LATERAL (SELECT * FROM transfer WHERE id = h.id LIMIT 1) t ON true"
+    " LEFT JOIN LATERAL (SELECT kind FROM transfer WHERE pending = h.id LIMIT 1) e ON true"
 )
 _HEAD = (
     "SELECT (SELECT coalesce(max(sequence), 0) FROM transfer), h.sequence, h.mac"
