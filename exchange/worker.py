@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from exchange import auctions
+from exchange import auctions, money
 from exchange.acts import CLOCK
 from exchange.crash import reach
 from exchange.database import Database, driver
@@ -78,7 +78,7 @@ class Worker:
                 continue
 
     async def tick(self) -> None:
-        """Close, settle and give back what is due by the market's time, then write what tiles became full.
+        """Close, settle, give back and expire what is due by the market's time, then write what tiles became full.
 
         A lot that fails keeps no other from its turn. Raises Unavailable where the database is away.
         """
@@ -92,6 +92,9 @@ class Worker:
             await self._nudge(
                 auctions.release_deposits, auctions.ReleaseDeposits(lot, first), f"release-{lot}-{first}"
             )
+        hold = await self.gate.read(money.first_due, await self.gate.now_us())
+        if hold is not None:
+            await self._nudge(money.expire_holds, money.ExpireHolds(hold), f"expire-{hold}")
         await self.write_tiles()
 
     async def _nudge(self, decide: Any, act: Any, key: str) -> None:

@@ -1,4 +1,4 @@
-"""The only writer of money: opens accounts, posts transfers, and finds the holds whose time is over.
+"""The only writer of money: opens accounts and posts transfers; and what its rows say, for showing.
 
 Works inside the transaction of the connection handed to it, whose caller holds the log head: nobody else
 writes money meanwhile. `postings` decides, in order; `call` says what is read and written for it.
@@ -20,6 +20,7 @@ from ledger.postings import (
     Account,
     AccountLimit,
     Outcome,
+    Pending,
     PendingState,
     Transfer,
     is_ledger,
@@ -95,23 +96,6 @@ class Book:
         async with self._connection.pipeline():
             return [await self._connection.execute(sql, values) for sql, values in statements]
 
-    async def due(self, now_us: int, limit: int) -> list[Transfer]:
-        """The expiries of the holds whose time is over, oldest first, at most `limit`; `expire:` before their names.
-
-        Posting them is idempotent: the identifier follows from the hold.
-        """
-        cursor = await self._connection.execute(
-            "SELECT %s || h.id, 'expire_pending', t.debit, t.credit, t.amount, t.ledger, t.code, h.id"
-            " FROM hold h JOIN transfer t USING (id)"
-            " WHERE h.state = 'pending' AND h.expires_us <= %s ORDER BY h.expires_us, h.id LIMIT %s",
-            (EXPIRY, now_us, limit),
-        )
-        return [Transfer(*row) for row in await cursor.fetchall()]
-
-
-EXPIRY = "expire:"
-"""Stands before a hold's identifier in that of its expiry."""
-
 
 def _refused(field: str, detail: str, rule: str) -> TransferError:
     return TransferError(detail, field=field, rule=rule, remedy="open the account under other words")
@@ -125,6 +109,20 @@ async def balance(connection: AsyncConnection[Any], identifier: str) -> Account 
     )
     row = await cursor.fetchone()
     return None if row is None else Account(*row)
+
+
+async def due_holds(connection: AsyncConnection[Any], now_us: int, limit: int) -> list[Pending]:
+    """Holds whose time is over and whose expiry is not posted yet, the oldest first, at most `limit`.
+
+    As their rows say; the seals are judged where the expiry is posted.
+    """
+    cursor = await connection.execute(
+        "SELECT h.id, t.debit, t.credit, t.amount, t.ledger, t.code, h.state, 0, h.expires_us, t.closes"
+        " FROM hold h JOIN transfer t USING (id)"
+        " WHERE h.state = 'pending' AND h.expires_us <= %s ORDER BY h.expires_us, h.id LIMIT %s",
+        (now_us, limit),
+    )
+    return [Pending(*row) for row in await cursor.fetchall()]
 
 
 async def account_rows(connection: AsyncConnection[Any]) -> AsyncIterator[Account]:
