@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from exchange.database import Addresses
-from ledger.book import Book, account_rows, balance, transfer_rows
+from ledger.book import Book, account_rows, balance, due_holds, transfer_rows
+from ledger.call import Call
 from ledger.errors import TransferError
 from ledger.postings import (
     AMOUNT_LIMIT,
@@ -187,6 +188,10 @@ async def test_a_linked_chain_is_written_whole_or_not_at_all(
         "UPDATE account SET closed = true WHERE id = 'buyer'",
         "UPDATE account SET overdraft = 'none' WHERE id = 'buyer'",
         "UPDATE account SET code = 'fees' WHERE id = 'buyer'",
+        "UPDATE account SET ledger = 'USD' WHERE id = 'buyer'",
+        "UPDATE account SET debits_pending = 1 WHERE id = 'buyer'",
+        "UPDATE account SET debits_posted = 1 WHERE id = 'buyer'",
+        "UPDATE account SET credits_pending = 1 WHERE id = 'buyer'",
         "UPDATE account SET mac = '\\x00' WHERE id = 'buyer'",
         "UPDATE account b SET credits_posted = a.credits_posted, debits_posted = a.debits_posted, mac = a.mac,"
         " sequence = a.sequence FROM account a WHERE a.id = 'seller' AND b.id = 'buyer'",
@@ -207,6 +212,212 @@ async def test_a_row_that_its_owner_changed_is_noticed_at_the_next_touch(
     assert "buyer" in str(noticed.value)
     await connection.rollback()
     assert await post(book, pay("u", "bank", "seller", 1)) == [3]  # others go on
+
+
+UNSEALED = "ALTER TABLE transfer DISABLE TRIGGER append_only; "
+HELD = "UPDATE transfer SET {} WHERE id = 'hold'"
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        ("UPDATE hold SET state = 'voided' WHERE id = 'hold'", "hold hold"),
+        ("UPDATE hold SET expires_us = expires_us + 1 WHERE id = 'hold'", "hold hold"),
+        ("UPDATE hold SET expires_us = NULL WHERE id = 'hold'", "hold hold"),
+        ("UPDATE hold SET mac = '\\x00' WHERE id = 'hold'", "hold hold"),
+        ("UPDATE hold SET id = 'other' WHERE id = 'hold'", "hold hold"),
+        ("DELETE FROM hold WHERE id = 'hold'", "hold hold"),
+        ("UPDATE hold SET state = 'pending', mac = (SELECT mac FROM kept) WHERE id = 'done'", "hold done"),
+        (HELD.format("debit = 'seller'"), "hold hold"),
+        (HELD.format("credit = 'bank'"), "hold hold"),
+        (HELD.format("amount = 7"), "hold hold"),
+        (HELD.format("ledger = 'USD'"), "hold hold"),
+        (HELD.format("code = 'fee'"), "hold hold"),
+        (HELD.format("closes = 'debit'"), "hold hold"),
+        (HELD.format("id = 'renamed'"), "hold hold"),
+        ("DELETE FROM transfer WHERE id = 'hold'", "hold hold"),
+        ("DELETE FROM transfer WHERE id = 'last'", "transfer"),
+        ("UPDATE transfer SET sequence = sequence + 1 WHERE id = 'last'", "transfer"),
+        ("INSERT INTO transfer SELECT sequence + 1, id || '!', log_index, time_us, kind, debit, credit, amount, ledger,"
+         " code, pending, linked, timeout_us, closes FROM transfer WHERE id = 'last'", "transfer"),
+        ("UPDATE book_head SET sequence = sequence - 1", "book_head"),
+        ("UPDATE book_head SET mac = '\\x00'", "book_head"),
+        ("DELETE FROM book_head", "book_head"),
+        ("DELETE FROM book_head; DELETE FROM transfer", "transfer"),
+    ],
+)  # fmt: skip
+async def test_no_hold_and_no_number_can_be_changed_unnoticed(
+    connection: psycopg.AsyncConnection[Any], database: Addresses, edit: str, named: str
+) -> None:
+    book = await open_all(connection)
+    hold = pay("hold", "buyer", "seller", 60, kind="pending", timeout_us=1_000)
+    done = pay("done", "buyer", "seller", 5, kind="pending")
+    await post(book, pay("in", "bank", "buyer", 100), hold, done)
+    assert database.owner_url is not None
+    await connection.commit()
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE kept AS SELECT mac FROM hold WHERE id = 'done'")
+    await post(
+        book, replace(done, id="void", kind="void_pending", pending="done"), pay("last", "bank", "seller", 1)
+    )
+    await connection.commit()
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute((UNSEALED + edit).encode())
+    ends = [
+        replace(hold, id=f"end {each}", kind="post_pending", pending=each, timeout_us=0)
+        for each in ("hold", "done")
+    ]
+    with pytest.raises(TransferError) as noticed:
+        await post(book, *ends)
+    assert named in str(noticed.value)
+
+
+async def test_a_row_that_changes_under_the_books_hands_stops_the_posting(
+    connection: psycopg.AsyncConnection[Any], database: Addresses
+) -> None:
+    book = await open_all(connection)
+    await post(book, pay("in", "bank", "buyer", 100))
+    await connection.commit()
+    call = Call(KEY, [pay("out", "buyer", "seller", 40)])
+    rows = [await (await connection.execute(sql, values)).fetchall() for sql, values in call.reads()]
+    assert call.decide(rows, 11) == [Posted(2)]
+    assert database.owner_url is not None
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("UPDATE account SET mac = '\\x00' WHERE id = 'buyer'")
+    (_, (balances, values), *_) = call.writes([7])
+    with pytest.raises(psycopg.errors.SerializationFailure, match="account"):
+        await connection.execute(balances, values)
+    await connection.rollback()
+    assert [row[0].id async for row in transfer_rows(connection)] == ["in"]
+
+
+@pytest.mark.parametrize("table", ["transfer", "failed_transfer"])
+async def test_no_role_changes_a_transfer_that_was_written(
+    connection: psycopg.AsyncConnection[Any], database: Addresses, table: str
+) -> None:
+    book = await open_all(connection)
+    await post(book, pay("in", "bank", "buyer", 100), pay("too much", "buyer", "seller", 1_000))
+    await connection.commit()
+    assert database.owner_url is not None
+    for change in (f"UPDATE {table} SET amount = 5", f"DELETE FROM {table}", f"TRUNCATE {table}"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(change.encode())
+        await connection.rollback()
+        with (
+            psycopg.connect(database.owner_url) as owner,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"),
+        ):
+            owner.execute(change.encode())
+
+
+async def test_whatever_is_asked_is_answered_with_a_named_reason(
+    connection: psycopg.AsyncConnection[Any],
+) -> None:
+    book = await open_all(connection)
+    good = pay("t", "bank", "buyer", 1)
+    odd: list[tuple[dict[str, Any], str]] = [
+        ({"id": ""}, "id_must_not_be_empty"),
+        ({"id": "x" * 129}, "id_must_be_a_name"),
+        ({"id": "a\0b"}, "id_must_be_a_name"),
+        ({"id": "\ud800"}, "id_must_be_a_name"),
+        ({"amount": 0}, "amount_out_of_range"),
+        ({"amount": -1}, "amount_out_of_range"),
+        ({"amount": 2**63}, "amount_out_of_range"),
+        ({"amount": -(2**200)}, "amount_out_of_range"),
+        ({"amount": 1.5}, "amount_out_of_range"),
+        ({"amount": True}, "amount_out_of_range"),
+        ({"amount": "1"}, "amount_out_of_range"),
+        ({"amount": AMOUNT_LIMIT}, "overflows_debits"),
+        ({"code": "a\0b"}, "code_must_be_a_name"),
+        ({"code": ""}, "code_must_not_be_empty"),
+        ({"debit": "a\0b"}, "debit_account_not_found"),
+        ({"debit": ""}, "debit_account_not_found"),
+        ({"credit": "x" * 10_000}, "credit_account_not_found"),
+        ({"ledger": "CN\0Y"}, "transfer_must_have_the_same_ledger_as_accounts"),
+        ({"ledger": "USD"}, "transfer_must_have_the_same_ledger_as_accounts"),
+        ({"kind": "void_pending", "pending": "a\0b"}, "pending_transfer_not_found"),
+        ({"kind": "void_pending", "pending": ""}, "pending_id_must_not_be_empty"),
+        ({"pending": ""}, "pending_id_must_be_empty"),
+        ({"kind": "pending", "timeout_us": -1}, "timeout_out_of_range"),
+        ({"kind": "pending", "timeout_us": 2**63 - 1}, "timeout_out_of_range"),
+        ({"kind": "pending", "timeout_us": 2**63}, "timeout_out_of_range"),
+        ({"timeout_us": 5}, "timeout_reserved_for_pending_transfer"),
+        ({"closes": "debit"}, "closing_transfer_must_be_pending"),
+    ]
+    await post(book, pay("in", "bank", "buyer", 100))
+    for number, (changed, reason) in enumerate(odd):
+        asked = replace(good, **{"id": f"t{number}", **changed})
+        for _ in range(2):
+            assert await post(book, asked) == [reason], changed
+            assert await post(book, replace(asked, linked=True), pay(f"next{number}", "bank", "buyer", 1))
+    mixed = [replace(good, **{"id": f"m{n}", **changed}) for n, (changed, _) in enumerate(odd)]
+    assert await post(book, *mixed) == [reason for _, reason in odd]
+
+
+async def test_accounts_of_different_ledgers_never_mix(connection: psycopg.AsyncConnection[Any]) -> None:
+    book = await open_all(connection)
+    for ledger in ("USD", "calls.api-7"):
+        for name in ("from", "to"):
+            await book.open_account(f"{name} {ledger}", ledger=ledger, code="cash", limit="none")
+    assert await post(
+        book,
+        replace(pay("a", "from USD", "to USD", 5), ledger="USD"),
+        replace(pay("b", "from calls.api-7", "to calls.api-7", 7), ledger="calls.api-7"),
+        pay("c", "from USD", "to calls.api-7", 1),
+        pay("d", "from USD", "to USD", 1),
+    ) == [1, 2, "accounts_must_have_the_same_ledger", "transfer_must_have_the_same_ledger_as_accounts"]
+    sums = {a.ledger: a.balance async for a in account_rows(connection) if a.id.startswith("to ")}
+    assert sums == {"USD": 5, "calls.api-7": 7}
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"identifier": ""}, "id"), ({"identifier": "a\0"}, "id"), ({"identifier": "x" * 129}, "id"),
+        ({"identifier": "bank"}, "id"), ({"code": "\n"}, "code"), ({"code": ""}, "code"),
+        ({"ledger": ""}, "ledger"), ({"ledger": "7up"}, "ledger"), ({"ledger": "C Y"}, "ledger"),
+        ({"ledger": "C" * 65}, "ledger"), ({"ledger": "CNY\n"}, "ledger"),
+    ],
+)  # fmt: skip
+async def test_an_account_is_opened_under_sound_names_and_once(
+    connection: psycopg.AsyncConnection[Any], changed: dict[str, str], field: str
+) -> None:
+    book = await open_all(connection)
+    names = {"identifier": "new", "ledger": "CNY", "code": "cash", **changed}
+    with pytest.raises(TransferError) as refusal:
+        await book.open_account(names["identifier"], ledger=names["ledger"], code=names["code"], limit="none")
+    assert refusal.value.field == field
+    assert await post(book, pay("in", "bank", "buyer", 1)) == [1]  # the transaction goes on
+
+
+async def test_a_hold_that_timed_out_can_only_expire(connection: psycopg.AsyncConnection[Any]) -> None:
+    book = await open_all(connection)
+    hold = pay("hold", "buyer", "seller", 60, kind="pending", timeout_us=100)
+    end = replace(hold, pending="hold", timeout_us=0)
+    await book.post([pay("in", "bank", "buyer", 100), hold], log_index=1, time_us=1_000)
+    assert await due_holds(connection, 1_099, 9) == []
+    early = replace(end, id="early", kind="expire_pending")
+    assert [word(o) for o in await book.post([early], log_index=2, time_us=1_099)] == [
+        "pending_transfer_not_expired"
+    ]
+    (due,) = await due_holds(connection, 1_100, 9)
+    assert (due.id, due.expires_us) == ("hold", 1_100)
+    outcomes = await book.post(
+        [
+            replace(end, id="take", kind="post_pending"),
+            replace(end, id="void", kind="void_pending"),
+            replace(end, id="expire", kind="expire_pending"),
+            replace(end, id="again", kind="expire_pending"),
+        ],
+        log_index=3,
+        time_us=1_100,
+    )
+    expired = "pending_transfer_expired"
+    assert [word(o) for o in outcomes] == [expired, expired, 3, expired]
+    assert await due_holds(connection, 2_000, 9) == []
+    buyer = await balance(connection, "buyer")
+    assert buyer is not None
+    assert (buyer.available, buyer.debits_pending) == (100, 0)
 
 
 async def test_an_old_row_put_back_is_not_noticed_by_its_seal_alone(
