@@ -362,7 +362,6 @@ class Gate:
         logged = [call for call in batch if call.entry is not None]
         if not logged:
             return None
-        appended = log.append(head, [call.entry for call in logged if call.entry is not None], now_us)
         remember = (
             _REMEMBER,
             (
@@ -374,7 +373,9 @@ class Gate:
         )
         reach("gate.before_commit")
         async with connection.pipeline():
-            await _execute(connection, [*writes, *appended.statements, remember])
+            await _execute(connection, [*writes, remember])  # the server is at these while the tree grows here
+            appended = log.append(head, [call.entry for call in logged if call.entry is not None], now_us)
+            await _execute(connection, appended.statements)
             await connection.commit()
         reach("gate.after_commit")
         return appended
