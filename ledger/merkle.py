@@ -78,10 +78,19 @@ class Edge:
 
     def append(self, leaf_hashes: Sequence[bytes]) -> Edge:
         """The edge after these leaves, in this order."""
+        if len(leaf_hashes) == 1:
+            return self._append_one(leaf_hashes[0])
         if not leaf_hashes:
             return self
         levels, kept = _grow(self, leaf_hashes)
         return _edge(self.size + len(leaf_hashes), levels, kept)
+
+    def _append_one(self, node: bytes) -> Edge:
+        # Adding one carries through the low ones of the size: each is a peak that the new leaf completes to a pair.
+        kept = len(self.peaks) - (self.size ^ self.size + 1).bit_length() + 1
+        for peak in self.peaks[: kept - 1 if kept else None : -1]:
+            node = sha256(b"\x01" + peak + node).digest()
+        return Edge(self.size + 1, (*self.peaks[:kept], node))
 
 
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
@@ -212,16 +221,15 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
             remedy="ask for a leaf that the checkpoint covers",
         )
     path: list[bytes] = []
-    start, end = 0, size
-    while end - start > 1:
-        middle = start + _split(end - start)
-        if index < middle:
-            path.append(subtree_root(middle, end, node))
-            end = middle
-        else:
-            path.append(subtree_root(start, middle, node))
-            start = middle
-    path.reverse()
+    level, at, last = 0, index, size - 1  # on this level, the leaf's subtree and the last subtree of the tree
+    while last:
+        if at & 1:
+            path.append(node(level, at - 1))
+        elif at + 1 < last:
+            path.append(node(level, at + 1))
+        elif at < last:  # the sibling ends the tree and may be imperfect
+            path.append(subtree_root(at + 1 << level, size, node))
+        level, at, last = level + 1, at >> 1, last >> 1
     return path
 
 

@@ -7,7 +7,7 @@ the tree on its level. Full tiles never change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from ledger.errors import LedgerError
@@ -108,61 +108,51 @@ def decode_entries(bundle: bytes) -> list[bytes]:
     return entries
 
 
-def full_tiles(old_size: int, new_size: int) -> Iterator[tuple[int, int]]:
-    """(level, n) of every hash tile that becomes full as the tree grows, lower levels first.
-
-    Entry bundles fill together with the tiles of level 0.
-    """
-    level = 0
-    while full := new_size >> TILE_HEIGHT * (level + 1):
-        for n in range(old_size >> TILE_HEIGHT * (level + 1), full):
-            yield level, n
-        level += 1
-
-
-def partial_tiles(size: int) -> Iterator[tuple[int, int, int]]:
-    """(level, n, width) of the partial hash tiles that a tree of this size ends in, lower levels first."""
-    level = 0
-    while hashes := size >> TILE_HEIGHT * level:
-        if width := hashes % TILE:
-            yield level, hashes // TILE, width
-        level += 1
-
-
 def tile_root(tile: bytes) -> bytes:
-    """The one hash of a full tile, or of its 2**k first hashes: what the level above holds for a full one."""
-    count = len(tile) // HASH_BYTES
-    if len(tile) % HASH_BYTES or count.bit_count() != 1 or count > TILE:
-        raise _malformed("tile", f"{len(tile)} bytes", "1, 2, 4 … 256 hashes of 32 bytes")
-    while len(tile) > HASH_BYTES:
-        pairs = range(0, len(tile), 2 * HASH_BYTES)
-        tile = b"".join([sha256(b"\x01" + tile[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
-    return tile
+    """The one hash of a full tile, which the level above holds. LedgerError for a tile that is not full."""
+    if len(tile) != TILE * HASH_BYTES:
+        raise _malformed("tile", f"{len(tile)} bytes", "256 hashes of 32 bytes; no other tile has a parent")
+    return _subtrees(tile)[TILE_HEIGHT][0]
+
+
+def _subtrees(tile: bytes) -> list[list[bytes]]:
+    """The perfect subtrees in a tile by height: its own hashes, those of each two of them, of each four …"""
+    row = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+    rows = [row]
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
+        rows.append(row)
+    return rows
 
 
 def node_reader(read_tile: ReadTile, size: int) -> Node:
     """`node(level, i)` for the proofs of `merkle`, over the tiles of a tree of `size` leaves.
 
-    Reads each tile once and only tiles that this tree has. LedgerError where a tile is shorter than asked for,
-    or where a node is not in the tree.
+    Reads each tile once, only tiles that this tree has, and keeps their subtrees: a reader that is used again
+    hashes nothing. LedgerError where a tile is shorter than asked for, or where a node is not in the tree.
     """
-    read: dict[tuple[int, int], bytes] = {}
+    known: dict[
+        tuple[int, int], list[bytes]
+    ] = {}  # (level, n): of this level of the tree, what lies in tile n
+
+    def read(level: int, n: int) -> list[list[bytes]]:
+        width = min(TILE, (size >> TILE_HEIGHT * level) - n * TILE)
+        tile = read_tile(level, n, width)[: width * HASH_BYTES]
+        if len(tile) < width * HASH_BYTES:
+            raise _malformed("tile", f"{tile_path(level, n, width)} has {len(tile)} bytes", f"{width} hashes")
+        rows = _subtrees(tile)
+        for height, row in enumerate(rows[:TILE_HEIGHT]):  # the root belongs to the level above
+            known[level * TILE_HEIGHT + height, n] = row
+        return rows
 
     def node(level: int, i: int) -> bytes:
-        if level < 0 or i < 0 or (i + 1) << level > size:
+        if not 0 <= i < size >> level:
             raise _malformed("node", f"subtree {i} of 2**{level} leaves", f"a subtree of the {size} leaves")
-        tile_level, height = divmod(level, TILE_HEIGHT)
-        n, first = divmod(i << height, TILE)
-        tile = read.get((tile_level, n))
-        if tile is None:
-            width = min(TILE, (size >> TILE_HEIGHT * tile_level) - n * TILE)
-            tile = read_tile(tile_level, n, width)
-            if len(tile) < width * HASH_BYTES:
-                raise _malformed(
-                    "tile", f"{tile_path(tile_level, n, width)} has {len(tile)} bytes", f"{width} hashes"
-                )
-            read[tile_level, n] = tile
-        return tile_root(tile[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES])
+        height = level % TILE_HEIGHT
+        n = i >> TILE_HEIGHT - height
+        row = known.get((level, n)) or read(level // TILE_HEIGHT, n)[height]
+        return row[i % (TILE >> height)]
 
     return node
 

@@ -16,10 +16,8 @@ from ledger.tiles import (
     decode_entries,
     encode_entries,
     entries_path,
-    full_tiles,
     node_reader,
     parse_tile_path,
-    partial_tiles,
     tile_path,
 )
 
@@ -89,15 +87,7 @@ def test_the_example_note_of_the_specification_opens_with_its_key_only(examples:
         _ = opened.checkpoint
 
 
-def test_tile_paths_and_shapes_are_those_of_the_specification(examples: dict[str, Any]) -> None:
+def test_tile_paths_are_those_of_the_specification(examples: dict[str, Any]) -> None:
     for index, path in examples["tile_index_path"].items():
         assert f"tile/0/{path}" == tile_path(0, int(index))
         assert (0, int(index), TILE) == parse_tile_path(f"tile/0/{path}")
-    shape = examples["tile_shape_size_70000"]
-    full = list(full_tiles(0, 70_000))
-    assert shape["full_l0"] == sum(level == 0 for level, _ in full)
-    assert shape["full_l1"] == sum(level == 1 for level, _ in full)
-    partial = {level: width for level, _, width in partial_tiles(70_000)}
-    assert {0: shape["partial_l0"], 1: shape["partial_l1"], 2: shape["partial_l2"]} == partial
-    assert list(full_tiles(0, 256)) == [(0, 0)]
-    assert [(1, 0, examples["tile_shape_size_256"]["partial_l1"])] == list(partial_tiles(256))

@@ -16,6 +16,7 @@ from ledger.errors import ProofError
 from ledger.merkle import (
     EMPTY_ROOT,
     Edge,
+    consistency_proof,
     inclusion_proof,
     leaf_hash,
     root,
@@ -114,3 +115,58 @@ def test_every_leaf_of_every_valid_subtree_has_the_published_inclusion_proof(rol
             siblings = "".join(" " + sibling.hex() for sibling in proof)
             digest.update(f"{index} [{start}, {end}){siblings}\n".encode())
     assert rolling["subtree_inclusion_proof"] == digest.hexdigest()
+
+
+def within(start: int, end: int, size: int) -> tuple[int, int, list[bytes]]:
+    """The smallest subtree of the tree of `size` leaves that holds [start, end), and the path from it to the root."""
+    low, high, above = 0, size, []
+    while high - low > 1 and (low, high) != (start, end):
+        middle = low + (1 << (high - low - 1).bit_length() - 1)
+        if end <= middle:
+            above.append(subtree_root(middle, high, node))
+            high = middle
+        elif middle <= start:
+            above.append(subtree_root(low, middle, node))
+            low = middle
+        else:
+            break
+    return low, high, above[::-1]
+
+
+def test_every_valid_subtree_of_every_tree_has_the_published_consistency_proof(
+    rolling: dict[str, str],
+) -> None:
+    digest = hashlib.sha256()
+    for size in range(131):
+        for start, end in subtrees():
+            if end > size:
+                break
+            proof: list[bytes] = []
+            if start < end:
+                low, high, above = within(start, end, size)
+                assert low == start
+                proof = [*consistency_proof(end - start, high - low, partial(shifted, start)), *above]
+            siblings = "".join(" " + sibling.hex() for sibling in proof)
+            digest.update(f"[{start}, {end}) {size}{siblings}\n".encode())
+    assert rolling["subtree_consistency_proof"] == digest.hexdigest()
+
+
+def covering(start: int, end: int) -> tuple[int, int]:
+    """Where the two subtrees begin and meet that cover an interval with the fewest leaves before it."""
+    if end - start < 2:
+        return start, end
+    last = end - 1
+    mask = (1 << (start ^ last).bit_length() - 1) - 1
+    return start & ~((1 << (~start & mask).bit_length()) - 1), last & ~mask
+
+
+def test_every_interval_is_covered_by_the_two_published_subtrees(rolling: dict[str, str]) -> None:
+    digest = hashlib.sha256()
+    leaves = [leaf_hash(bytes([leaf])) for leaf in range(130)]
+    for end in range(131):
+        for start in range(end + 1):
+            first, middle = covering(start, end)
+            for low, high in ((first, middle), (middle, end)):
+                assert low == high or root(leaves[low:high]) == subtree_root(low, high, node)
+            digest.update(f"[{first}, {middle}) [{middle}, {end})\n".encode())
+    assert rolling["subtree_covering"] == digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 
@@ -120,6 +121,27 @@ def test_leaves_appended_in_any_batches_give_one_tree(batches: list[int]) -> Non
     for count in batches:
         edge = edge.append(LEAVES[edge.size : edge.size + count])
     assert Edge.empty().append(LEAVES[: sum(batches)]) == edge
+
+
+def test_leaf_by_leaf_the_edge_is_that_of_the_whole_tree() -> None:
+    edge = Edge.empty()
+    for size, leaf in enumerate(LEAVES, 1):
+        edge = edge.append((leaf,))
+        assert mth(0, size) == edge.root()
+        assert Edge.empty().append(LEAVES[:size]) == edge
+
+
+HASHES = st.binary(max_size=33) | st.sampled_from(LEAVES[:8])
+
+
+@given(st.integers(-1, 20), st.integers(-1, 20), HASHES, st.lists(HASHES, max_size=6), HASHES)
+def test_any_bytes_given_as_a_proof_are_held_or_refused_by_name(
+    first: int, second: int, leaf: bytes, proof: list[bytes], tree: bytes
+) -> None:
+    with suppress(ProofError):
+        verify_inclusion(first, second, leaf, proof, tree)
+    with suppress(ProofError):
+        verify_consistency(first, second, proof, leaf, tree)
 
 
 @given(st.data())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,11 +22,9 @@ from ledger.tiles import (
     decode_entries,
     encode_entries,
     entries_path,
-    full_tiles,
     node_reader,
     parse_entries_path,
     parse_tile_path,
-    partial_tiles,
     tile_path,
     tile_root,
 )
@@ -32,43 +32,34 @@ from ledger.tiles import (
 LEAVES = [leaf_hash(b"%d" % i) for i in range(66_000)]
 
 
+@cache
+def hash_in_tile(level: int, i: int) -> bytes:
+    """The i-th hash of a level: MTH(D[i * 256**l : (i + 1) * 256**l])."""
+    return root(LEAVES[i * TILE**level : (i + 1) * TILE**level])
+
+
 class Shelf:
-    """All tiles of a growing tree, written as a log would: full ones once, partial ones by the way."""
+    """The tiles of one tree as the standard defines them, each read at most once."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.levels: list[list[bytes]] = []
-        self.full: dict[tuple[int, int], bytes] = {}
-
-    def grow(self, size: int) -> None:
-        for level, n in full_tiles(self.size, size):
-            assert (level, n) not in self.full, "a full tile is written once"
-            below = (
-                LEAVES
-                if level == 0
-                else [tile_root(self.full[level - 1, i]) for i in range(n * TILE, (n + 1) * TILE)]
-            )
-            first = n * TILE if level == 0 else 0
-            self.full[level, n] = b"".join(below[first : first + TILE])
+    def __init__(self, size: int) -> None:
         self.size = size
+        self.asked: set[tuple[int, int]] = set()
 
     def read(self, level: int, n: int, width: int) -> bytes:
-        if width == TILE:
-            return self.full[level, n]
-        assert (level, n, width) in set(partial_tiles(self.size)), "only tiles of this tree are asked for"
-        if level == 0:
-            return b"".join(LEAVES[n * TILE : n * TILE + width])
-        return b"".join(tile_root(self.full[level - 1, n * TILE + i]) for i in range(width))
+        assert (level, n) not in self.asked, "a reader keeps what it read"
+        self.asked.add((level, n))
+        assert width == min(TILE, self.size // TILE**level - n * TILE), (
+            "only tiles of this tree are asked for"
+        )
+        return b"".join(hash_in_tile(level, n * TILE + at) for at in range(width))
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 66_000), min_size=2, max_size=4, unique=True).map(sorted))
 def test_proofs_read_from_tiles_hold_at_every_size(sizes: list[int]) -> None:
-    shelf = Shelf()
     roots: list[tuple[int, bytes]] = []
     for size in sizes:
-        shelf.grow(size)
-        node = node_reader(shelf.read, size)
+        node = node_reader(Shelf(size).read, size)
         tree = root(LEAVES[:size])
         for index in {0, size // 3, size // 2, size - 1}:
             verify_inclusion(index, size, LEAVES[index], inclusion_proof(index, size, node), tree)
@@ -142,6 +133,32 @@ def test_a_short_tile_and_a_node_outside_the_tree_are_named() -> None:
         node(0, 0)
     with pytest.raises(LedgerError, match="subtree 2"):
         node(0, 2)
+
+
+def test_only_a_full_tile_has_a_parent() -> None:
+    assert root(LEAVES[:TILE]) == tile_root(b"".join(LEAVES[:TILE]))
+    for width in (0, 1, 2, 128, 255, 257):
+        with pytest.raises(LedgerError, match="no other tile has a parent"):
+            tile_root(b"".join(LEAVES[:width]))
+
+
+@given(st.text(max_size=40) | st.from_regex(r"tile/(entries|[0-9x/]*)/[0-9x/]*(\.p/[0-9]*)?", fullmatch=True))
+def test_any_text_is_a_path_in_its_one_spelling_or_is_refused(text: str) -> None:
+    for parse, write in ((parse_tile_path, tile_path), (parse_entries_path, entries_path)):
+        try:
+            parsed = parse(text)
+        except LedgerError:
+            continue
+        assert text == write(*parsed)
+
+
+@given(st.binary(max_size=900))
+def test_any_bytes_are_a_bundle_in_its_one_spelling_or_are_refused(data: bytes) -> None:
+    try:
+        entries = decode_entries(data)
+    except LedgerError:
+        return
+    assert data == encode_entries(entries)
 
 
 def test_a_widened_tile_serves_for_a_partial_one() -> None:
