@@ -58,13 +58,13 @@ UNSTORABLE = (psycopg.DataError, DataError)
 
 # Row by row through the primary key: a plan that was kept from when the table was small would read all of it.
 _KNOWN = (
-    "SELECT w.position, r.digest, r.log_index FROM unnest(%s::text[], %s::text[])"
+    "SELECT w.position, r.digest, r.log_index FROM unnest(%b::text[], %b::text[])"
     " WITH ORDINALITY AS w(party, key, position) CROSS JOIN LATERAL (SELECT digest, log_index FROM request"
     " WHERE party = w.party AND key = w.key LIMIT 1) r"
 )
 _REMEMBER = (
     "INSERT INTO request (party, key, digest, log_index)"
-    " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bigint[])"
+    " SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bigint[])"
 )
 
 logger = logging.getLogger(__name__)
@@ -373,7 +373,8 @@ class Gate:
         )
         reach("gate.before_commit")
         async with connection.pipeline():
-            await _execute(connection, [*writes, remember])  # the server is at these while the tree grows here
+            # The server is at these while the tree grows here.
+            await _execute(connection, [*writes, remember])
             appended = log.append(head, [call.entry for call in logged if call.entry is not None], now_us)
             await _execute(connection, appended.statements)
             await connection.commit()

@@ -191,10 +191,11 @@ usual: st.SearchStrategy[Fact] = st.builds(
 @st.composite
 def asked(draw: st.DrawFn, holds: list[Fact]) -> Fact:
     """One transfer: mostly sound, often the end of a hold that exists."""
-    if holds and draw(st.integers(0, 2)):
+    if draw(st.integers(0, 2)) and holds:
         held = draw(st.sampled_from(holds))
         kind = draw(st.sampled_from(["post_pending", "void_pending", "expire_pending"]))
-        amount = draw(st.integers(1, max(held["amount"], 1))) if kind == "post_pending" else held["amount"]
+        part: int = draw(st.integers(1, max(held["amount"], 1)))
+        amount = part if kind == "post_pending" else held["amount"]
         made = {**held, "id": draw(names), "kind": kind, "amount": amount, "pending": held["id"]}
         made |= {"timeout_us": 0, "closes": None}
     else:
@@ -317,7 +318,10 @@ class BookMachine(RuleBasedStateMachine):
         }
 
         async def rows() -> list[Any]:
-            return [(t.id, sequence, state) async for t, sequence, _, state in transfer_rows(self.connection)]
+            return [
+                (t.id, sequence, state)
+                async for t, sequence, _, state in transfer_rows(self.connection, 0, 2**62)
+            ]
 
         expected = [
             (
