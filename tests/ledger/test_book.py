@@ -109,7 +109,7 @@ async def test_the_tables_agree_with_a_naive_book_after_any_sequence_of_calls(
             naive.side(name, "debit"),
             naive.side(name, "credit"),
         )
-    rows = [row async for row in transfer_rows(connection)]
+    rows = [row async for row in transfer_rows(connection, 0, 2**62)]
     assert [row[0] for row in rows] == naive.done
     assert [row[1] for row in rows] == list(range(1, len(naive.done) + 1))
     for transfer, _, index, state in rows:
@@ -288,7 +288,7 @@ async def test_a_row_that_changes_under_the_books_hands_stops_the_posting(
     with pytest.raises(psycopg.errors.SerializationFailure, match="account"):
         await connection.execute(balances, values)
     await connection.rollback()
-    assert [row[0].id async for row in transfer_rows(connection)] == ["in"]
+    assert [row[0].id async for row in transfer_rows(connection, 0, 2**62)] == ["in"]
 
 
 @pytest.mark.parametrize("table", ["transfer", "failed_transfer"])
@@ -511,5 +511,5 @@ async def test_rows_are_told_in_pages_without_losing_one(connection: psycopg.Asy
         await book.open_account(name, ledger="CNY", code="cash", limit="none")
     await book.post([pay(f"t{n}", "bank", name, 1) for n, name in enumerate(names)], log_index=3, time_us=1)
     assert [a.id async for a in account_rows(connection)] == sorted([*names, *OPEN])
-    assert [row[1] async for row in transfer_rows(connection)] == list(range(1, 1_201))
+    assert [row[1] async for row in transfer_rows(connection, 0, 2**62)] == list(range(1, 1_201))
     assert await balance(connection, "nobody") is None
