@@ -7,6 +7,7 @@ LedgerError
 ├── TransferError   an account or transfer that cannot be read
 ├── AnchorError     a chain that did not keep, or does not show, a checkpoint
 │   └── UnansweredError  a chain that says nothing either way
+├── BehindError     a tile whose lower tiles are not written yet
 └── BundleError     an audit bundle that cannot be read at all
 """
 
@@ -53,6 +54,10 @@ class AnchorError(LedgerError):
 
 class UnansweredError(AnchorError):
     """A chain that gave no answer, so that it neither shows nor lacks anything."""
+
+
+class BehindError(LedgerError):
+    """A tile whose lower tiles are not written yet; in a while they are."""
 
 
 class BundleError(LedgerError):

@@ -7,29 +7,33 @@ Everything about an old batch can be made again from its chunk: the proof, the c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.checkpoint import Checkpoint, Signer, sign
 from ledger.entries import Entry, Leaf, Receipt, parse_leaf
-from ledger.errors import LedgerError
+from ledger.errors import BehindError, LedgerError
 from ledger.merkle import (
+    EMPTY_ROOT,
+    HASH_BYTES,
     Edge,
+    Node,
     append_with_json_proofs,
     append_with_proofs,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
-    root,
 )
-from ledger.tiles import TILE, decode_entries, encode_entries
+from ledger.tiles import TILE, TILE_HEIGHT, decode_entries, encode_entries, node_reader, tile_path, tile_root
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 LOCK_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1 FOR UPDATE"
 READ_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1"
+BEHIND_LIMIT = TILE**2
+"""Leaves that are hashed again for a tile whose lower tiles are not written yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,54 +217,65 @@ async def checkpoints(connection: AsyncConnection[Any], signer: Signer) -> Async
 
 async def prove_inclusion(connection: AsyncConnection[Any], index: int, size: int) -> list[bytes]:
     """RFC 9162 inclusion proof of entry `index` in the tree of `size`, from tiles."""
-    return await _prove(connection, lambda node: inclusion_proof(index, size, node))
+    return await _prove(connection, size, lambda node: inclusion_proof(index, size, node))
 
 
 async def prove_consistency(connection: AsyncConnection[Any], old: int, new: int) -> list[bytes]:
     """RFC 9162 consistency proof between the trees of `old` and `new` leaves, from tiles."""
-    return await _prove(connection, lambda node: consistency_proof(old, new, node))
+    return await _prove(connection, new, lambda node: consistency_proof(old, new, node))
 
 
-async def _prove(connection: AsyncConnection[Any], prove: Any) -> list[bytes]:
-    """Run `prove` twice: once to learn which nodes it asks for, once with their hashes fetched."""
-    wanted: list[tuple[int, int]] = []
+async def _prove(
+    connection: AsyncConnection[Any], size: int, prove: Callable[[Node], list[bytes]]
+) -> list[bytes]:
+    """Run `prove` twice: once to learn which tiles of the tree it asks for, once over them."""
+    tiles: dict[tuple[int, int], bytes] = {}
 
     def note(level: int, i: int) -> bytes:
-        wanted.append((level, i))
-        return b"\x00" * 32
+        tiles[level // TILE_HEIGHT, i >> TILE_HEIGHT - level % TILE_HEIGHT] = b""
+        return EMPTY_ROOT
 
     prove(note)
-    known = {at: await _node(connection, *at) for at in set(wanted)}
-    proof: list[bytes] = prove(lambda level, i: known[(level, i)])
-    return proof
-
-
-async def _node(connection: AsyncConnection[Any], level: int, i: int) -> bytes:
-    """The hash of the complete subtree of 2^level leaves, the i-th from the left."""
-    tile_level, inside = divmod(level, 8)
-    span = 1 << inside
-    n, offset = divmod(i * span, TILE)
-    hashes = await read_tile(connection, tile_level, n, offset + span)
-    return root([hashes[32 * k : 32 * k + 32] for k in range(offset, offset + span)])
+    for level, n in tiles:
+        width = min(TILE, (size >> TILE_HEIGHT * level) - n * TILE)
+        tiles[level, n] = await read_tile(connection, level, n, width)
+    return prove(node_reader(lambda level, n, _: tiles[level, n], size))
 
 
 async def read_tile(connection: AsyncConnection[Any], level: int, n: int, width: int) -> bytes:
-    """The first `width` hashes of tile `n` of `level`: the stored full tile, or made from what lies below."""
-    cursor = await connection.execute(
-        "SELECT substr(hashes, 1, %s) FROM log_tile WHERE level = %s AND n = %s", (32 * width, level, n)
-    )
-    row = await cursor.fetchone()
-    if row is not None:
-        return bytes(row[0])
+    """The first `width` hashes of tile `n` of `level`: the stored full tile, or made from what lies below.
+
+    What lies below is stored, but for the tiles that became full since the worker last wrote; BehindError where
+    these hold more than `BEHIND_LIMIT` leaves, so that no question costs more than that, however long the log.
+    """
+    whole = (await _stored_tiles(connection, level, n, n + 1)).get(n)
+    if whole is not None:
+        return whole[: HASH_BYTES * width]
+    start = n * TILE
     if level == 0:
-        start = n * TILE
         return b"".join([leaf_hash(e.leaf) async for e in entries(connection, start, start + width)])
-    below = range(n * TILE, n * TILE + width)
-    return b"".join([_subtree(await read_tile(connection, level - 1, m, TILE)) for m in below])
+    below = await _stored_tiles(connection, level - 1, start, start + width)
+    behind = (width - len(below)) * TILE**level
+    if behind > BEHIND_LIMIT:
+        raise BehindError(
+            f"{behind} leaves below {tile_path(level, n, width)} are in no tile yet",
+            field="log_tile",
+            rule=f"full tiles are written behind the batches, at most {BEHIND_LIMIT} leaves late",
+            remedy="ask again in a while; the operator runs `exchange work`",
+        )
+    for m in range(start, start + width):
+        if m not in below:
+            below[m] = await read_tile(connection, level - 1, m, TILE)
+    return b"".join([tile_root(below[m]) for m in range(start, start + width)])
 
 
-def _subtree(hashes: bytes) -> bytes:
-    return root([hashes[k : k + 32] for k in range(0, len(hashes), 32)])
+async def _stored_tiles(
+    connection: AsyncConnection[Any], level: int, start: int, stop: int
+) -> dict[int, bytes]:
+    cursor = await connection.execute(
+        "SELECT n, hashes FROM log_tile WHERE level = %s AND n >= %s AND n < %s", (level, start, stop)
+    )
+    return {n: bytes(hashes) for n, hashes in await cursor.fetchall()}
 
 
 async def write_full_tiles(connection: AsyncConnection[Any]) -> int:

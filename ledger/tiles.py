@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from ledger.errors import LedgerError
@@ -87,14 +88,27 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     """An entry bundle: each entry after its length in two big-endian bytes; at most 256 of at most 65,535 bytes."""
     if len(entries) > TILE:
         raise _malformed("entries", f"{len(entries)} entries", "a bundle has at most 256")
+    return frame(entries)
+
+
+def decode_entries(bundle: bytes) -> list[bytes]:
+    """The entries of a bundle; LedgerError where it ends inside one, or holds more than 256."""
+    entries = unframe(bundle)
+    if len(entries) > TILE:
+        raise _malformed("entries", f"{len(entries)} entries", "a bundle has at most 256")
+    return entries
+
+
+def frame(entries: Sequence[bytes]) -> bytes:
+    """Any number of entries in the bytes of a bundle: each after its length, at most 65,535, in two bytes."""
     for entry in entries:
         if len(entry) > ENTRY_LIMIT:
             raise _malformed("entries", f"an entry of {len(entry)} bytes", f"at most {ENTRY_LIMIT} bytes")
     return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
 
 
-def decode_entries(bundle: bytes) -> list[bytes]:
-    """The entries of a bundle; LedgerError where it ends inside one, or holds more than 256."""
+def unframe(bundle: bytes) -> list[bytes]:
+    """The entries that `frame` put together; LedgerError where the bytes end inside one."""
     entries: list[bytes] = []
     at = 0
     while at < len(bundle):
@@ -103,11 +117,10 @@ def decode_entries(bundle: bytes) -> list[bytes]:
         if start > len(bundle) or at > len(bundle):
             raise _malformed("entries", f"cut off in entry {len(entries)}", "every entry is whole")
         entries.append(bundle[start:at])
-    if len(entries) > TILE:
-        raise _malformed("entries", f"{len(entries)} entries", "a bundle has at most 256")
     return entries
 
 
+@lru_cache(maxsize=1024)  # 8 MB: a log of 65,000 leaves asks for 254 of these with each proof
 def tile_root(tile: bytes) -> bytes:
     """The one hash of a full tile, which the level above holds. LedgerError for a tile that is not full."""
     if len(tile) != TILE * HASH_BYTES:
