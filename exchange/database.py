@@ -186,16 +186,12 @@ def upgrade(app_url: str, owner_url: str | None) -> str:
 
 
 def privileges() -> dict[str, frozenset[str]]:
-    """What the application's role may do with each table: it adds and reads, changes what is not
-    append-only, and deletes where the table says so.
-    """
+    """What the application's role may do with each table: add, read, and change what is not append-only; never delete."""
     granted = {"alembic_version": frozenset({"SELECT"})}
     for name, table in METADATA.tables.items():
         allowed = {"SELECT", "INSERT"}
         if not table.info.get("append_only"):
             allowed.add("UPDATE")
-        if table.info.get("deletable"):
-            allowed.add("DELETE")
         granted[name] = frozenset(allowed)
     return granted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from exchange.tables import Market, Opening, Party, Request, Trade
 from ledger import log
 from ledger.anchors import anchors
 from ledger.book import account_rows, transfer_rows
-from ledger.bundle import BundleWriter
-from ledger.checkpoint import Signer
+from ledger.bundle import SEGMENT, BundleWriter, Row, Shown
+from ledger.checkpoint import Signer, sign
 
 
 async def require_entry(session: AsyncSession, caller: Caller, index: int) -> None:
@@ -41,37 +41,77 @@ async def require_entry(session: AsyncSession, caller: Caller, index: int) -> No
         raise NotFound("entry.unknown", f"no entry {index} of yours", field="index")
 
 
+async def visible(session: AsyncSession, party: str, start: int, stop: int) -> AsyncIterator[int]:
+    """The entries of [start, stop) whose bodies `party` may see, ascending."""
+    own = select(col(Request.log_index)).where(col(Request.party) == party)
+    traded = select(col(Trade.log_index)).where(or_(col(Trade.buyer) == party, col(Trade.seller) == party))
+    found = own.union(traded).subquery()
+    index = found.c.log_index
+    rows = await session.stream_scalars(select(index).where(index >= start, index < stop).order_by(index))
+    async for row in rows:
+        yield int(row)
+
+
 async def export(
     session: AsyncSession,
     path: Path,
     signer: Signer,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    party: str | None = None,
 ) -> int:
-    """Write the whole log with bodies, openings, claimed rows and anchors as an audit bundle; returns its size.
+    """Write the log as an audit bundle, with bodies, openings, claimed rows and anchors; returns where it ends.
 
-    All of it is one moment of the database. `progress(done, total)` counts entries.
+    A period runs from `start` to `stop`, each moved outward to where a batch ended, so that signed checkpoints
+    close it. With `party` it has what that party may see, its accounts and the transfers on them. All of it is
+    one moment of the database. `progress(done, total)` counts entries. Unprocessable where no such period is.
     """
     connection = await driver(session)
     market = await session.get(Market, 1)
     head = await log.read_head(connection)
+    before, end = await log.period(connection, start, head.edge.size if stop is None else stop)
+    holder = None if party is None else await session.get(Party, party)
+    if party is not None and holder is None:
+        raise NotFound("party.unknown", f"no party {party!r}", field="party", remedy="check the identifier")
+    accounts = None if holder is None else [holder.account] if holder.account else []
+    seen = None if party is None else {index async for index in visible(session, party, before.size, end)}
+    total = end - before.size
     with BundleWriter(
-        path, origin=head.origin, vkeys=[signer.vkey], sandbox=bool(market and market.sandbox)
+        path,
+        origin=head.origin,
+        vkeys=[signer.vkey],
+        sandbox=bool(market and market.sandbox),
+        start=before,
+        party=party,
     ) as bundle:
-        async for _, note in log.checkpoints(connection, signer):
-            bundle.checkpoint(note)
-        async for entry in log.entries(connection, 0, head.edge.size):
-            bundle.entry(entry.leaf, entry.salt, entry.body)
-            if entry.index % 1000 == 0:
-                progress(entry.index, head.edge.size)
-        stream = await session.stream_scalars(select(Opening).order_by(col(Opening.commitment)))
-        async for opening in stream:
-            bundle.opening(opening.commitment, opening.salt, opening.value)
-        async for account in account_rows(connection):
-            bundle.account(account)
-        async for transfer, sequence, index, state in transfer_rows(connection):
-            bundle.transfer(transfer, sequence=sequence, index=index, state=state)
+        while bundle.size < end:
+            at, upto = bundle.size, min(end, (bundle.size // SEGMENT + 1) * SEGMENT)
+            entries = [
+                Shown(e.leaf, e.salt, e.body)
+                if seen is None or e.index in seen
+                else Shown(e.leaf, None, None)
+                async for e in log.entries(connection, at, upto)
+            ]
+            notes = [note async for _, note in log.checkpoints(connection, signer, at, upto)]
+            rows = [Row(*row) async for row in transfer_rows(connection, at, upto, accounts)]
+            bundle.segment(entries, notes, rows)
+            progress(bundle.size - before.size, total)
+        if party is None:
+            openings = await session.execute(
+                select(Opening)
+                .where(col(Opening.log_index) >= before.size, col(Opening.log_index) < end)
+                .order_by(col(Opening.commitment))
+            )
+            bundle.openings((o.commitment, o.salt, o.value) for o in openings.scalars())
+        if end == head.edge.size:
+            bundle.accounts([row async for row in account_rows(connection, accounts)])
+        else:
+            proof = await log.prove_consistency(connection, end, head.edge.size)
+            bundle.later(sign(head.checkpoint(), signer), proof)
         for anchor in await anchors(connection):
-            if anchor["state"] == "confirmed":
+            if anchor["state"] == "confirmed" and before.size < int(anchor["size"]) <= end:
                 bundle.anchor(
                     chain_id=int(anchor["chain_id"]),
                     contract=anchor["contract"],
@@ -80,8 +120,7 @@ async def export(
                     root=bytes.fromhex(anchor["root"]),
                     block=int(anchor["block"]),
                 )
-    progress(head.edge.size, head.edge.size)
-    return head.edge.size
+    return end
 
 
 async def parties(session: AsyncSession) -> list[dict[str, Any]]:

@@ -7,13 +7,10 @@ Where an opening was erased, what hangs on it is counted as not judged, never as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
-from zipfile import ZipFile
-
-import orjson
 
 from exchange import rulebook
 from exchange.auctions import next_releases
@@ -21,6 +18,7 @@ from exchange.errors import ExchangeError
 from exchange.money import DEPOSITS
 from exchange.registration.path import Path
 from exchange.settlement import Shares, chain, split
+from ledger.audit import bodies, openings
 from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide, transfer_from_json
 from pricing.auctions import AscendingRules, Rejected, Standing, admit, award, open_standing
 from pricing.auctions import Bid as PricedBid
@@ -354,21 +352,4 @@ def _amounts(transfers: Sequence[Transfer]) -> list[str]:
 
 def from_bundle(path: FilePath) -> Replayed:
     """Replay an audit bundle. Judge it with `ledger.audit` first: here its members are taken at their word."""
-    with ZipFile(path) as bundle:
-        openings = {
-            line["commitment"]: line["value"]
-            for line in _lines(bundle, "openings.jsonl")
-            if line["value"] is not None
-        }
-        bodies = (
-            (int(line["index"]), orjson.loads(line["body"]))
-            for line in _lines(bundle, "entries.jsonl")
-            if line["body"] is not None
-        )
-        return replay(bodies, openings)
-
-
-def _lines(bundle: ZipFile, name: str) -> Iterator[Any]:
-    with bundle.open(name) as member:
-        for line in member:
-            yield orjson.loads(line)
+    return replay(bodies(path), openings(path))

@@ -50,14 +50,25 @@ class Request(SQLModel, table=True):
 
 
 class Opening(SQLModel, table=True):
-    """What opens a salted commitment in a body; deleting the row erases the datum, the log still verifies."""
+    """What opens a salted commitment of the entry `log_index`; NULL where it was erased: the log still verifies."""
 
     __tablename__ = "opening"
-    __table_args__ = {"info": {"deletable": True}}
+    __table_args__ = (Index("opening_by_entry", "log_index"),)
 
     commitment: str = word(primary_key=True)
-    salt: bytes = octets()
-    value: str = word()
+    log_index: int = whole()
+    salt: bytes | None = octets(nullable=True)
+    value: str | None = word(nullable=True)
+
+
+class EntryReader(SQLModel, table=True):
+    """A party that may see the body of an entry besides the party that wrote it."""
+
+    __tablename__ = "entry_reader"
+    __table_args__ = (APPEND_ONLY,)
+
+    party: str = word(primary_key=True, foreign_key="party.id")
+    log_index: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
 
 
 class Party(SQLModel, table=True):

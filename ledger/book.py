@@ -125,13 +125,16 @@ async def due_holds(connection: AsyncConnection[Any], now_us: int, limit: int) -
     return [Pending(*row) for row in await cursor.fetchall()]
 
 
-async def account_rows(connection: AsyncConnection[Any]) -> AsyncIterator[Account]:
-    """Every account as its row claims, in order of identifier: for the audit bundle, which judges the claim."""
+async def account_rows(
+    connection: AsyncConnection[Any], identifiers: Sequence[str] | None = None
+) -> AsyncIterator[Account]:
+    """The named accounts, or all, as their rows claim, by identifier: for the audit bundle, which judges the claim."""
     after = ""
     while True:
         cursor = await connection.execute(
-            f"SELECT {ACCOUNT} FROM account WHERE id > %s ORDER BY id LIMIT 1000",  # noqa: S608  # column names are ours
-            (after,),
+            f"SELECT {ACCOUNT} FROM account WHERE id > %s AND (%s::text[] IS NULL OR id = ANY(%s))"  # noqa: S608  # column names are ours
+            " ORDER BY id LIMIT 1000",
+            (after, identifiers, identifiers),
         )
         rows = await cursor.fetchall()
         for row in rows:
@@ -142,20 +145,44 @@ async def account_rows(connection: AsyncConnection[Any]) -> AsyncIterator[Accoun
 
 
 async def transfer_rows(
-    connection: AsyncConnection[Any],
+    connection: AsyncConnection[Any], start: int, stop: int, accounts: Sequence[str] | None = None
 ) -> AsyncIterator[tuple[Transfer, int, int, PendingState]]:
-    """Every transfer as its row claims, by sequence: (transfer, sequence, log index, state)."""
-    after = 0
+    """The transfers of the entries [start, stop) as their rows claim, by sequence: all, or those on `accounts`.
+
+    Each as (transfer, sequence, index of its entry, state).
+    """
+    after = await _last_sequence_before(connection, start)
+    where = "" if accounts is None else " AND (debit = ANY(%(accounts)s) OR credit = ANY(%(accounts)s))"
     while True:
         cursor = await connection.execute(
-            f"SELECT {TRANSFER}, sequence, log_index, state FROM transfer LEFT JOIN hold USING (id) WHERE sequence > %s"  # noqa: S608  # column names are ours
-            " ORDER BY sequence LIMIT 1000",
-            (after,),
+            f"SELECT {TRANSFER}, sequence, log_index, state FROM transfer LEFT JOIN hold USING (id)"  # noqa: S608  # column names are ours
+            f" WHERE sequence > %(after)s{where} ORDER BY sequence LIMIT 1000",
+            {"after": after, "accounts": accounts},
         )
         rows = await cursor.fetchall()
         for *members, sequence, index, state in rows:
+            if index >= stop:
+                return
             transfer = Transfer(*members)
             yield transfer, sequence, index, state or STATE_AT_FIRST[transfer.kind]
         if len(rows) < 1000:
             return
         after = rows[-1][-3]
+
+
+async def _last_sequence_before(connection: AsyncConnection[Any], index: int) -> int:
+    """The sequence of the last transfer whose entry lies before `index`; found by halving, as both only ascend."""
+    cursor = await connection.execute("SELECT coalesce(max(sequence), 0) FROM transfer")
+    row = await cursor.fetchone()
+    low, high = 0, row[0] if row else 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        cursor = await connection.execute(
+            "SELECT log_index FROM transfer WHERE sequence >= %s ORDER BY sequence LIMIT 1", (middle,)
+        )
+        row = await cursor.fetchone()
+        if row is not None and row[0] < index:
+            low = middle
+        else:
+            high = middle - 1
+    return low

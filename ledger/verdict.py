@@ -42,14 +42,9 @@ STATUSES: Mapping[Status, tuple[str, str]] = {
 SAYINGS: Mapping[str, tuple[str, str]] = {
     # manifest
     "manifest_ok": ("大小 {size},根相符", "size {size}, root as claimed"),
-    "manifest_size": ("清单称 {claimed} 条,实有 {found} 条", "claims {claimed} entries, holds {found}"),
     "manifest_root": ("清单所称的根与重算结果不同", "claims another root than the leaves give"),
     # leaves
     "leaves_ok": ("{count} 条", "{count} entries"),
-    "leaf_order": (
-        "第 {index} 位的条目自称第 {claimed} 条",
-        "the entry at place {index} says it is number {claimed}",
-    ),
     "leaf_form": ("第 {index} 条叶子格式不正确", "leaf {index} is malformed"),
     # bodies
     "bodies_ok": ("{count} 条正文", "{count} bodies"),
@@ -59,6 +54,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     ),
     "body_digest": ("第 {index} 条正文与叶子的摘要不符", "body {index} has another digest than its leaf"),
     "body_form": ("第 {index} 条正文不是规范格式:{why}", "body {index} is not canonical: {why}"),
+    "chunk_stray": ("第 {index} 条是无主的分块", "entry {index} is a chunk of no body"),
+    "chunk_missing": (
+        "第 {first} 条的大正文缺少分块,至第 {last} 条未见",
+        "the large body of entry {first} lacks a chunk: up to index {last} there is none",
+    ),
+    "chunk_form": (
+        "第 {first} 条的大正文(至第 {last} 条)不成立:{why}",
+        "the large body of entry {first}, up to index {last}, does not hold: {why}",
+    ),
     "body_envelope": (
         "第 {index} 条正文的类型或时间与叶子不同",
         "body {index} names another kind or time than its leaf",
@@ -89,6 +93,15 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "最后的检查点只到 {size},其后的条目未经签名",
         "the last checkpoint ends at {size}: the entries behind it are not signed for",
     ),
+    "checkpoint_place": (
+        "大小 {size} 的检查点放在了第 {first} 至 {last} 条的段里",
+        "the checkpoint of size {size} stands beside the entries {first} to {last}",
+    ),
+    "later_bad": ("其后的检查点:{why}", "the later checkpoint: {why}"),
+    "later_fork": (
+        "大小 {size} 的其后检查点不由此处增长而来:{why}",
+        "the later checkpoint of size {size} did not grow from here: {why}",
+    ),
     "consistency_ok": ("{count} 次增长,均由叶子重算", "{count} steps, recomputed from the leaves"),
     "consistency_none": ("检查点不足两个", "fewer than two checkpoints"),
     "consistency_back": ("检查点从 {old} 倒退到 {size}", "the checkpoints go back from size {old} to {size}"),
@@ -106,6 +119,10 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "held_none": (
         "未提供;没有它就看不出日志被退回到较早的检查点",
         "none given; without one a log cut back to an earlier checkpoint cannot be told from a younger log",
+    ),
+    "held_before": (
+        "自持的检查点都在本包起点 {start} 之前,无从比较",
+        "all that are held lie before {start}, where this bundle begins: nothing to compare",
     ),
     "held_form": ("第 {line} 个无法采信:{why}", "number {line} cannot be trusted: {why}"),
     "held_own": (
@@ -145,9 +162,47 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "第 {index} 条起无正文可用,只重放到那里",
         "replayed only up to index {index}: from there bodies are missing or unusable",
     ),
+    "fold_without_past": (
+        "本包自第 {index} 条起只是一部分;没有其余账目,资金无从重放",
+        "from index {index} on the bundle has only a part; without the rest money cannot be replayed",
+    ),
+    "party_only": (
+        "本包只供一方:其余各方的 {withheld} 条正文未披露",
+        "the bundle is for one party: {withheld} bodies of others are not in it",
+    ),
+    "party_balances_ok": (
+        "{count} 个账户的余额恰为所列分录之和",
+        "{count} accounts: the balances are just what the listed transfers give",
+    ),
+    "party_balance": (
+        "账户 {id} 的 {member} 称为 {claimed},所列分录之和为 {folded}:有分录被略去或改动",
+        "account {id}: {member} is said to be {claimed}, the listed transfers give {folded}: one was left out or changed",
+    ),
+    "party_rows_ok": (
+        "{count} 笔,均见于已披露的正文",
+        "{count} transfers, each borne out by a disclosed body",
+    ),
+    "party_rows_unconfirmed": (
+        "{confirmed} 笔见于已披露的正文;{unconfirmed} 笔所在的正文未披露,只知其与余额相符",
+        "{confirmed} borne out by disclosed bodies; {unconfirmed} lie in bodies not disclosed, and only agree with the balances",
+    ),
+    "party_row_form": (
+        "第 {first} 至 {last} 条之间有一行无法读取:{why}",
+        "a row beside {first} to {last} cannot be read: {why}",
+    ),
+    "party_row_differs": ("分录 {id} 与第 {index} 条正文不同", "transfer {id} is not as entry {index} says"),
+    "party_row_state": (
+        "分录 {id} 的状态称为 {claimed},应为 {folded}",
+        "transfer {id} is said to be {claimed}, it is {folded}",
+    ),
+    "account_row_form": ("表 accounts 第 {line} 行无法读取:{why}", "table accounts, line {line}: {why}"),
     "double_entry_ok": ("账簿 {ledgers}", "ledgers {ledgers}"),
     "double_entry_bad": ("账簿 {ledger} 相差 {difference}", "ledger {ledger} is off by {difference}"),
     "account_rows_ok": ("{count} 行", "{count} rows"),
+    "account_rows_later": (
+        "余额表只在日志最新处成立,本包在此前结束",
+        "rows are claimed at the newest entry of the log, and the bundle ends before it",
+    ),
     "account_row": (
         "表 accounts 的 {id}:{member} 为 {claimed},按日志应为 {folded};第 {index} 条最后改动它",
         "table accounts, {id}: {member} is {claimed}, the log gives {folded}; entry {index} last set it",
@@ -258,13 +313,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of one bundle; `balances` are the accounts as the log alone gives them, empty
-    where a body was missing or unusable."""
+    """The judgement of one bundle: the entries [start, size) of a log, for everybody or for one party.
+
+    `vkeys` are the keys that signatures were checked with, none where the reader gave none. `balances` are the
+    accounts as the log alone gives them, empty where a body was missing or unusable.
+    """
 
     origin: str
     sandbox: bool
+    start: int
     size: int
     root: bytes
+    party: str | None
+    vkeys: tuple[str, ...]
     checks: list[Check]
     balances: dict[str, Account]
 
@@ -293,8 +354,11 @@ class Verdict:
             "ok": self.ok,
             "origin": self.origin,
             "sandbox": self.sandbox,
+            "start": self.start,
             "size": self.size,
             "root": self.root.hex(),
+            "party": self.party,
+            "vkeys": list(self.vkeys),
             "first_bad_index": self.first_bad_index,
             "not_checked": self.not_checked,
             "checks": [check.to_json() for check in self.checks],
@@ -334,8 +398,12 @@ class Verdict:
         lines = [
             head,
             f"{_shown(self.origin)}{'(沙盒)' if zh and self.sandbox else ' (sandbox)' if self.sandbox else ''} · "
-            f"{self.size} · {self.root.hex()}",
+            f"{f'{self.start} → {self.size}' if self.start else self.size} · {self.root.hex()}",
         ]
+        if self.party is not None:
+            lines.append(f"{'仅供' if zh else 'for'} {_shown(self.party)}")
+        keys = ", ".join(self.vkeys) or ("未提供" if zh else "none given")
+        lines.append(f"{'核对所用公钥:' if zh else 'checked with the keys: '}{keys}")
         for check in self.checks:
             name, status = CHECKS[check.name][not zh], STATUSES[check.status][not zh]
             more = check.faults - 1

@@ -33,6 +33,7 @@ from exchange.embedded import SUPERUSER, Postgres
 from exchange.errors import ExchangeError
 from exchange.messages.market import HolderMessage, OfferMessage, Role
 from ledger.anchor import anchor_reader
+from ledger.audit import bodies
 from ledger.errors import LedgerError
 
 Language = Literal["zh", "en"]
@@ -588,7 +589,6 @@ class _Play:
         with ZipFile(bundle) as archive:
             rows = [orjson.loads(line) for line in archive.read("accounts.jsonl").splitlines()]
             anchors = orjson.loads(archive.read("anchors.json"))
-            entries = [orjson.loads(line) for line in archive.read("entries.jsonl").splitlines()]
         read = anchor_reader(self.sandbox.chain_url)
         size, root = read(anchors[-1])
         self.require(
@@ -608,7 +608,7 @@ class _Play:
         self.told.accounts = len(rows)
         self.told.log_size = int(verdict["size"])
         self.told.root = verdict["root"]
-        self.told.bids = sum(orjson.loads(e["body"])["kind"] == "bid" for e in entries)
+        self.told.bids = sum(body["kind"] == "bid" for _, body in bodies(bundle))
         self.require(self.told.difference_fen == 0, f"the books differ by {self.told.difference_fen} fen")
         say.did(
             f"日志折算、账户表、银行对账单三方相差 {self.told.difference_fen} 分",

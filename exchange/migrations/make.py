@@ -74,7 +74,7 @@ def make(number: str, message: str) -> Path:
         name for name, table in METADATA.tables.items() if table.info.get("append_only") and name not in known
     )
     text = "".join(line for line in path.read_text().splitlines(True) if not line.strip().startswith("# ###"))
-    text = text.replace("info={'append_only': True}", "").replace("info={'deletable': True}", "")
+    text = text.replace("info={'append_only': True}", "")
     if not known - {"alembic_version"}:
         text += _REFUSAL
     if sealed:

@@ -1,86 +1,75 @@
-"""Judges the signed checkpoints of the bundle, each at the moment when the tree has its size."""
+"""Judges the signed checkpoints of the bundle against the tree of its leaves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ledger.audit.findings import Findings, why
 from ledger.audit.keys import Keys
-from ledger.audit.reading import Bundle
-from ledger.audit.tree import Tree
-from ledger.checkpoint import Checkpoint, split_note
-from ledger.errors import NoteError
+from ledger.audit.reading import Manifest
+from ledger.audit.segment import Note
+from ledger.errors import LedgerError, NoteError
+from ledger.merkle import verify_consistency
 
 
 class Checkpoints:
-    """The checkpoints beside the entries, oldest first, and what they agree with so far."""
+    """The checkpoints in the order of the bundle, and what they agree with so far."""
 
-    def __init__(self, bundle: Bundle, keys: Keys, tree: Tree, findings: Findings) -> None:
-        self.origin = bundle.manifest.origin
-        self.notes = bundle.lines("checkpoints.jsonl")
+    def __init__(self, manifest: Manifest, keys: Keys, findings: Findings) -> None:
+        self.manifest = manifest
         self.keys = keys
-        self.tree = tree
         self.findings = findings
         self.count = 0
         self.signed_by: set[str] = set()
         self.steps = -1  # from checkpoint to checkpoint
-        self.size = 0  # of the last checkpoint that was compared
+        self.size = manifest.start  # of the last checkpoint that was compared
         self.agrees = True  # whether its root did
-        self.agreed_size = 0  # of the last one whose root did
-        self.ahead: Checkpoint | None = None
+        self.agreed_size = manifest.start  # of the last one whose root did
 
-    def begin(self) -> None:
-        """Read the first checkpoint, and judge those of the empty log."""
-        self._next()
-        self.settle()
-
-    def settle(self) -> None:
-        """Compare every checkpoint of the present size with the leaves."""
-        while self.ahead is not None and self.ahead.size == self.tree.size:
-            agrees = self.ahead.root == self.tree.root()
-            last = max(self.tree.size - 1, 0)
-            first = min(self.agreed_size, last)
-            if not agrees:
-                self.findings.fault(
-                    "checkpoints",
-                    "checkpoint_root",
-                    first,
-                    last,
-                    size=self.tree.size,
-                    agreed=self.agreed_size,
-                )
-            if self.steps >= 0 and not (agrees and self.agrees):
-                self.findings.fault(
-                    "consistency", "consistency_fork", first, last, old=self.size, size=self.tree.size
-                )
-            self.steps += 1
-            self.agrees, self.size = agrees, self.tree.size
-            if agrees:
-                self.agreed_size = self.tree.size
-            self._next()
-
-    def close(self) -> None:
-        """Judge the checkpoints beyond the last entry, and the entries beyond the last checkpoint."""
-        while self.ahead is not None:
-            size = self.ahead.size
+    def take(self, note: Note, first: int, stop: int, root_at: Callable[[int], bytes]) -> None:
+        """Judge the next checkpoint, which stands beside the entries [first, stop); `root_at` knows their roots."""
+        if note.checkpoint is None:
+            self.findings.fault(
+                "checkpoints", "checkpoint_form", first, stop - 1, line=note.line, why=note.form
+            )
+            return
+        checkpoint = note.checkpoint
+        self.count += 1
+        if note.signature:
+            self._unsigned(checkpoint.size, note.signature)
+        self.signed_by.update(note.signed_by)
+        if checkpoint.origin != self.manifest.origin:
+            self.findings.fault(
+                "checkpoints", "checkpoint_origin", size=checkpoint.size, origin=checkpoint.origin
+            )
+        elif checkpoint.size < max(self.size, first):
+            self.findings.fault(
+                "consistency", "consistency_back", old=max(self.size, first), size=checkpoint.size
+            )
+        elif checkpoint.size <= stop:
+            self._compare(checkpoint.size, checkpoint.root == root_at(checkpoint.size))
+        elif stop == self.manifest.size:
             self.findings.fault(
                 "checkpoints",
                 "checkpoint_beyond",
-                min(self.agreed_size, self.tree.size),
-                size - 1,
-                size=size,
-                found=self.tree.size,
+                min(self.agreed_size, stop),
+                checkpoint.size - 1,
+                size=checkpoint.size,
+                found=stop,
                 agreed=self.agreed_size,
             )
-            self._next()
+        else:
+            self.findings.fault("checkpoints", "checkpoint_place", first, stop - 1, size=checkpoint.size)
+
+    def judge(self, root: bytes) -> None:
+        """Judge the entries behind the last checkpoint, and the later checkpoint; `root` is that of all entries."""
+        size = self.manifest.size
         if not self.count:
-            self.findings.fault("checkpoints", "checkpoints_none", 0 if self.tree.size else None)
-        elif self.size < self.tree.size and "checkpoints" not in self.findings.first:
-            self.findings.fault(
-                "checkpoints",
-                "checkpoint_behind",
-                self.size,
-                self.tree.size - 1,
-                size=self.size,
-            )
+            self.findings.fault("checkpoints", "checkpoints_none", self.manifest.start if size else None)
+        elif self.size < size and "checkpoints" not in self.findings.first:
+            self.findings.fault("checkpoints", "checkpoint_behind", self.size, size - 1, size=self.size)
+        if self.manifest.later is not None:
+            self._judge_later(*self.manifest.later, root)
         self.findings.passed("checkpoints", "checkpoints_ok", count=self.count)
         if self.steps > 0:
             self.findings.passed("consistency", "consistency_ok", count=self.steps)
@@ -92,42 +81,35 @@ class Checkpoints:
             names = ", ".join(sorted(self.signed_by))
             self.findings.passed("signatures", "signatures_ok", count=self.count, names=names)
 
-    def _next(self) -> None:
-        """Go on to the next checkpoint that can be compared: of this log, not behind the entries already read."""
-        self.ahead = None
-        for number, line in self.notes:
-            note = line.get("note")
-            if not isinstance(note, str):
-                self.findings.fault("checkpoints", "checkpoint_form", line=number, why="note is text")
-                continue
-            try:
-                checkpoint = Checkpoint.parse(split_note(note)[0])
-            except NoteError as error:
-                self.findings.fault("checkpoints", "checkpoint_form", line=number, why=why(error))
-                continue
-            self.count += 1
-            self._signatures(note, checkpoint)
-            if checkpoint.origin != self.origin:
-                self.findings.fault(
-                    "checkpoints", "checkpoint_origin", size=checkpoint.size, origin=checkpoint.origin
-                )
-                continue
-            if checkpoint.size < self.tree.size:
-                self.findings.fault(
-                    "consistency", "consistency_back", old=self.tree.size, size=checkpoint.size
-                )
-                continue
-            self.ahead = checkpoint
-            return
-
-    def _signatures(self, note: str, checkpoint: Checkpoint) -> None:
-        try:
-            opened = self.keys.open(note)
-        except NoteError as error:
-            # the entries that this checkpoint alone would vouch for
-            first, last = self.size, max(checkpoint.size - 1, 0)
+    def _compare(self, size: int, agrees: bool) -> None:
+        last = max(size - 1, 0)
+        first = min(self.agreed_size, last)
+        if not agrees:
             self.findings.fault(
-                "signatures", "signature_bad", min(first, last), last, size=checkpoint.size, why=why(error)
+                "checkpoints", "checkpoint_root", first, last, size=size, agreed=self.agreed_size
             )
-        else:
-            self.signed_by.update(opened.signed_by)
+        if self.steps >= 0 and not (agrees and self.agrees):
+            self.findings.fault("consistency", "consistency_fork", first, last, old=self.size, size=size)
+        self.steps += 1
+        self.agrees, self.size = agrees, size
+        if agrees:
+            self.agreed_size = size
+
+    def _judge_later(self, note: str, proof: list[bytes], root: bytes) -> None:
+        size = self.manifest.size
+        try:
+            later = self.keys.open(note).checkpoint
+        except NoteError as error:
+            self.findings.fault("signatures", "later_bad", why=why(error))
+            return
+        try:
+            verify_consistency(size, later.size, proof, root, later.root)
+        except LedgerError as error:
+            self.findings.fault(
+                "consistency", "later_fork", self.manifest.start, size - 1, size=later.size, why=why(error)
+            )
+
+    def _unsigned(self, size: int, reason: str) -> None:
+        """The entries that this checkpoint alone would vouch for."""
+        first, last = self.size, max(size - 1, 0)
+        self.findings.fault("signatures", "signature_bad", min(first, last), last, size=size, why=reason)

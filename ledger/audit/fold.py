@@ -6,37 +6,97 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.audit.findings import Findings, why
-from ledger.audit.reading import decimal
+from ledger.audit.segment import Plain
+from ledger.audit.state import Money
 from ledger.errors import TransferError
 from ledger.postings import (
+    AMOUNT_LIMIT,
     STATE_AT_FIRST,
     Account,
     Failed,
-    Pending,
     Transfer,
     account_from_json,
+    account_to_json,
     decide,
     differences,
     transfer_from_json,
+    transfer_to_json,
 )
+
+MONEY_CHECKS = ("accounts", "transfers", "double_entry", "account_rows", "transfer_rows")
 
 
 class Fold:
-    """Accounts and holds as the bodies give them, compared with the claimed rows as the fold goes."""
+    """Accounts and holds as the bodies give them, compared with the claimed rows segment by segment.
 
-    def __init__(self, findings: Findings, rows: Iterator[tuple[int, dict[str, Any]]]) -> None:
+    `money` is where it begins: nothing at all for a log from its first entry. `stopped_at` is the first entry
+    that could not be folded; from there on nothing is known.
+    """
+
+    def __init__(self, findings: Findings, money: Money | None, start: int) -> None:
         self.findings = findings
-        self.accounts: dict[str, Account] = {}
-        self.pendings: dict[str, Pending] = {}
-        self.last_set: dict[str, int] = {}
-        self.transfers: dict[str, int] = {}  # identifier → index of the entry that carries it
-        self.ended: dict[str, int] = {}  # hold → index of the entry that posted or voided it
-        self.claimed_states: dict[str, object] = {}
-        self.next_sequence = 1
-        self.stopped_at: int | None = None
-        self._rows = rows
-        self._row: dict[str, Any] | None = None
-        self._row_sequence = 0
+        self.stopped_at: int | None = start if money is None else None
+        self.without_past = money is None
+        self.money = Money.none() if money is None else money
+        self._ended: dict[str, int] = {}  # hold → index of the entry that ended it
+        self._held: dict[str, int] = {}  # hold → index of the entry that made it
+        self._states: dict[str, object] = {}  # hold made here → the state that its row claims
+
+    def apply(self, plain: Plain) -> bool:
+        """Take the sums of a segment in; False, and nothing is changed, where a rule may be broken.
+
+        An account within its limit even if all that goes out of it came before anything that comes in needs no
+        further look: no order of the transfers can break its limit. The others are followed in order.
+        """
+        money = self.money
+        if not plain.identifiers:
+            return True
+        if plain.first_sequence != money.next_sequence:
+            return False
+        fresh: dict[str, Account] = {}
+        followed: dict[str, Account] = {}
+        for name, ledger in plain.ledgers.items():
+            account = money.accounts.get(name)
+            if account is None or account.closed or account.ledger != ledger:
+                return False
+            debits = account.debits_posted + plain.debits.get(name, 0)
+            credits = account.credits_posted + plain.credits.get(name, 0)
+            all_debits, all_credits = debits + account.debits_pending, credits + account.credits_pending
+            if max(all_debits, all_credits) > AMOUNT_LIMIT:
+                return False
+            if (
+                account.limit == "debits_must_not_exceed_credits" and all_debits > account.credits_posted
+            ) or (account.limit == "credits_must_not_exceed_debits" and all_credits > account.debits_posted):
+                followed[name] = account
+            fresh[name] = Account(
+                name,
+                ledger,
+                account.code,
+                account.limit,
+                account.debits_pending,
+                debits,
+                account.credits_pending,
+                credits,
+                plain.first_sequence + plain.touched[name],
+            )
+        identifiers = set(plain.identifiers)
+        if len(identifiers) != len(plain.identifiers) or not identifiers.isdisjoint(money.identifiers):
+            return False
+        if followed and not _stays_within(followed, plain):
+            return False
+        money.identifiers |= identifiers
+        money.accounts |= fresh
+        money.last_set |= plain.last
+        money.next_sequence += len(plain.identifiers)
+        return True
+
+    def begin(self, rows: Sequence[Mapping[str, Any]], first: int, last: int) -> None:
+        """Begin a segment of the entries first … last whose transfers are folded one by one, with its claimed rows."""
+        self._rows: Iterator[Mapping[str, Any]] = iter(rows)
+        self._row: Mapping[str, Any] | None = None
+        self._row_sequence = self.money.next_sequence - 1
+        self._first, self._last = first, last
+        self._carried: dict[str, int] = {}
 
     def body(self, index: int, body: Mapping[str, Any]) -> None:
         """Fold one body: the accounts it opens, then the transfers it carries."""
@@ -46,11 +106,11 @@ class Fold:
             self._stop(index, "accounts", "account_form", why=why(error))
             return
         for account in accounts:
-            if account.id in self.accounts:
+            if account.id in self.money.accounts:
                 self.findings.fault("accounts", "account_twice", index, id=account.id)
             else:
-                self.accounts[account.id] = account
-                self.last_set[account.id] = index
+                self.money.accounts[account.id] = account
+                self.money.last_set[account.id] = index
         try:
             transfers = [
                 transfer_from_json(value) for value in _array(body.get("transfers", []), "transfers")
@@ -61,35 +121,64 @@ class Fold:
         if transfers:
             self._move(index, transfers, int(body["time"]))
 
-    def judge(self, accounts: Iterator[tuple[int, dict[str, Any]]], size: int) -> None:
-        """Judge the fold of all `size` entries, and the claimed account rows against it."""
+    def end(self) -> None:
+        """End the segment: claimed rows that are left over belong to nothing."""
+        if self.stopped_at is not None:
+            return
+        while (row := self._next_row()) is not None:
+            self._unknown_row(row)
+            self._row = None
+
+    def judge(self, accounts: Iterator[tuple[int, dict[str, Any]]], size: int, *, newest: bool) -> None:
+        """Judge the fold of all entries up to `size`, and the claimed account rows against it.
+
+        Rows are claimed as they stand at the newest entry of the log; where the bundle ends before it, they say
+        nothing of its end, and `newest` is false.
+        """
         findings = self.findings
         if self.stopped_at is not None:
-            for name in ("accounts", "transfers", "double_entry", "account_rows", "transfer_rows"):
-                findings.left(name, "fold_stopped", size - self.stopped_at, index=self.stopped_at)
+            saying = "fold_without_past" if self.without_past else "fold_stopped"
+            for name in MONEY_CHECKS:
+                findings.left(name, saying, size - self.stopped_at, index=self.stopped_at)
             return
-        self._close_transfers()
-        self._judge_accounts(accounts)
+        if newest:
+            self._judge_holds()
+            self._judge_accounts(accounts)
         self._judge_double_entry()
-        findings.passed("accounts", "accounts_ok", count=len(self.accounts))
-        findings.passed("transfers", "transfers_ok", count=self.next_sequence - 1)
-        ledgers = ", ".join(sorted({account.ledger for account in self.accounts.values()}))
+        count = self.money.next_sequence - 1
+        findings.passed("accounts", "accounts_ok", count=len(self.money.accounts))
+        findings.passed("transfers", "transfers_ok", count=count)
+        ledgers = ", ".join(sorted({account.ledger for account in self.money.accounts.values()}))
         findings.passed("double_entry", "double_entry_ok", ledgers=ledgers)
-        findings.passed("account_rows", "account_rows_ok", count=len(self.accounts))
-        findings.passed("transfer_rows", "transfer_rows_ok", count=self.next_sequence - 1)
+        if newest:
+            findings.passed("account_rows", "account_rows_ok", count=len(self.money.accounts))
+        else:
+            findings.left("account_rows", "account_rows_later", len(self.money.accounts))
+        findings.passed("transfer_rows", "transfer_rows_ok", count=count)
 
-    def _move(self, index: int, transfers: Sequence[Transfer], time_us: int) -> None:
+    def stop(self, index: int) -> None:
+        """From entry `index` on nothing can be folded."""
+        if self.stopped_at is None:
+            self.stopped_at = index
+
+    def _stop(self, index: int, check: str, saying: str, why: str) -> None:
+        self.findings.fault(check, saying, index, why=why)
+        self.stop(index)
+
+    def _move(self, index: int, transfers: Sequence[Transfer], now_us: int) -> None:
+        money = self.money
         fresh: list[Transfer] = []
         for transfer in transfers:
-            if transfer.id in self.transfers:
+            if transfer.id in money.identifiers:
                 self.findings.fault("transfers", "transfer_twice", index, id=transfer.id)
             else:
-                self.transfers[transfer.id] = index
+                money.identifiers.add(transfer.id)
+                self._carried[transfer.id] = index
                 fresh.append(transfer)
-        decision = decide(self.accounts, self.pendings, {}, fresh, self.next_sequence, time_us)
-        self.accounts.update(decision.accounts)
-        self.pendings.update(decision.pendings)
-        self.next_sequence = decision.next_sequence
+        decision = decide(money.accounts, money.holds, {}, fresh, money.next_sequence, now_us)
+        money.accounts.update(decision.accounts)
+        money.holds.update(decision.pendings)
+        money.next_sequence = decision.next_sequence
         for transfer, outcome in zip(fresh, decision.outcomes, strict=True):
             if isinstance(outcome, Failed):
                 self.findings.fault(
@@ -97,65 +186,60 @@ class Fold:
                 )
                 continue
             if transfer.pending is not None:
-                self.ended[transfer.pending] = index
-            self.last_set[transfer.debit] = self.last_set[transfer.credit] = index
+                self._ended[transfer.pending] = index
+            elif transfer.kind == "pending":
+                self._held[transfer.id] = index
+            money.last_set[transfer.debit] = money.last_set[transfer.credit] = index
             self._compare(transfer, outcome.sequence, index)
 
-    def _stop(self, index: int, check: str, saying: str, why: str) -> None:
-        self.findings.fault(check, saying, index, why=why)
-        self.stopped_at = index
-
-    def _next_row(self) -> dict[str, Any] | None:
-        """The next claimed transfer row whose sequence is above the one before; others are faults."""
+    def _next_row(self) -> Mapping[str, Any] | None:
+        """The next claimed row whose sequence is above the one before; others are faults."""
         while self._row is None:
-            number, row = next(self._rows, (0, None))
+            row = next(self._rows, None)
             if row is None:
                 return None
-            sequence = decimal(row, "sequence", f"transfers.jsonl line {number}")
-            if sequence > self._row_sequence:
+            text = row.get("sequence")
+            sequence = int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 20 else 0
+            if sequence > self._row_sequence and str(sequence) == text:
                 self._row, self._row_sequence = row, sequence
             else:
                 self._unknown_row(row)
         return self._row
 
     def _unknown_row(self, row: Mapping[str, Any]) -> None:
-        self.findings.fault(
-            "transfer_rows",
-            "transfer_row_unknown",
-            self.transfers.get(str(row.get("id"))),
-            id=str(row.get("id")),
-        )
+        transfer = row.get("transfer")
+        name = str(transfer.get("id")) if isinstance(transfer, dict) else "?"
+        first = self._carried.get(name, self._first)
+        last = self._carried.get(name, self._last)
+        self.findings.fault("transfer_rows", "transfer_row_unknown", first, last, id=name)
 
     def _compare(self, transfer: Transfer, sequence: int, index: int) -> None:
-        while True:
-            row = self._next_row()
-            if row is not None and self._row_sequence < sequence:
-                self._unknown_row(row)
-                self._row = None
-                continue
-            if row is None or self._row_sequence > sequence:
-                self.findings.fault("transfer_rows", "transfer_row_missing", index, id=transfer.id)
-                return
-            break
+        while (row := self._next_row()) is not None and self._row_sequence < sequence:
+            self._unknown_row(row)
+            self._row = None
+        if row is None or self._row_sequence > sequence:
+            self.findings.fault("transfer_rows", "transfer_row_missing", index, id=transfer.id)
+            return
         self._row = None
-        state = row.get("state")
-        expected: dict[str, object] = {
-            "sequence": str(sequence),
-            "id": transfer.id,
-            "index": str(index),
-            "kind": transfer.kind,
-            "debit": transfer.debit,
-            "credit": transfer.credit,
-            "amount": str(transfer.amount),
-            "ledger": transfer.ledger,
-            "code": transfer.code,
-            "pending": transfer.pending,
-            "state": STATE_AT_FIRST[transfer.kind],
-        }
+        state: object = STATE_AT_FIRST[transfer.kind]
         if transfer.kind == "pending":  # judged at the end, when it is known what became of the hold
-            self.claimed_states[transfer.id] = expected["state"] = state
+            self._states[transfer.id] = state = row.get("state")
+        expected = {
+            "index": str(index),
+            "sequence": str(sequence),
+            "state": state,
+            "transfer": transfer_to_json(transfer),
+        }
         if row != expected:
-            self._differ("transfer_rows", "transfer_row", transfer.id, index, row, expected)
+            claimed = row.get("transfer")
+            self._differ(
+                "transfer_rows",
+                "transfer_row",
+                transfer.id,
+                index,
+                {**row, **claimed} if isinstance(claimed, dict) else row,
+                {**expected, **transfer_to_json(transfer)},
+            )
 
     def _differ(
         self,
@@ -166,9 +250,10 @@ class Fold:
         row: Mapping[str, Any],
         expected: Mapping[str, object],
     ) -> None:
-        member = next(
+        members = [
             m for m in {**expected, **row} if m not in row or m not in expected or row[m] != expected[m]
-        )
+        ]
+        member = next((m for m in members if m != "transfer"), "transfer")
         self.findings.fault(
             check,
             saying,
@@ -179,18 +264,15 @@ class Fold:
             folded=str(expected.get(member)),
         )
 
-    def _close_transfers(self) -> None:
-        """Judge what is left of the claimed transfer rows, and the states of the holds."""
-        while (row := self._next_row()) is not None:
-            self._unknown_row(row)
-            self._row = None
-        for name, claimed in self.claimed_states.items():
-            folded = self.pendings[name].state
+    def _judge_holds(self) -> None:
+        """Judge the claimed states of the holds that were made here."""
+        for name, claimed in self._states.items():
+            folded = self.money.holds[name].state
             if claimed != folded:
                 self.findings.fault(
                     "transfer_rows",
                     "transfer_row",
-                    self.ended.get(name, self.transfers[name]),
+                    self._ended.get(name, self._held[name]),
                     id=name,
                     member="state",
                     claimed=str(claimed),
@@ -202,39 +284,67 @@ class Fold:
         claimed: set[str] = set()
         for _, row in rows:
             name = str(row.get("id"))
-            account = self.accounts.get(name)
+            account = self.money.accounts.get(name)
             if account is None:
                 self.findings.fault("account_rows", "account_row_unknown", id=name)
                 continue
-            index = self.last_set[name]
+            index = self.money.last_set[name]
             if name in claimed:
                 self.findings.fault("account_rows", "account_row_twice", index, id=name)
                 continue
             claimed.add(name)
-            expected: dict[str, object] = {
-                "id": account.id,
-                "ledger": account.ledger,
-                "code": account.code,
-                "limit": account.limit,
-                "debits_pending": str(account.debits_pending),
-                "debits_posted": str(account.debits_posted),
-                "credits_pending": str(account.credits_pending),
-                "credits_posted": str(account.credits_posted),
-            }
+            expected = account_row(account)
             if row != expected:
                 self._differ("account_rows", "account_row", name, index, row, expected)
-        for name in self.accounts:
-            if name in claimed:
-                continue
-            self.findings.fault("account_rows", "account_row_missing", self.last_set[name], id=name)
+        for name in self.money.accounts:
+            if name not in claimed:
+                index = self.money.last_set[name]
+                self.findings.fault("account_rows", "account_row_missing", index, id=name)
 
     def _judge_double_entry(self) -> None:
         """Compare the sums of all debits and credits, ledger by ledger."""
-        for ledger, (posted, pending) in differences(self.accounts.values()).items():
+        for ledger, (posted, pending) in differences(self.money.accounts.values()).items():
             if posted or pending:
                 self.findings.fault(
                     "double_entry", "double_entry_bad", ledger=ledger, difference=posted or pending
                 )
+
+
+def _stays_within(accounts: Mapping[str, Account], plain: Plain) -> bool:
+    """Whether each of these accounts keeps its limit after every one of the transfers, in their order."""
+    room = {
+        name: account.credits_posted - account.debits_posted - account.debits_pending
+        if account.limit == "debits_must_not_exceed_credits"
+        else account.debits_posted - account.credits_posted - account.credits_pending
+        for name, account in accounts.items()
+    }
+    sign = {
+        name: 1 if account.limit == "debits_must_not_exceed_credits" else -1
+        for name, account in accounts.items()
+    }
+    for debit, credit, amount in zip(plain.debit, plain.credit, plain.amount, strict=True):
+        if debit in room:
+            room[debit] -= sign[debit] * amount
+            if room[debit] < 0:
+                return False
+        if credit in room:
+            room[credit] += sign[credit] * amount
+            if room[credit] < 0:
+                return False
+    return True
+
+
+def account_row(account: Account) -> dict[str, object]:
+    """What the claimed row of an account has to say."""
+    return {
+        **account_to_json(account),
+        "debits_pending": str(account.debits_pending),
+        "debits_posted": str(account.debits_posted),
+        "credits_pending": str(account.credits_pending),
+        "credits_posted": str(account.credits_posted),
+        "sequence": str(account.sequence),
+        "closed": account.closed,
+    }
 
 
 def _array(value: object, name: str) -> list[Any]:

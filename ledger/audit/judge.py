@@ -1,26 +1,25 @@
-"""Judges a bundle in one pass over its entries: the leaves and the bodies here, the rest by its own judges."""
+"""Judges a bundle: takes the reports of its segments in order, and puts them together to one verdict."""
 
 from __future__ import annotations
 
-import binascii
 import os
-from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ledger.audit.bodies import CHUNK, Assembly
 from ledger.audit.checkpoints import Checkpoints
 from ledger.audit.findings import Findings, why
 from ledger.audit.fold import Fold
 from ledger.audit.keys import Keys
 from ledger.audit.openings import Openings
 from ledger.audit.outside import Outside, ReadAnchor
-from ledger.audit.reading import HEX_256, Bundle
-from ledger.audit.tree import Tree
-from ledger.checkpoint import Verifier
-from ledger.entries import Leaf, envelope, parse_body, parse_leaf
+from ledger.audit.party import PartyMoney
+from ledger.audit.reading import Bundle, broken
+from ledger.audit.segment import Report, judge_segment
+from ledger.audit.state import Money, State
+from ledger.audit.workers import Work, processors, reports
 from ledger.errors import CanonicalError
-from ledger.merkle import leaf_hash
+from ledger.merkle import Edge, node_hash
 from ledger.verdict import Verdict
 
 
@@ -30,6 +29,8 @@ def audit(
     read_anchor: ReadAnchor | None = None,
     progress: Callable[[int, int], None] | None = None,
     held: Sequence[str] = (),
+    *,
+    processes: int | None = None,
 ) -> Verdict:
     """Judge the bundle at `path`.
 
@@ -37,131 +38,241 @@ def audit(
     signatures count as not checked. `read_anchor` reads a chain; without it the anchors count as not checked.
     `held` are signed checkpoints that the reader keeps from earlier (a receipt's, a witness's): only they show
     that a log was cut back to an earlier checkpoint. `progress(done, total)` is called as entries are judged.
+    `processes` is how many judge segments at once, by default as many as there are processors.
+
     BundleError where the file is no bundle, NoteError where one of `vkeys` is no key; nothing else is raised.
     """
-    trusted = None if vkeys is None else [Verifier.parse(vkey) for vkey in vkeys]
+    return audit_on(path, vkeys, None, read_anchor, progress, held, processes=processes)[0]
+
+
+def audit_on(
+    path: str | os.PathLike[str],
+    vkeys: Sequence[str] | None,
+    since: State | None,
+    read_anchor: ReadAnchor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    held: Sequence[str] = (),
+    *,
+    processes: int | None = None,
+) -> tuple[Verdict, State | None]:
+    """Judge as `audit` does, a bundle that goes on from what is remembered of an earlier verdict on this log.
+
+    Gives the state to go on from next time, None where the verdict is not ok. BundleError too where the bundle
+    does not begin where `since` ended.
+    """
     with Bundle(path) as bundle:
-        return _Judge(bundle, trusted, read_anchor, progress, held).judge()
+        keys = Keys.of(vkeys, bundle.manifest.vkeys)
+        judge = _Judge(bundle, keys, read_anchor, progress or (lambda done, total: None), held, since)
+        return judge.judge(processors() if processes is None else processes)
 
 
 class _Judge:
-    """One pass over the entries, with everything that is compared as they go by."""
+    """The log so far, as the segments are taken in one after the other."""
 
     def __init__(
         self,
         bundle: Bundle,
-        trusted: list[Verifier] | None,
+        keys: Keys,
         read_anchor: ReadAnchor | None,
-        progress: Callable[[int, int], None] | None,
+        progress: Callable[[int, int], None],
         held: Sequence[str],
+        since: State | None,
     ) -> None:
         self.bundle = bundle
         self.manifest = bundle.manifest
-        self.progress = progress or (lambda done, total: None)
+        self.keys = keys
+        self.progress = progress
+        if since is not None and (since.origin, since.edge) != (self.manifest.origin, self.manifest.edge):
+            raise broken(
+                "manifest.json",
+                f"begins at {self.manifest.start} of {self.manifest.origin}",
+                f"it goes on from what is remembered: {since.size} entries of {since.origin}, and their tree",
+            )
         self.findings = Findings()
-        self.tree = Tree()
-        keys = Keys.of(trusted, bundle.manifest.vkeys)
-        self.fold = Fold(self.findings, bundle.lines("transfers.jsonl"))
-        self.outside = Outside(bundle, keys, held, read_anchor, self.tree, self.findings)
-        self.checkpoints = Checkpoints(bundle, keys, self.tree, self.findings)
-        self.openings = Openings(bundle.lines("openings.jsonl"), self.findings)
+        self.edge = self.manifest.edge
+        self.outside = Outside(bundle, keys, held, read_anchor, self.findings)
+        self.checkpoints = Checkpoints(self.manifest, keys, self.findings)
+        self.openings = Openings(bundle.table("openings.jsonl"), self.findings)
+        money = since.money if since is not None else Money.none() if self.manifest.start == 0 else None
+        self.party: PartyMoney | None = None
+        if self.manifest.party is not None:
+            whole = self.manifest.start == 0 and self.manifest.later is None
+            self.party = PartyMoney(bundle, self.findings) if whole else None
+            money = None
+        self.fold = Fold(self.findings, money, self.manifest.start)
+        self.assembly: Assembly | None = None
         self.bodies = 0
         self.withheld = 0
-        self.first_withheld = 0
+        self.first_withheld: int | None = None
         self.times: tuple[int, int] | None = None
+        self.since_us = 0 if since is None else since.time_us
 
-    def judge(self) -> Verdict:
-        self._replay()
-        self.checkpoints.close()
-        self._judge_leaves()
-        self.fold.judge(self.bundle.lines("accounts.jsonl"), self.tree.size)
-        self.openings.judge(complete=self.bodies == self.tree.size)
+    def judge(self, processes: int) -> tuple[Verdict, State | None]:
+        work = Work(
+            os.fspath(self.bundle.path),
+            self.keys.vkeys,
+            self.keys.from_bundle,
+            exact=self.party is not None,
+            seek_commitments=bool(self.openings.seen),
+        )
+        wanted = [
+            [
+                size
+                for size in self.outside.sizes
+                if self.bundle.bounds(number)[0] <= size <= self.bundle.bounds(number)[1]
+            ]
+            for number in self.bundle.segments
+        ]
+        total = self.manifest.size - self.manifest.start
+        self.progress(0, total)
+        self.outside.roots[self.edge.size] = self.edge.root()
+        for number, report in zip(
+            self.bundle.segments, reports(self.bundle, work, wanted, processes), strict=True
+        ):
+            self._take(number, report)
+            self.progress(self.edge.size - self.manifest.start, total)
+        if self.assembly is not None:
+            self._stray(self.manifest.size - 1)
+        root = self.edge.root()
+        self.checkpoints.judge(root)
+        self._judge_leaves(root)
+        if self.party is None:
+            newest = self.manifest.later is None
+            self.fold.judge(self.bundle.table("accounts.jsonl"), self.manifest.size, newest=newest)
+        else:
+            self.party.judge(self.withheld)
+        self.openings.judge(complete=self.bodies == total)
         self.outside.judge()
-        return Verdict(
+        folded = self.fold.stopped_at is None
+        verdict = Verdict(
             self.manifest.origin,
             self.manifest.sandbox,
-            self.tree.size,
-            self.tree.root(),
+            self.manifest.start,
+            self.manifest.size,
+            root,
+            self.manifest.party,
+            () if self.keys.from_bundle else self.keys.vkeys,
             self.findings.checks(),
-            dict(sorted(self.fold.accounts.items())) if self.fold.stopped_at is None else {},
+            dict(sorted(self.fold.money.accounts.items())) if folded else {},
         )
+        if not verdict.ok:
+            return verdict, None
+        time_us = self.since_us if self.times is None else self.times[1]
+        return verdict, State(self.manifest.origin, self.edge, time_us, self.fold.money if folded else None)
 
-    def _replay(self) -> None:
-        total = self.manifest.size
-        self.progress(0, total)
-        self.checkpoints.begin()
-        self.outside.settle()
-        for _, line in self.bundle.lines("entries.jsonl"):
-            self._entry(self.tree.size, line)
-            self.checkpoints.settle()
-            self.outside.settle()
-            if self.tree.batch_waits:
-                self.tree.grow()
-                self.progress(self.tree.size, max(total, self.tree.size))
-        self.tree.grow()
-        self.progress(self.tree.size, max(total, self.tree.size))
+    def _take(self, number: int, report: Report) -> None:
+        """Take the report of the next segment in."""
+        first, stop = self.bundle.bounds(number)
+        larger = self.edge.peaks if self.bundle.aligned(number) else ()
+        for check, saying, index, facts in report.faults:
+            self.findings.fault(check, saying, index, None, **facts)
+        roots: dict[int, bytes] = {}
 
-    def _entry(self, index: int, line: Mapping[str, Any]) -> None:
-        if line.get("index") != str(index):
-            self.findings.fault("leaves", "leaf_order", index, claimed=str(line.get("index")))
-        raw = _base64(line.get("leaf"))
-        self.tree.append(leaf_hash(raw))
-        try:
-            leaf = parse_leaf(raw)
-        except CanonicalError:
-            self.findings.fault("leaves", "leaf_form", index)
-            self._unusable(index)
-            return
-        if self.times is not None and leaf.time_us < self.times[1]:
-            self.findings.fault("time", "time_back", index)
-        self.times = (leaf.time_us if self.times is None else self.times[0], leaf.time_us)
-        salt, text = line.get("salt"), line.get("body")
-        if text is None:
-            self.withheld += 1
-            self.first_withheld = index if self.withheld == 1 else self.first_withheld
-            self._unusable(index)
-            return
-        body = self._body(index, leaf, salt, text)
-        if body is None:
-            self._unusable(index)
-            return
-        self.bodies += 1
-        self.openings.see(index, text)
-        if self.fold.stopped_at is None:
-            self.fold.body(index, body)
+        def root_at(size: int) -> bytes:
+            if size not in roots:
+                roots[size] = _joined(larger, report.edges[size], size).root()
+            return roots[size]
 
-    def _unusable(self, index: int) -> None:
-        if self.fold.stopped_at is None:
-            self.fold.stopped_at = index
+        for note in report.notes:
+            self.checkpoints.take(note, first, stop, root_at)
+        for size in self.outside.sizes:
+            if first < size <= stop:
+                self.outside.roots[size] = root_at(size)
+        self.edge = _joined(larger, report.edges[stop], stop)
+        self.bodies += report.bodies
+        self.withheld += report.withheld
+        if self.first_withheld is None:
+            self.first_withheld = report.first_withheld
+        if report.times is not None:
+            before = self.since_us if self.times is None else self.times[1]
+            if report.times[0] < before:
+                self.findings.fault("time", "time_back", first)
+            self.times = (report.times[0] if self.times is None else self.times[0], report.times[1])
+        self.openings.see(report.commitments)
+        self._money(number, first, stop, report)
 
-    def _body(self, index: int, leaf: Leaf, salt: object, text: object) -> dict[str, Any] | None:
-        if not isinstance(salt, str) or not isinstance(text, str) or not HEX_256.fullmatch(salt):
-            self.findings.fault("bodies", "body_form", index, why="salt is 64 hex digits, body text")
-            return None
-        body = text.encode()
-        if sha256(bytes.fromhex(salt) + body).digest() != leaf.digest:
-            self.findings.fault("bodies", "body_digest", index)
-            return None
-        try:
-            parsed = parse_body(body)
-            if envelope(parsed) != (leaf.kind, leaf.time_us):
-                self.findings.fault("bodies", "body_envelope", index)
-                return None
-        except CanonicalError as error:
-            self.findings.fault("bodies", "body_form", index, why=why(error))
-            return None
-        return parsed
-
-    def _judge_leaves(self) -> None:
-        claimed, found, root = self.manifest.size, self.tree.size, self.tree.root()
-        if claimed != found:
-            self.findings.fault(
-                "manifest", "manifest_size", min(claimed, found), claimed=claimed, found=found
+    def _money(self, number: int, first: int, stop: int, report: Report) -> None:
+        if self.party is not None:
+            moves = list(self._wholes(report, self.fold_nothing))
+            self.party.segment(
+                first, stop - 1, self.bundle.rows(number, "transfers.jsonl"), moves, report.disclosed
             )
-        elif self.manifest.root != root:
+            return
+        if report.plain is not None and self.assembly is None:
+            if self.fold.stopped_at is not None or self.fold.apply(report.plain):
+                return
+            report = judge_segment(
+                self.bundle, self.keys, number, sizes=(), exact=True, seek_commitments=False
+            )
+        self.fold.begin(self.bundle.rows(number, "transfers.jsonl"), first, stop - 1)
+        for index, body in self._wholes(report, self.fold.stop):
+            if report.unusable is not None and index > report.unusable:
+                self.fold.stop(report.unusable)
+            if self.fold.stopped_at is None:
+                self.fold.body(index, body)
+        if report.unusable is not None:
+            self.fold.stop(report.unusable)
+        self.fold.end()
+
+    @staticmethod
+    def fold_nothing(index: int) -> None:
+        """A party's money is judged by its rows: no body ends that."""
+
+    def _wholes(self, report: Report, stop: Callable[[int], None]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """The bodies that the fold needs, the large ones put together, each at the index of its head."""
+        for index, body in report.moves:
+            if self.assembly is not None and body.get("kind") != CHUNK:
+                self._stray(index)
+                stop(index)
+            if "chunks" in body:
+                try:
+                    self.assembly = Assembly(index, body)
+                except CanonicalError as error:
+                    self.findings.fault("bodies", "body_form", index, why=why(error))
+                    stop(index)
+            elif body.get("kind") == CHUNK:
+                whole = self._chunk(index, body, stop)
+                if whole is not None:
+                    yield whole
+            else:
+                yield index, body
+
+    def _chunk(
+        self, index: int, body: Mapping[str, Any], stop: Callable[[int], None]
+    ) -> tuple[int, Mapping[str, Any]] | None:
+        if self.assembly is None:
+            self.findings.fault("bodies", "chunk_stray", index)
+            stop(index)
+            return None
+        assembly = self.assembly
+        try:
+            assembly.add(index, body)
+            if not assembly.complete:
+                return None
+            self.assembly = None
+            whole = assembly.whole()
+        except CanonicalError as error:
+            self.findings.fault("bodies", "chunk_form", assembly.index, index, why=why(error))
+            self.assembly = None
+            stop(assembly.index)
+            return None
+        self.openings.see_whole(assembly.index, assembly.text)
+        return assembly.index, whole
+
+    def _stray(self, index: int) -> None:
+        """A large body that does not go on where it has to."""
+        assert self.assembly is not None
+        self.findings.fault("bodies", "chunk_missing", self.assembly.index, index)
+        self.fold.stop(self.assembly.index)
+        self.assembly = None
+
+    def _judge_leaves(self, root: bytes) -> None:
+        size = self.manifest.size
+        count = size - self.manifest.start
+        if self.manifest.root != root:
             self.findings.fault("manifest", "manifest_root")
-        self.findings.passed("manifest", "manifest_ok", size=found)
-        self.findings.passed("leaves", "leaves_ok", count=found)
+        self.findings.passed("manifest", "manifest_ok", size=size)
+        self.findings.passed("leaves", "leaves_ok", count=count)
         if self.withheld:
             self.findings.left(
                 "bodies",
@@ -169,7 +280,7 @@ class _Judge:
                 self.withheld,
                 checked=self.bodies,
                 withheld=self.withheld,
-                first=self.first_withheld,
+                first=self.first_withheld or 0,
             )
         else:
             self.findings.passed("bodies", "bodies_ok", count=self.bodies)
@@ -179,9 +290,10 @@ class _Judge:
             self.findings.passed("time", "time_ok", first=self.times[0], last=self.times[1])
 
 
-def _base64(text: object) -> bytes:
-    """The bytes of a leaf; nothing at all, which no leaf is, where they cannot be read."""
-    try:
-        return b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
-        return b""
+def _joined(larger: Sequence[bytes], peaks: Sequence[bytes], size: int) -> Edge:
+    """The tree of `size` leaves from the peaks before a segment and those of its own: a full segment may be carried."""
+    joined = [*larger, *peaks]
+    while len(joined) > size.bit_count():
+        right = joined.pop()
+        joined.append(node_hash(joined.pop(), right))
+    return Edge(size, tuple(joined))

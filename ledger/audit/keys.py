@@ -18,16 +18,29 @@ class Keys:
     from_bundle: bool
 
     @classmethod
-    def of(cls, trusted: Sequence[Verifier] | None, claimed: Sequence[str]) -> Keys:
-        """The trusted keys; without any, those that the manifest claims. BundleError where these are no keys."""
+    def of(cls, trusted: Sequence[str] | None, claimed: Sequence[str]) -> Keys:
+        """The trusted keys; without any, those that the manifest claims.
+
+        NoteError where one of the trusted is no key, BundleError where one of the claimed is none.
+        """
         if trusted is not None:
-            return cls(trusted, from_bundle=False)
+            return cls.parsed(trusted, from_bundle=False)
         try:
-            return cls([Verifier.parse(vkey) for vkey in claimed], from_bundle=True)
+            return cls.parsed(claimed, from_bundle=True)
         except NoteError as error:
             raise broken(
                 "manifest.json", f"vkeys: {error.detail}", "verifier keys (c2sp.org/signed-note)"
             ) from error
+
+    @classmethod
+    def parsed(cls, vkeys: Sequence[str], from_bundle: bool) -> Keys:
+        """Keys from their texts; NoteError where one is no key."""
+        return cls([Verifier.parse(vkey) for vkey in vkeys], from_bundle)
+
+    @property
+    def vkeys(self) -> tuple[str, ...]:
+        """Their texts."""
+        return tuple(verifier.vkey for verifier in self.verifiers)
 
     def open(self, note: str) -> Opened:
         """Open a note; where a log's key is among the trusted ones, a witness alone does not do."""

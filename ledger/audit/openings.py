@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ledger.audit.bodies import HEX_256, commitment
 from ledger.audit.findings import Findings, why
-from ledger.audit.reading import HEX_256
-from ledger.entries import commitment
 from ledger.errors import CanonicalError
 
 _QUOTED_HEX_256 = re.compile('"([0-9a-f]{64})"')
@@ -46,12 +45,15 @@ class Openings:
                 except CanonicalError as error:
                     self.findings.fault("openings", "opening_form", line=number, why=why(error))
 
-    def see(self, index: int, body: str) -> None:
-        """Find the commitments of a body."""
-        if self.seen:
-            for found in _QUOTED_HEX_256.findall(body):
-                if self.seen.get(found, 0) is None:
-                    self.seen[found] = index
+    def see(self, found: Iterable[tuple[str, int]]) -> None:
+        """Note the strings of 64 hex digits that bodies carry, each with the index of its entry."""
+        for name, index in found:
+            if self.seen.get(name, 0) is None:
+                self.seen[name] = index
+
+    def see_whole(self, index: int, text: str) -> None:
+        """The same for the text of a large body."""
+        self.see((name, index) for name in _QUOTED_HEX_256.findall(text))
 
     def judge(self, complete: bool) -> None:
         """Judge them after the replay; `complete` says that it read every body."""

@@ -8,7 +8,6 @@ from typing import Any
 from ledger.audit.findings import Findings, why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import HEX_256, Bundle, broken, decimal
-from ledger.audit.tree import Tree
 from ledger.checkpoint import Checkpoint
 from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
 
@@ -26,27 +25,18 @@ class Outside:
         keys: Keys,
         held: Sequence[str],
         read_anchor: ReadAnchor | None,
-        tree: Tree,
         findings: Findings,
     ) -> None:
-        self.origin = bundle.manifest.origin
+        self.manifest = bundle.manifest
         self.keys = keys
         self.read_anchor = read_anchor
-        self.tree = tree
         self.findings = findings
         self.anchors = self._read_anchors(bundle)
         self.held = self._read_held(held)
-        self.roots: dict[int, bytes] = {}
-        self._sizes = iter(
-            sorted({checkpoint.size for checkpoint in self.held} | {size for size, *_ in self.anchors})
+        self.sizes = sorted(
+            {checkpoint.size for checkpoint in self.held} | {size for size, *_ in self.anchors}
         )
-        self._next_size = next(self._sizes, None)
-
-    def settle(self) -> None:
-        """Keep the root of the present size when something will be compared with it."""
-        if self._next_size == self.tree.size:
-            self.roots[self.tree.size] = self.tree.root()
-            self._next_size = next(self._sizes, None)
+        self.roots: dict[int, bytes] = {}
 
     def judge(self) -> None:
         """Compare all of it with the replayed log, and the anchors with their chain."""
@@ -73,7 +63,7 @@ class Outside:
             except NoteError as error:
                 self.findings.fault("held_checkpoints", "held_form", line=number, why=why(error))
                 continue
-            if checkpoint.origin == self.origin:
+            if checkpoint.origin == self.manifest.origin:
                 held.append(checkpoint)
             else:
                 self.findings.fault(
@@ -82,12 +72,16 @@ class Outside:
         return sorted(held, key=lambda checkpoint: checkpoint.size)
 
     def _judge_held(self) -> None:
-        agreed = 0
+        agreed = before = self.manifest.start
+        compared = 0
         for checkpoint in self.held:
             size = checkpoint.size
-            if size > self.tree.size:
+            if size < before:
+                continue
+            compared += 1
+            if size > self.manifest.size:
                 self.findings.fault(
-                    "held_checkpoints", "held_beyond", self.tree.size, size=size, found=self.tree.size
+                    "held_checkpoints", "held_beyond", self.manifest.size, size=size, found=self.manifest.size
                 )
             elif checkpoint.root == self.roots[size]:
                 agreed = size
@@ -97,43 +91,44 @@ class Outside:
             self.findings.left("held_checkpoints", "held_none")
         elif self.keys.from_bundle:
             self.findings.left("held_checkpoints", "held_own", len(self.held))
+        elif not compared:
+            self.findings.left("held_checkpoints", "held_before", len(self.held), start=before)
         else:
-            self.findings.passed("held_checkpoints", "held_ok", count=len(self.held), size=agreed)
+            self.findings.passed("held_checkpoints", "held_ok", count=compared, size=agreed)
 
     def _judge_anchors(self) -> None:
-        agreed = 0
-        for size, root, _ in self.anchors:
-            if size > self.tree.size:
+        agreed = self.manifest.start
+        anchors = [anchor for anchor in self.anchors if anchor[0] >= agreed]
+        for size, root, _ in anchors:
+            if size > self.manifest.size:
                 self.findings.fault(
-                    "anchors", "anchor_beyond", self.tree.size, size=size, found=self.tree.size
+                    "anchors", "anchor_beyond", self.manifest.size, size=size, found=self.manifest.size
                 )
             elif root == self.roots[size]:
                 agreed = size
             else:
                 self.findings.fault("anchors", "anchor_root", *self._between(agreed, size), size=size)
-        count = len(self.anchors)
+        count = len(anchors)
         if not count:
             self.findings.left("anchors", "anchors_none")
         elif self.read_anchor is None:
             self.findings.left("anchors", "anchors_unread", count, count=count)
         else:
             self.findings.passed("anchors", "anchors_ok", count=count)
-            for size, root, anchor in self.anchors:
-                try:
-                    shown_size, shown_root = self.read_anchor(anchor)
-                except (UnansweredError, OSError) as error:
-                    self.findings.left("anchors", "anchors_unreachable", count, why=str(error))
-                except AnchorError as error:
-                    self.findings.fault("anchors", "anchor_absent", tx=str(anchor["tx"]), why=why(error))
-                else:
-                    if (shown_size, shown_root) != (size, root):
-                        self.findings.fault(
-                            "anchors",
-                            "anchor_chain",
-                            tx=str(anchor["tx"]),
-                            size=shown_size,
-                            root=shown_root.hex(),
-                        )
+            for size, root, anchor in anchors:
+                self._ask_chain(self.read_anchor, size, root, anchor)
+
+    def _ask_chain(self, read_anchor: ReadAnchor, size: int, root: bytes, anchor: dict[str, Any]) -> None:
+        tx = str(anchor["tx"])
+        try:
+            shown_size, shown_root = read_anchor(anchor)
+        except (UnansweredError, OSError) as error:
+            self.findings.left("anchors", "anchors_unreachable", len(self.anchors), why=str(error))
+        except AnchorError as error:
+            self.findings.fault("anchors", "anchor_absent", tx=tx, why=why(error))
+        else:
+            if (shown_size, shown_root) != (size, root):
+                self.findings.fault("anchors", "anchor_chain", tx=tx, size=shown_size, root=shown_root.hex())
 
     def _between(self, agreed: int, size: int) -> tuple[int, int]:
         """Where the fault lies when the roots agree at one size and not at the other, as narrow as it is known."""

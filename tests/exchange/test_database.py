@@ -249,7 +249,9 @@ async def test_a_reader_sees_one_moment_and_changes_nothing(database: Addresses)
     async with reads.reader() as session:
         assert await session.get(Opening, "c") is None
         async with await reads.connect() as writer:
-            await writer.execute("INSERT INTO opening (commitment, salt, value) VALUES ('c', 's', 'v')")
+            await writer.execute(
+                "INSERT INTO opening (commitment, log_index, salt, value) VALUES ('c', 0, 's', 'v')"
+            )
         assert await session.get(Opening, "c") is None
     async with reads.reader() as session:
         opening = await session.get(Opening, "c")

@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 from ledger.audit import audit
-from ledger.bundle import BundleWriter
+from ledger import bundle as bundle_format
+from ledger.bundle import BundleWriter, Row, Shown
 from ledger.checkpoint import Checkpoint, Cosigner, Signer, sign
 from ledger.entries import Entry, canonical, commitment
 from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
@@ -162,63 +163,121 @@ class Market:
             for number, size in enumerate(sizes)
         ]
 
-    def export(self, path: Path, visible: Callable[[int], bool] = lambda index: True) -> Path:
+    def export(self, path: Path, visible: Callable[[int], bool] = lambda index: True, start: int = 0) -> Path:
+        """The log from batch `start` on, with the bodies that are visible."""
         leaves = [leaf_hash(entry.leaf) for entry in self.entries]
-        with BundleWriter(path, origin=self.origin, vkeys=[LOG.vkey], sandbox=True) as bundle:
-            for note in self.notes:
-                bundle.checkpoint(note)
-            for index, entry in enumerate(self.entries):
-                shown = visible(index)
-                bundle.entry(entry.leaf, entry.salt if shown else None, entry.body if shown else None)
-            for opening in self.openings:
-                bundle.opening(*opening)
-            for account in self.accounts.values():
-                bundle.account(account)
-            for transfer, sequence, index in self.rows:
-                bundle.transfer(transfer, sequence=sequence, index=index, state=self.state(transfer))
+        at = self.sizes[start - 1] if start else 0
+        edge = Edge.empty().append(leaves[:at])
+        with BundleWriter(path, origin=self.origin, vkeys=[LOG.vkey], sandbox=True, start=edge) as bundle:
+            while at < len(leaves):
+                stop = min(len(leaves), (at // bundle_format.SEGMENT + 1) * bundle_format.SEGMENT)
+                bundle.segment(
+                    [
+                        Shown(e.leaf, e.salt, e.body) if visible(index) else Shown(e.leaf, None, None)
+                        for index, e in enumerate(self.entries[at:stop], at)
+                    ],
+                    [note for size, note in zip(self.sizes, self.notes, strict=True) if at < size <= stop],
+                    [Row(t, sequence, i, self.state(t)) for t, sequence, i in self.rows if at <= i < stop],
+                )
+                at = stop
+            bundle.openings(self.openings)
+            bundle.accounts(self.accounts.values())
             for anchor in self.anchors():
                 bundle.anchor(**anchor, root=root(leaves[: anchor["size"]]))
         return path
 
 
 def read(path: Path) -> Records:
-    records: Records = {}
+    """The members of a bundle, those of all segments one after the other, parsed."""
+    records: Records = {name: [] for name in LINES}
     with zipfile.ZipFile(path) as bundle:
         for name in bundle.namelist():
             data = bundle.read(name)
-            records[name] = (
-                [json.loads(line) for line in data.splitlines()] if name in LINES else json.loads(data)
-            )
+            match name.rpartition("/")[2]:
+                case "leaves.jsonl":
+                    records["entries.jsonl"] += [{"leaf": line} for line in data.decode().splitlines()]
+                case "bodies.jsonl" | "salts.txt" as part:
+                    lines = data.decode().split("\n")[:-1]
+                    member = {"bodies.jsonl": "body", "salts.txt": "salt"}[part]
+                    for entry, line in zip(records["entries.jsonl"][-len(lines) :], lines, strict=True):
+                        entry[member] = line or None
+                case "transfers.jsonl":
+                    for row in map(json.loads, data.splitlines()):
+                        records["transfers.jsonl"].append(row.pop("transfer") | row)
+                case part if part in LINES:
+                    records[part] += [json.loads(line) for line in data.splitlines()]
+                case part:
+                    records[part] = json.loads(data)
     return records
 
 
-def write(records: Records, path: Path) -> Path:
-    """Serialise parsed records, with the sizes that the manifest has to state."""
-    members = {
-        name: b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in records[name])
-        for name in LINES
-    }
+def write(records: Records, path: Path, segment: int | None = None) -> Path:
+    """Serialise parsed records, with the sizes that the manifest has to state, row by row in its segment."""
+    segment = segment or bundle_format.SEGMENT
+    manifest = dict(records["manifest.json"])
+    start, size = int(manifest["start"]), int(manifest["start"]) + len(records["entries.jsonl"])
+    members: dict[str, bytes] = {}
+
+    def lines(name: str, values: Iterable[str | bytes | dict[str, Any] | None]) -> None:
+        members[name] = b"".join(
+            (json.dumps(v, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() if isinstance(v, dict)
+             else v.encode("utf-8", "surrogatepass") if isinstance(v, str) else v or b"") + b"\n"
+            for v in values
+        )  # fmt: skip
+
+    def place(index: Any) -> int:
+        """The segment of a row or note; a senseless one stands in the last."""
+        last = max(size - 1, start) // segment
+        text = str(index)
+        return min(max(int(text), start) // segment, last) if text.isdecimal() and len(text) < 20 else last
+
+    for number in range(start // segment, -(-size // segment) if size > start else start // segment):
+        first, stop = max(number * segment, start), min((number + 1) * segment, size)
+        entries = records["entries.jsonl"][first - start : stop - start]
+        lines(f"segments/{number:08}/leaves.jsonl", [entry["leaf"] for entry in entries])
+        lines(f"segments/{number:08}/bodies.jsonl", [entry["body"] for entry in entries])
+        lines(f"segments/{number:08}/salts.txt", [entry["salt"] for entry in entries])
+        lines(
+            f"segments/{number:08}/checkpoints.jsonl",
+            [line for line in records["checkpoints.jsonl"] if place(_note_size(line) - 1) == number],
+        )
+        outer = ("index", "sequence", "state")
+        lines(
+            f"segments/{number:08}/transfers.jsonl",
+            [
+                {m: row[m] for m in outer if m in row}
+                | {"transfer": {m: row[m] for m in row if m not in outer}}
+                for row in records["transfers.jsonl"]
+                if place(row.get("index")) == number
+            ],
+        )
+    for name in ("openings.jsonl", "accounts.jsonl"):
+        lines(name, records[name])
     members["anchors.json"] = json.dumps(records["anchors.json"]).encode()
-    manifest = {
-        **records["manifest.json"],
-        "members": {name: str(len(data)) for name, data in members.items()},
-    }
+    manifest["members"] = {name: str(len(data)) for name, data in members.items()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, data in {**members, "manifest.json": json.dumps(manifest).encode()}.items():
             bundle.writestr(name, data)
     return path
 
 
+def _note_size(line: dict[str, Any]) -> int:
+    """The size that a checkpoint line claims; 1 where it claims none."""
+    try:
+        return max(1, int(str(line["note"]).split("\n")[1]))
+    except (KeyError, ValueError, IndexError):
+        return 1
+
+
 def leaves_of(records: Records) -> list[bytes]:
-    return [leaf_hash(base64.b64decode(line["leaf"])) for line in records["entries.jsonl"]]
+    return [leaf_hash(line["leaf"].encode()) for line in records["entries.jsonl"]]
 
 
 def relink(records: Records) -> None:
     """Make leaves, indexes, anchors and manifest follow from the bodies."""
-    for index, line in enumerate(records["entries.jsonl"]):
-        line["index"] = str(index)
+    for line in records["entries.jsonl"]:
         entry = Entry.of(json.loads(line["body"]), bytes.fromhex(line["salt"]))
-        line["leaf"] = base64.b64encode(entry.leaf).decode()
+        line["leaf"] = entry.leaf.decode()
     leaves = leaves_of(records)
     records["anchors.json"] = [a for a in records["anchors.json"] if int(a["size"]) <= len(leaves)]
     for anchor in records["anchors.json"]:
@@ -255,14 +314,14 @@ def recompute(records: Records) -> None:
 
 def account_row(account: Account) -> dict[str, Any]:
     balances = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
-    return account_to_json(account) | {name: str(getattr(account, name)) for name in balances}
+    numbers = {name: str(getattr(account, name)) for name in (*balances, "sequence")}
+    return account_to_json(account) | numbers | {"closed": account.closed}
 
 
 def transfer_row(
     transfer: Transfer, sequence: int, index: int, pendings: dict[str, Pending]
 ) -> dict[str, Any]:
     row = transfer_to_json(transfer)
-    del row["linked"]
     state = pendings[transfer.id].state if transfer.kind == "pending" else STATE_AT_FIRST[transfer.kind]
     return {"sequence": str(sequence), **row, "index": str(index), "state": state}
 

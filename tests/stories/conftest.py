@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
-import json
 import os
 import random
 import secrets
@@ -16,8 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -47,7 +44,6 @@ from exchange.messages.assets import (
 )
 from exchange.messages.market import HolderMessage, OfferMessage, Role
 from exchange.settings import Settings
-from ledger.entries import parse_leaf
 from pricing.appraisal import InformationAttributes, LegalAttributes, ValueAttributes
 
 HOUR_US = 3_600_000_000
@@ -385,20 +381,3 @@ def appraisal(product: Path) -> AppraisalMessage:
         value={f.name: "given" for f in fields(ValueAttributes)},
         quality=QualityMessage(columns=columns),
     )
-
-
-def bundle_bodies(bundle: Path) -> list[tuple[int, dict[str, Any]]]:
-    """The bodies of an audit bundle in log order, each with its index."""
-    with zipfile.ZipFile(bundle) as archive:
-        entries = [json.loads(line) for line in archive.read("entries.jsonl").splitlines()]
-    for entry in entries:
-        digest = hashlib.sha256(bytes.fromhex(entry["salt"]) + entry["body"].encode()).digest()
-        assert parse_leaf(b64decode(entry["leaf"])).digest == digest
-    return [(int(entry["index"]), json.loads(entry["body"])) for entry in entries]
-
-
-def bundle_openings(bundle: Path) -> dict[str, str]:
-    """What the commitments of a bundle hide."""
-    with zipfile.ZipFile(bundle) as archive:
-        openings = [json.loads(line) for line in archive.read("openings.jsonl").splitlines()]
-    return {opening["commitment"]: opening["value"] for opening in openings}

@@ -15,7 +15,8 @@ from typing import Any
 from exchange.client import Done, Exchange, Refused, Unknown
 from exchange.database import Addresses
 from exchange.embedded import Postgres
-from exchange.replay import replay
+from exchange.replay import from_bundle
+from ledger.audit import audit, bodies
 from pricing.auctions import Admitted, AscendingRules, Bid, admit, open_standing
 from tests.stories.conftest import (
     INCREMENT_FEN,
@@ -23,8 +24,6 @@ from tests.stories.conftest import (
     Department,
     ServerProcess,
     Venue,
-    bundle_bodies,
-    bundle_openings,
     opened,
     wait_until,
 )
@@ -122,10 +121,9 @@ def record_of(venue: Venue, regulator: Exchange, folder: Path) -> list[tuple[int
     """The whole log, taken home, replayed without a difference."""
     bundle = folder / "record.zip"
     regulator.audit_bundle(bundle)
-    bodies = bundle_bodies(bundle)
-    again = replay(bodies, bundle_openings(bundle))
-    assert again.differences == []
-    return bodies
+    assert audit(bundle, [venue.vkey]).ok
+    assert from_bundle(bundle).differences == []
+    return list(bodies(bundle))
 
 
 def in_the_log(bodies: list[tuple[int, dict[str, Any]]]) -> dict[str, tuple[int, Any]]:
