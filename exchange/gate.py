@@ -23,7 +23,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
 import orjson
@@ -38,7 +38,8 @@ from exchange.errors import ExchangeError, Unavailable, Unprocessable
 from ledger import log
 from ledger.book import Book
 from ledger.checkpoint import Signer, sign
-from ledger.entries import Entry, Receipt, canonical, parse_body, receipt_to_json
+from ledger.chunks import entries_of
+from ledger.entries import Entry, Receipt, canonical, receipt_to_json
 from ledger.errors import CanonicalError
 from ledger.tiles import TILE
 
@@ -46,7 +47,7 @@ QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
 
 BATCH_LIMIT = TILE
-"""Acts of one transaction: bounds how long the head is held, and a batch is stored as one entry bundle."""
+"""Acts of one transaction: bounds how long the head is held."""
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
@@ -95,14 +96,16 @@ class _Call:
     asked: Asked
     digest: bytes
     answer: asyncio.Future[Reply]
-    entry: Entry | None = None
+    entries: Sequence[Entry] = ()
+    body: bytes = b""
     outcome: bytes = b""
     refused: bool = False
     error: Exception | None = None
     repeat_of: int | None = None
 
     def forget(self) -> None:
-        self.entry, self.outcome, self.refused, self.error, self.repeat_of = None, b"", False, None, None
+        self.entries, self.body, self.outcome, self.refused = (), b"", b"", False
+        self.error, self.repeat_of = None, None
 
     def open(self) -> bool:
         """Whether this act still has to be decided."""
@@ -340,7 +343,7 @@ class Gate:
                 writes = []
                 for call in todo:
                     await self._decide_plain(connection, session, call, now_us, index)
-                    index += call.entry is not None
+                    index += len(call.entries)
                 continue
             if number:
                 async with connection.pipeline():
@@ -354,12 +357,13 @@ class Gate:
                 if ruling.error is not None:
                     call.error = ruling.error
                     continue
-                call.entry = Entry(run[0].decide.kind, now_us, self.chance(32), ruling.body)
+                call.entries = (Entry(run[0].decide.kind, now_us, self.chance(32), ruling.body),)
+                call.body = ruling.body
                 call.outcome, call.refused = ruling.outcome, ruling.refused
                 index += 1
         reach("gate.decided")
 
-        logged = [call for call in batch if call.entry is not None]
+        logged = [call for call in batch if call.entries]
         if not logged:
             return None
         remember = (
@@ -368,14 +372,14 @@ class Gate:
                 [call.asked.caller.party for call in logged],
                 [call.asked.key for call in logged],
                 [call.digest for call in logged],
-                list(range(head.edge.size, index)),
+                list(accumulate((len(call.entries) for call in logged[:-1]), initial=head.edge.size)),
             ),
         )
         reach("gate.before_commit")
         async with connection.pipeline():
             # The server is at these while the tree grows here.
             await _execute(connection, [*writes, remember])
-            appended = log.append(head, [call.entry for call in logged if call.entry is not None], now_us)
+            appended = log.append(head, [entry for call in logged for entry in call.entries], now_us)
             await _execute(connection, appended.statements)
             await connection.commit()
         reach("gate.after_commit")
@@ -404,14 +408,15 @@ class Gate:
             )
             record = await call.decide(tx, call.asked.act)
             await session.flush()
-            call.entry = Entry(record.kind, now_us, self.chance(32), tx.body(record))
+            call.body = tx.body(record)
+            call.entries = entries_of(record.kind, now_us, call.body, index, self.chance)
             call.outcome = canonical(record.act)
             call.refused = record.act.get("state") == "refused"
         except (psycopg.Error, DBAPIError, OSError):
             raise
         except Exception as error:  # an act's own fault must not cost the batch
             await savepoint.rollback()
-            call.entry = None
+            call.entries = ()
             call.error = _told(error)
         else:
             await savepoint.commit()
@@ -428,17 +433,19 @@ class Gate:
             first = appended.head.edge.size - len(appended.leaves)
         replies: list[Reply | Exception] = []
         for call in batch:
-            if call.entry is not None and appended is not None:
-                receipt = b'{"body":%b,"checkpoint":%b,"index":"%d","leaf":"%b","proof":%b,"salt":"%b"}' % (
-                    orjson.dumps(call.entry.body.decode()),
+            if call.entries and appended is not None:
+                entry = call.entries[0]
+                receipt = b'{"body":%b,"checkpoint":%b,"index":"%d","leaf":"%b","proof":%b,"salt":"%b"%b}' % (
+                    orjson.dumps(entry.body.decode()),
                     note,
                     first + at,
                     b64encode(appended.leaves[at]),
                     appended.proofs[at].encode(),
-                    call.entry.salt.hex().encode(),
+                    entry.salt.hex().encode(),
+                    b"" if len(call.entries) == 1 else b',"whole":' + orjson.dumps(call.body.decode()),
                 )
                 replies.append(Reply(first + at, call.outcome, receipt, call.refused, repeated=False))
-                at += 1
+                at += len(call.entries)
             elif call.repeat_of is not None:
                 replies.append(await self._first_answer(connection, call.repeat_of))
             else:
@@ -449,7 +456,7 @@ class Gate:
 
     async def _first_answer(self, connection: psycopg.AsyncConnection[Any], index: int) -> Reply:
         receipt = await log.receipt(connection, index, self.signer)
-        act = parse_body(receipt.body)["act"]
+        act = receipt.said()["act"]
         return Reply(
             index,
             canonical(act),

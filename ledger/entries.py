@@ -1,7 +1,8 @@
 """What goes into the log: canonical bodies, public leaves that only commit to them, and receipts.
 
 A *body* is an RFC 8785 JSON object without numbers. Its *leaf* is public and says kind, time and
-SHA-256(salt ‖ body); the salt is 256 fresh random bits, so nobody can guess a body from its leaf.
+SHA-256(salt ‖ body); the salt is 256 fresh random bits, so nobody can guess a body from its leaf. A body too
+long for one entry lies in several, see `ledger.chunks`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from ledger.errors import CanonicalError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
 
 BODY_LIMIT = 65_535
-"""Bytes of one body. (A leaf stays far below the 65,535 bytes of a C2SP entry: kind, time and digest are bounded.)"""
+"""Bytes that one entry carries. (A leaf stays far below the 65,535 bytes of a C2SP entry: kind, time and digest are bounded.)"""
+WHOLE_LIMIT = 4 << 20
+"""Bytes of a body that several entries carry together."""
 DEPTH_LIMIT = 32
 SALT_BYTES = 32
 TIME_LIMIT_US = 2**63 - 1
@@ -39,7 +42,7 @@ def canonical(value: object) -> bytes:
     """The one serialisation of a value (RFC 8785), for hashing and signing.
 
     Takes objects, arrays, strings, booleans and null. CanonicalError names the member for: any number (they
-    are written as strings), a string that is not NFC or not Unicode, more than 32 levels, over 65,535 bytes.
+    are written as strings), a string that is not NFC or not Unicode, more than 32 levels, over 4 MiB.
     """
     try:
         # RFC 8785 sorts member names by UTF-16 unit, orjson by code point: the same below U+D800, so
@@ -52,13 +55,8 @@ def canonical(value: object) -> bytes:
         raise _not_canonical(
             "$", "text that is not Unicode", "strings are Unicode (RFC 8785 §3.2.2.2)"
         ) from error
-    if len(text) > BODY_LIMIT:
-        raise CanonicalError(
-            f"{len(text)} bytes",
-            field="$",
-            rule=f"at most {BODY_LIMIT} bytes",
-            remedy="keep long content outside and put its SHA-256 in",
-        )
+    if len(text) > WHOLE_LIMIT:
+        raise _too_long("$", text, WHOLE_LIMIT)
     return text
 
 
@@ -107,18 +105,22 @@ def _not_canonical(path: str, detail: str, rule: str) -> CanonicalError:
     return CanonicalError(detail, field=path, rule=rule, remedy="send the value in that form")
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
-    """Read a body, refusing (CanonicalError) whatever is not the canonical form of an object.
+def _too_long(field: str, text: bytes, limit: int) -> CanonicalError:
+    return CanonicalError(
+        f"{len(text)} bytes",
+        field=field,
+        rule=f"at most {limit} bytes",
+        remedy="keep long content outside and put its SHA-256 in",
+    )
+
+
+def parse_body(body: bytes, limit: int = BODY_LIMIT) -> dict[str, Any]:
+    """Read a body, refusing (CanonicalError) whatever is not the canonical form of an object, or over `limit` bytes.
 
     Two readers of the same bytes therefore see the same members: no doubled names, no second spelling.
     """
-    if len(body) > BODY_LIMIT:
-        raise CanonicalError(
-            f"{len(body)} bytes",
-            field="body",
-            rule=f"a body has at most {BODY_LIMIT} bytes",
-            remedy="keep long content outside and put its SHA-256 in",
-        )
+    if len(body) > limit:
+        raise _too_long("body", body, limit)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -185,12 +187,7 @@ class Entry:
                 remedy="draw 32 fresh bytes from the system's random source",
             )
         if len(self.body) > BODY_LIMIT:
-            raise CanonicalError(
-                f"{len(self.body)} bytes",
-                field="body",
-                rule=f"a body has at most {BODY_LIMIT} bytes",
-                remedy="keep long content outside and put its SHA-256 in",
-            )
+            raise _too_long("body", self.body, BODY_LIMIT)
 
     @classmethod
     def of(cls, body: Mapping[str, Any], salt: bytes) -> Entry:
@@ -259,9 +256,63 @@ def commitment(salt: bytes, value: str) -> str:
         raise _not_canonical("value", "text that is not Unicode", "strings are Unicode") from error
 
 
+def check_opening(leaf: Leaf, salt: bytes, body: bytes) -> dict[str, Any]:
+    """Check that a leaf is the leaf of this salt and body, and give the body parsed. ProofError, CanonicalError."""
+    if sha256(salt + body).digest() != leaf.digest:
+        raise ProofError(
+            "salt and body hash to another digest than the leaf's",
+            field="body",
+            rule="leaf digest = SHA-256(salt ‖ body)",
+            remedy="take salt and body as they were logged",
+        )
+    parsed = parse_body(body)
+    if envelope(parsed) != (leaf.kind, leaf.time_us):
+        raise ProofError(
+            f"the leaf says {leaf.kind} at {leaf.time_us}, the body {parsed['kind']} at {parsed['time']}",
+            field="body",
+            rule="leaf and body name the same kind and time",
+            remedy="do not trust this entry: whoever wrote it misstated it",
+        )
+    return parsed
+
+
+def is_head(body: bytes) -> bool:
+    """Whether this body only commits to a longer one, whose text the chunks behind its entry carry.
+
+    Bodies are canonical, so that the first member's name decides; no other body has a member `chunks`.
+    """
+    return body.startswith(b'{"chunks":')
+
+
+def check_whole(head: bytes, whole: bytes) -> dict[str, Any]:
+    """Check that `whole` is the body that a head commits to, and give it parsed. ProofError, CanonicalError."""
+    said = parse_body(head)
+    chunks = said.get("chunks")
+    kind, time_us = envelope(said)
+    if not isinstance(chunks, dict) or set(said) != {"chunks", "kind", "time"}:
+        raise _not_whole("an entry that heads no chunks", "a head has chunks, kind and time alone")
+    if set(chunks) != {"bytes", "count", "digest"}:
+        raise _not_whole("a head with other chunks", "a head states bytes, count and digest of the whole")
+    if chunks["bytes"] != str(len(whole)) or chunks["digest"] != sha256(whole).hexdigest():
+        raise _not_whole("the text is another", "the whole has the bytes and the digest that its head states")
+    if len(whole) <= BODY_LIMIT:
+        raise _not_whole(f"{len(whole)} bytes", f"chunks carry more than the {BODY_LIMIT} bytes of one entry")
+    parsed = parse_body(whole, WHOLE_LIMIT)
+    if envelope(parsed) != (kind, time_us):
+        raise _not_whole("another kind or time", "head and whole name the same kind and time")
+    return parsed
+
+
+def _not_whole(detail: str, rule: str) -> ProofError:
+    return ProofError(detail, field="whole", rule=rule, remedy="take head and whole as they were logged")
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that an act is in the log: what was logged, where, and the signed checkpoint that covers it."""
+    """Proof that an act is in the log: what was logged, where, and the signed checkpoint that covers it.
+
+    `whole` is there where the entry is a head: the body that its chunks carry.
+    """
 
     index: int
     size: int
@@ -270,10 +321,24 @@ class Receipt:
     body: bytes
     proof: tuple[bytes, ...]
     checkpoint: str
+    whole: bytes | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The body of the act, however many entries carry it."""
+        return self.body if self.whole is None else self.whole
+
+    def said(self) -> dict[str, Any]:
+        """That body parsed. CanonicalError where it has not its one form."""
+        return parse_body(self.text, WHOLE_LIMIT)
 
 
 def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """The receipt as a JSON object: index as string, leaf and proof in base64, salt in hex, body and note as text."""
+    """The receipt as a JSON object: index as string, leaf and proof in base64, salt in hex, body and note as text.
+
+    A member `whole` only where there is one.
+    """
+    whole = {} if receipt.whole is None else {"whole": receipt.whole.decode()}
     return {
         "index": str(receipt.index),
         "leaf": b64encode(receipt.leaf).decode("ascii"),
@@ -281,6 +346,7 @@ def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
         "body": receipt.body.decode(),
         "proof": [b64encode(sibling).decode("ascii") for sibling in receipt.proof],
         "checkpoint": receipt.checkpoint,
+        **whole,
     }
 
 
@@ -306,6 +372,7 @@ def receipt_from_json(value: Mapping[str, Any]) -> Receipt:
         body=_text(value, "body").encode("utf-8", "surrogatepass"),
         proof=tuple(_unbase64(sibling, "proof") for sibling in proof),
         checkpoint=note,
+        whole=_text(value, "whole").encode("utf-8", "surrogatepass") if "whole" in value else None,
     )
 
 
@@ -313,7 +380,8 @@ def verify_receipt(receipt: Receipt, verifiers: Sequence[Verifier]) -> Checkpoin
     """Check a receipt whole and give the checkpoint it stands under.
 
     Holds: one of `verifiers` signed the checkpoint, the leaf is at `index` in it, and the leaf commits to
-    salt and body and says the body's kind and time. NoteError, CanonicalError or ProofError otherwise.
+    salt and body and says the body's kind and time; where the body is a head, `whole` is what it commits to.
+    NoteError, CanonicalError or ProofError otherwise.
     """
     checkpoint = open_note(receipt.checkpoint, verifiers).checkpoint
     if checkpoint.size != receipt.size:
@@ -325,27 +393,14 @@ def verify_receipt(receipt: Receipt, verifiers: Sequence[Verifier]) -> Checkpoin
         )
     verify_inclusion(receipt.index, receipt.size, leaf_hash(receipt.leaf), receipt.proof, checkpoint.root)
     check_opening(parse_leaf(receipt.leaf), receipt.salt, receipt.body)
+    if is_head(receipt.body) != (receipt.whole is not None):
+        raise _not_whole(
+            "missing" if receipt.whole is None else "not asked for",
+            "a whole stands beside a head, and only there",
+        )
+    if receipt.whole is not None:
+        check_whole(receipt.body, receipt.whole)
     return checkpoint
-
-
-def check_opening(leaf: Leaf, salt: bytes, body: bytes) -> dict[str, Any]:
-    """Check that a leaf is the leaf of this salt and body, and give the body parsed. ProofError, CanonicalError."""
-    if sha256(salt + body).digest() != leaf.digest:
-        raise ProofError(
-            "salt and body hash to another digest than the leaf's",
-            field="body",
-            rule="leaf digest = SHA-256(salt ‖ body)",
-            remedy="take salt and body as they were logged",
-        )
-    parsed = parse_body(body)
-    if envelope(parsed) != (leaf.kind, leaf.time_us):
-        raise ProofError(
-            f"the leaf says {leaf.kind} at {leaf.time_us}, the body {parsed['kind']} at {parsed['time']}",
-            field="body",
-            rule="leaf and body name the same kind and time",
-            remedy="do not trust this entry: whoever wrote it misstated it",
-        )
-    return parsed
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.checkpoint import Checkpoint, Signer, sign
+from ledger.chunks import count_behind, join
 from ledger.entries import Entry, Leaf, Receipt, parse_leaf
 from ledger.errors import BehindError, LedgerError
 from ledger.merkle import (
@@ -25,7 +26,7 @@ from ledger.merkle import (
     inclusion_proof,
     leaf_hash,
 )
-from ledger.tiles import TILE, TILE_HEIGHT, decode_entries, encode_entries, node_reader, tile_path, tile_root
+from ledger.tiles import TILE, TILE_HEIGHT, encode_entries, frame, node_reader, tile_path, tile_root, unframe
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -103,9 +104,9 @@ def append(head: Head, entries: Sequence[Entry], time_us: int) -> Appended:
                     edge.size,
                     time_us,
                     peaks,
-                    encode_entries(leaves),
+                    frame(leaves),
                     b"".join(entry.salt for entry in entries),
-                    encode_entries([entry.body for entry in entries]),
+                    frame([entry.body for entry in entries]),
                 ),
             ),
             (
@@ -140,9 +141,7 @@ async def entries(connection: AsyncConnection[Any], start: int, stop: int) -> As
         for first, leaves, salts, bodies in rows:
             if first > at:
                 raise _gap(at)
-            for offset, (leaf, body) in enumerate(
-                zip(decode_entries(leaves), decode_entries(bodies), strict=True)
-            ):
+            for offset, (leaf, body) in enumerate(zip(unframe(leaves), unframe(bodies), strict=True)):
                 index = first + offset
                 if index >= stop:
                     return
@@ -185,27 +184,32 @@ async def receipt(connection: AsyncConnection[Any], index: int, signer: Signer) 
             remedy="ask for an index below the checkpoint's size",
         )
     first, size, leaves, salts, bodies, origin, peaks = row
-    all_leaves = decode_entries(leaves)
+    all_leaves, all_bodies = unframe(leaves), unframe(bodies)
     edge, proofs = append_with_proofs(Edge.from_bytes(first, peaks), [leaf_hash(leaf) for leaf in all_leaves])
     at = index - first
+    behind = count_behind(all_bodies[at])
     return Receipt(
         index=index,
         size=size,
         leaf=all_leaves[at],
         salt=salts[32 * at : 32 * at + 32],
-        body=decode_entries(bodies)[at],
+        body=all_bodies[at],
         proof=proofs[at],
         checkpoint=sign(Checkpoint(origin, size, edge.root()), signer),
+        whole=join(all_bodies[at : at + 1 + behind], index) if behind else None,
     )
 
 
-async def checkpoints(connection: AsyncConnection[Any], signer: Signer) -> AsyncIterator[tuple[int, str]]:
-    """The signed checkpoint of every batch, oldest first: (size, note)."""
+async def checkpoints(
+    connection: AsyncConnection[Any], signer: Signer, after: int, upto: int
+) -> AsyncIterator[tuple[int, str]]:
+    """The signed checkpoint of every batch whose size lies in (after, upto], oldest first: (size, note)."""
     origin = (await read_head(connection)).origin
-    at = 0
+    at = after
     while True:
         cursor = await connection.execute(
-            "SELECT size, peaks FROM log_chunk WHERE size > %s ORDER BY size LIMIT 1000", (at,)
+            "SELECT size, peaks FROM log_chunk WHERE size > %s AND size <= %s ORDER BY size LIMIT 1000",
+            (at, upto),
         )
         rows = await cursor.fetchall()
         if not rows:
@@ -213,6 +217,29 @@ async def checkpoints(connection: AsyncConnection[Any], signer: Signer) -> Async
         for size, peaks in rows:
             yield size, sign(Checkpoint(origin, size, Edge.from_bytes(size, peaks).root()), signer)
         at = rows[-1][0]
+
+
+async def period(connection: AsyncConnection[Any], start: int, stop: int) -> tuple[Edge, int]:
+    """The tree before the batch that holds entry `start`, and the size after the one that holds `stop` - 1.
+
+    LedgerError where the log has no such entries.
+    """
+    cursor = await connection.execute(
+        "SELECT (SELECT max(size) FROM log_chunk WHERE size <= %s), (SELECT min(size) FROM log_chunk WHERE size >= %s)",
+        (start, stop),
+    )
+    row = await cursor.fetchone()
+    before, end = (row[0] or 0, row[1]) if row else (0, None)
+    if not 0 <= start < stop or end is None:
+        raise LedgerError(
+            f"no entries from {start} to {stop}",
+            field="start" if start < 0 or start >= stop else "stop",
+            rule="0 <= start < stop <= size of the log",
+            remedy="ask for entries that the newest checkpoint covers",
+        )
+    cursor = await connection.execute("SELECT peaks FROM log_chunk WHERE size = %s", (before,))
+    row = await cursor.fetchone()
+    return Edge.from_bytes(before, row[0] if row else b""), end
 
 
 async def prove_inclusion(connection: AsyncConnection[Any], index: int, size: int) -> list[bytes]:

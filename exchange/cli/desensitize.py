@@ -25,7 +25,7 @@ from exchange.desensitization.limits import Limits
 from exchange.desensitization.policy import Policy
 from exchange.desensitization.report import markdown, percent
 from ledger.checkpoint import Verifier
-from ledger.entries import parse_body, receipt_from_json, verify_receipt
+from ledger.entries import receipt_from_json, verify_receipt
 
 app = typer.Typer(
     help=(
@@ -159,7 +159,7 @@ def _authorization(path: Path, vkey: str) -> Authorization:
     known = Verifier.parse(_text(Path(vkey), "vkey").strip() if Path(vkey).is_file() else vkey)
     proven = receipt_from_json(receipt)
     verify_receipt(proven, [known])
-    body = parse_body(proven.body)
+    body = proven.said()
     act = body.get("act")
     if (
         body.get("kind") != "release_authorized"

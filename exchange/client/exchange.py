@@ -57,9 +57,10 @@ from exchange.messages.market import (
     WithdrawalMessage,
 )
 from ledger.checkpoint import Checkpoint, Verifier
-from ledger.entries import Receipt, parse_body, parse_leaf, receipt_from_json, verify_receipt
+from ledger.entries import Receipt, parse_leaf, receipt_from_json, verify_receipt
 from ledger.errors import LedgerError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
+from ledger.proof import TlogProof
 from pricing.auctions import Reason, proxy_bid
 
 RACED = frozenset({f"bid.{Reason.NOT_HIGHER}", f"bid.{Reason.BELOW_INCREMENT}"})
@@ -596,6 +597,21 @@ class Exchange:
         except LedgerError as error:
             raise Unproven(str(error), field="leaf") from error
 
+    def tlog_proof(self, index: int) -> TlogProof:
+        """An entry's place in the log as a proof that stands alone, verified; `text()` is its `.tlog-proof` file."""
+        leaf, _ = self._leaf(index)
+        try:
+            proof = TlogProof.parse(expect(self._wire.ask("GET", _v1("log", str(index), "proof")), 200).text)
+            self._log().admit(proof.checkpoint)
+            proof.verify(leaf_hash(leaf), self._log().verifier)
+        except LedgerError as error:
+            raise Unproven(str(error), field=error.field) from error
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        if proof.index != index:
+            raise Unproven(f"asked for entry {index}, got {proof.index}", field="index")
+        return proof
+
     def anchors(self) -> list[dict[str, Any]]:
         """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""
         return self._read("/v1/anchors", list[dict[str, Any]])
@@ -681,7 +697,7 @@ class Exchange:
         self, answer: Mapping[str, Any], identifier: str, about: Mapping[str, str], *, repeated: bool
     ) -> Done:
         receipt, checkpoint = self._proven(answer.get("receipt"))
-        body = parse_body(receipt.body)
+        body = receipt.said()
         outcome = answer.get("outcome")
         if not isinstance(outcome, dict) or body.get("act") != outcome:
             raise Unproven("the entry says something else than the answer", field="outcome")

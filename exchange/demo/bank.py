@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exchange.client import Done, Exchange
 from ledger.checkpoint import Verifier
-from ledger.entries import parse_body, verify_receipt
+from ledger.entries import verify_receipt
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class SandboxBank:
     def pay_out(self, withdrawal: Done) -> None:
         """Pay what a receipt proves was withdrawn; a receipt that does not verify is not paid."""
         verify_receipt(withdrawal.receipt, [Verifier.parse(self.exchange.vkey)])
-        body = parse_body(withdrawal.receipt.body)
+        body = withdrawal.receipt.said()
         if body["kind"] != "withdrawn" or body["act"]["state"] != "ordered":
             raise ValueError(f"entry {withdrawal.index} orders no payout")
         if body["act"]["payout"] in {row["reference"] for row in self._rows()}:

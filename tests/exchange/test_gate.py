@@ -22,8 +22,8 @@ from exchange.database import Addresses, Database, driver
 from exchange.errors import Conflict, Unavailable, Unprocessable
 from exchange.gate import Gate
 from ledger.book import balance
-from ledger.checkpoint import Signer
-from ledger.entries import receipt_from_json
+from ledger.checkpoint import Signer, Verifier
+from ledger.entries import WHOLE_LIMIT, receipt_from_json, verify_receipt
 from tests.exchange._notes import ANNA, BERT, Note, jots, note, room_of
 from tests.exchange.conftest import ORIGIN, House
 from tests.exchange.floor import Floor, another_gate, bodies
@@ -77,6 +77,26 @@ async def test_the_same_request_again_gets_the_first_answer_bit_for_bit(house: H
     assert again.json() == first.json()
     assert looked_up == again
     assert texts(await bodies(house.gate)).count("one") == 1
+
+
+async def test_a_long_body_takes_several_entries_and_its_answer_repeats_bit_for_bit(house: House) -> None:
+    size = await house.log_size()
+    text = '"long" \\ 数据 ' * 20_000
+    before, long, behind = await asyncio.gather(
+        *(
+            house.gate.perform(note, Note(said), caller=ANNA, key=key)
+            for key, said in (("a", "before"), ("b", text), ("c", "behind"))
+        )
+    )
+    count = int(orjson.loads(orjson.loads(long.receipt)["body"])["chunks"]["count"])
+    assert [r.index - size for r in (before, long, behind)] == [0, 1, 2 + count]
+    assert await house.log_size() == size + 3 + count
+    for key, said, first in (("b", text, long), ("c", "behind", behind)):
+        again = await house.gate.perform(note, Note(said), caller=ANNA, key=key)
+        assert again.json() == first.json()
+        receipt = receipt_from_json(orjson.loads(again.receipt))
+        verify_receipt(receipt, [Verifier.parse(house.gate.signer.vkey)])
+        assert receipt.said()["act"]["text"] == said
 
 
 async def test_another_request_under_a_used_identifier_is_refused_without_a_trace(house: House) -> None:
@@ -311,7 +331,7 @@ async def test_a_lookup_waits_for_an_act_in_flight_and_knows_when_nothing_took_e
 
 
 async def test_text_that_is_not_canonical_is_refused_by_name(house: House) -> None:
-    for text in ("e\u0301", "x" * 70_000):
+    for text in ("e\u0301", "x" * WHOLE_LIMIT):
         with pytest.raises(Unprocessable) as refused:
             await house.gate.perform(note, Note(text), caller=ANNA, key="k")
         assert refused.value.code == "body.not_canonical"

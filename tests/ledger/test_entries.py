@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ledger.checkpoint import Checkpoint, Signer, Verifier, sign
 from ledger.entries import (
     BODY_LIMIT,
+    WHOLE_LIMIT,
     Entry,
     Receipt,
     canonical,
@@ -94,9 +95,16 @@ def test_depth_and_size_are_bounded() -> None:
     canonical(deep)
     with pytest.raises(CanonicalError, match="32 levels"):
         canonical([deep])
-    canonical("x" * (BODY_LIMIT - 2))
+    canonical("x" * (WHOLE_LIMIT - 2))
+    with pytest.raises(CanonicalError, match="4194304 bytes"):
+        canonical("x" * (WHOLE_LIMIT - 1))
+
+
+def test_one_entry_is_read_up_to_65_535_bytes() -> None:
+    padding = "x" * (BODY_LIMIT - len(canonical({"a": ""})))
+    assert {"a": padding} == parse_body(canonical({"a": padding}))
     with pytest.raises(CanonicalError, match="65535 bytes"):
-        canonical("x" * (BODY_LIMIT - 1))
+        parse_body(canonical({"a": padding + "x"}))
 
 
 @pytest.mark.parametrize(
