@@ -37,15 +37,14 @@ CALLER = Caller("person", "party", frozenset({"bank"}))
 
 @dataclass(frozen=True, slots=True)
 class Post(Act):
-    """Move an amount from one account to another; the caller's identifier is the transfer's."""
+    """Post one transfer, whose identifier is the caller's."""
 
-    debit: str
-    credit: str
-    amount: int
+    transfer: Transfer
 
     def digest(self) -> bytes:
         """Same guarantee as every act's, without the canonical detour."""
-        return sha256(f"post\x00{self.debit}\x00{self.credit}\x00{self.amount}".encode()).digest()
+        t = self.transfer
+        return sha256(f"post\x00{t.debit}\x00{t.credit}\x00{t.amount}".encode()).digest()
 
 
 class PostTransfers:
@@ -55,13 +54,13 @@ class PostTransfers:
 
     def reads(self, asked: Sequence[Asked]) -> Sequence[Statement]:
         """What the book reads for these transfers."""
-        return _call(asked).reads()
+        return Call(MAC_KEY, [ask.act.transfer for ask in asked]).reads()
 
     def decide(
         self, now_us: int, first_index: int, asked: Sequence[Asked], rows: Sequence[Sequence[tuple[Any, ...]]]
     ) -> tuple[Sequence[Ruling], Sequence[Statement]]:
         """Let the book decide, and give each transfer that takes effect the next index."""
-        call = _call(asked)
+        call = Call(MAC_KEY, [ask.act.transfer for ask in asked])
         rulings: list[Ruling] = []
         indices: list[int] = []
         index = first_index
@@ -91,13 +90,6 @@ class PostTransfers:
             )
             rulings.append(Ruling(body, said))
         return rulings, call.writes(indices)
-
-
-def _call(asked: Sequence[Asked]) -> Call:
-    return Call(
-        MAC_KEY,
-        [Transfer(a.key, "post", a.act.debit, a.act.credit, a.act.amount, "CNY", "sale") for a in asked],
-    )
 
 
 post_transfers = PostTransfers()
@@ -152,9 +144,8 @@ async def rate(gate: Gate, pick: Callable[[int], tuple[str, str]], seconds: floa
         while time.perf_counter() < until:
             number = next(_numbers)
             debit, credit = pick(number)
-            reply = await gate.perform(
-                post_transfers, Post(debit, credit, 1), caller=CALLER, key=f"t-{number}"
-            )
+            act = Post(Transfer(f"t-{number}", "post", debit, credit, 1, "CNY", "sale"))
+            reply = await gate.perform(post_transfers, act, caller=CALLER, key=act.transfer.id)
             done += 1
             if number % 1_000 == 0:
                 kept.append(reply.receipt)
