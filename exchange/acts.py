@@ -145,7 +145,7 @@ class Transaction:
         """Put a name, document or other erasable text into the body as a salted commitment; keep its opening."""
         salt = self.chance(32)
         sealed = commitment(salt, value)
-        self.session.add(Opening(commitment=sealed, salt=salt, value=value))
+        self.session.add(Opening(commitment=sealed, log_index=self.index, salt=salt, value=value))
         return sealed
 
     async def open_account(self, code: str, *, overdraft: AccountLimit, ledger: str = "CNY") -> str:
