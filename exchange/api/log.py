@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -15,12 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from exchange import oversight
 from exchange.api.doorway import CallerDep, GateDep
 from exchange.database import driver
-from exchange.errors import NotFound
+from exchange.errors import NotFound, Unavailable
+from exchange.gate import Gate
 from ledger import log
 from ledger.anchors import anchors
-from ledger.checkpoint import Signer, sign
+from ledger.checkpoint import sign
 from ledger.entries import receipt_to_json
-from ledger.errors import LedgerError
+from ledger.errors import BehindError, LedgerError
+from ledger.proof import TlogProof
 from ledger.tiles import TILE, parse_entries_path, parse_tile_path
 
 router = APIRouter(tags=["log"])
@@ -32,10 +36,17 @@ POLL_S = 1.0
 
 Index = Annotated[int, Path(ge=0, le=2**62, description="index in the log, from 0")]
 
+_GZIP = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))")
 
+
+@router.head("/checkpoint", include_in_schema=False)
 @router.get("/checkpoint", response_class=Response)
 async def checkpoint(gate: GateDep) -> Response:
-    """The newest signed checkpoint (C2SP tlog-checkpoint)."""
+    """The newest signed checkpoint (C2SP tlog-checkpoint).
+
+    The log's URL prefix, for clients of C2SP tlog-tiles, is the address of this server: checkpoint and tiles lie
+    at its root.
+    """
     head = await gate.read(_head)
     return Response(
         sign(head.checkpoint(), gate.signer),
@@ -44,20 +55,34 @@ async def checkpoint(gate: GateDep) -> Response:
     )
 
 
+@router.head("/tile/entries/{path:path}", include_in_schema=False)
+@router.get("/tile/entries/{path:path}", response_class=Response)
+async def entries(path: str, request: Request, gate: GateDep) -> Response:
+    """A bundle of public leaves, `N[.p/W]` (C2SP tlog-tiles): each after its length in two bytes; gzip where asked."""
+    try:
+        n, width = parse_entries_path(f"tile/entries/{path}")
+    except LedgerError as error:
+        raise _unknown(str(error)) from error
+    bundle = await gate.read(_entry_bundle, n, width)
+    headers = {**FOREVER, "Vary": "Accept-Encoding"}
+    if _GZIP.search(request.headers.get("Accept-Encoding", "")):
+        bundle, headers["Content-Encoding"] = gzip.compress(bundle, 6, mtime=0), "gzip"
+    return Response(bundle, media_type="application/octet-stream", headers=headers)
+
+
+@router.head("/tile/{path:path}", include_in_schema=False)
 @router.get("/tile/{path:path}", response_class=Response)
 async def tile(path: str, gate: GateDep) -> Response:
-    """A tile of hashes, or a bundle of public leaves under `entries/` (C2SP tlog-tiles)."""
-    full = f"tile/{path}"
+    """A tile of hashes, `L/N[.p/W]` (C2SP tlog-tiles): 32 bytes each, of 256**L leaves each.
+
+    Every width that the tree has reached is served, and never changes.
+    """
     try:
-        if path.startswith("entries/"):
-            n, width = parse_entries_path(full)
-            content = await gate.read(_entry_bundle, n, width)
-        else:
-            level, n, width = parse_tile_path(full)
-            content = await gate.read(_tile, level, n, width)
+        level, n, width = parse_tile_path(f"tile/{path}")
     except LedgerError as error:
-        raise NotFound("tile.unknown", str(error), field="path", rule="C2SP tlog-tiles") from error
-    return Response(content, media_type="application/octet-stream", headers=FOREVER)
+        raise _unknown(str(error)) from error
+    hashes = await _read(gate, _tile, level, n, width)
+    return Response(hashes, media_type="application/octet-stream", headers=FOREVER)
 
 
 @router.get("/v1/log")
@@ -71,17 +96,50 @@ async def recent(
 
 
 @router.get("/v1/log/{index}")
-async def proof(index: Index, gate: GateDep) -> dict[str, Any]:
-    """A public leaf with its inclusion proof under the newest checkpoint."""
-    return await gate.read(prove, index, gate.signer)
+async def entry(
+    index: Index,
+    gate: GateDep,
+    size: Annotated[
+        int | None, Query(ge=1, le=2**62, description="prove it in the tree of so many leaves")
+    ] = None,
+) -> dict[str, Any]:
+    """A public leaf with its inclusion proof under the newest checkpoint.
+
+    Under an earlier `size` the proof leads to the root of that size, which you hold a checkpoint of: the answer
+    carries none.
+    """
+    leaf, proof, head = await _read(gate, _proven, index, size)
+    found = {
+        "index": str(index),
+        "leaf": b64encode(leaf).decode(),
+        "size": str(size or head.edge.size),
+        "proof": [b64encode(h).decode() for h in proof],
+    }
+    return found if size else {**found, "checkpoint": sign(head.checkpoint(), gate.signer)}
+
+
+@router.get("/v1/log/{index}/proof", response_class=Response)
+async def tlog_proof(index: Index, gate: GateDep) -> Response:
+    """The place of an entry under the newest checkpoint as a `.tlog-proof` file (C2SP tlog-proof)."""
+    _, proof, head = await _read(gate, _proven, index, None)
+    text = TlogProof(index, tuple(proof), sign(head.checkpoint(), gate.signer)).text()
+    return Response(
+        text,
+        media_type="text/plain; charset=utf-8",
+        headers={
+            "Cache-Control": "no-cache",
+            "Content-Disposition": f'attachment; filename="entry-{index}.tlog-proof"',
+        },
+    )
 
 
 @router.get("/v1/consistency")
 async def consistency(
     gate: GateDep, old: Annotated[int, Query(ge=1)], new: Annotated[int, Query(ge=1)]
 ) -> dict[str, Any]:
-    """The consistency proof between two sizes of the log."""
-    return {"old": str(old), "new": str(new), "proof": await gate.read(_consistency, old, new)}
+    """The proof that the tree of `new` leaves begins with that of `old`, for any two sizes that the log has had."""
+    proof = await _read(gate, _consistency, old, new)
+    return {"old": str(old), "new": str(new), "proof": [b64encode(h).decode() for h in proof]}
 
 
 @router.get("/v1/receipts/{index}")
@@ -140,23 +198,31 @@ async def _newest(session: AsyncSession, before: int | None, limit: int) -> list
     ]
 
 
-async def prove(session: AsyncSession, index: int, signer: Signer) -> dict[str, Any]:
-    """A public leaf, its inclusion proof, and the checkpoint that the proof leads to."""
+async def _read(gate: Gate, read: Any, *arguments: Any) -> Any:
+    """A read that may need tiles which the worker has not written yet."""
+    try:
+        return await gate.read(read, *arguments)
+    except BehindError as error:
+        raise _behind(error) from error
+
+
+async def _proven(session: AsyncSession, index: int, size: int | None) -> tuple[bytes, list[bytes], log.Head]:
+    """The public leaf, its inclusion proof in the tree of `size` (of all without), and the head."""
     connection = await driver(session)
     head = await log.read_head(connection)
-    if index >= head.edge.size:
-        raise NotFound("entry.unknown", f"the log has {head.edge.size} entries", field="index")
+    if size is not None and size > head.edge.size:
+        raise _no_sizes(head, "size", "1 <= size <= size of the log")
+    if index >= (size or head.edge.size):
+        raise NotFound(
+            "entry.unknown",
+            f"that tree has {size or head.edge.size} entries",
+            field="index",
+            rule="index < size",
+        )
     leaf = b""
-    async for entry in log.entries(connection, index, index + 1):
-        leaf = entry.leaf
-    hashes = await log.prove_inclusion(connection, index, head.edge.size)
-    return {
-        "index": str(index),
-        "leaf": b64encode(leaf).decode(),
-        "size": str(head.edge.size),
-        "proof": [b64encode(h).decode() for h in hashes],
-        "checkpoint": sign(head.checkpoint(), signer),
-    }
+    async for found in log.entries(connection, index, index + 1):
+        leaf = found.leaf
+    return leaf, await log.prove_inclusion(connection, index, size or head.edge.size), head
 
 
 async def _head(session: AsyncSession) -> log.Head:
@@ -178,17 +244,27 @@ async def _entry_bundle(session: AsyncSession, n: int, width: int) -> bytes:
 
 def _within(n: int, width: int, size: int) -> None:
     if n * TILE + width > size:
-        raise NotFound("tile.unknown", f"this level has {size} hashes", field="path")
+        raise _unknown(f"this level has {size} hashes")
 
 
-async def _consistency(session: AsyncSession, old: int, new: int) -> list[str]:
+async def _consistency(session: AsyncSession, old: int, new: int) -> list[bytes]:
     connection = await driver(session)
-    size = (await log.read_head(connection)).edge.size
-    if not old <= new <= size:
-        raise NotFound(
-            "log.sizes", f"the log has {size} entries", field="new", rule="1 <= old <= new <= size of the log"
-        )
-    return [b64encode(h).decode() for h in await log.prove_consistency(connection, old, new)]
+    head = await log.read_head(connection)
+    if not old <= new <= head.edge.size:
+        raise _no_sizes(head, "new", "1 <= old <= new <= size of the log")
+    return await log.prove_consistency(connection, old, new)
+
+
+def _no_sizes(head: log.Head, field: str, rule: str) -> NotFound:
+    return NotFound("log.sizes", f"the log has {head.edge.size} entries", field=field, rule=rule)
+
+
+def _unknown(detail: str) -> NotFound:
+    return NotFound("tile.unknown", detail, field="path", rule="C2SP tlog-tiles")
+
+
+def _behind(error: BehindError) -> Unavailable:
+    return Unavailable("tile.behind", error.detail, retry_after_s=5, remedy=error.remedy)
 
 
 async def _anchors(session: AsyncSession) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from ledger.audit import audit
 from ledger.checkpoint import Verifier, open_note
 from ledger.entries import parse_leaf, receipt_from_json, verify_receipt
 from ledger.merkle import leaf_hash, root, verify_consistency, verify_inclusion
+from ledger.proof import TlogProof
 from ledger.tiles import decode_entries
 from tests.exchange._notes import ANNA, Note, jots
 from tests.exchange.conftest import House
@@ -106,8 +107,82 @@ async def test_any_leaf_and_any_two_sizes_are_proven(house: House) -> None:
     verify_consistency(301, 321, proof, roots[301], roots[321])
 
 
+async def test_any_leaf_is_proven_in_any_tree_that_held_it(house: House) -> None:
+    await grow(house, 299)
+    leaves: list[bytes] = []
+    for path in ("000", "001.p/44"):
+        tile = (await get(house, f"/tile/0/{path}")).content
+        leaves += [tile[at : at + 32] for at in range(0, len(tile), 32)]
+    for size in (1, 2, 255, 256, 257, 300):
+        for index in sorted({0, size // 2, size - 1}):
+            found = (await get(house, f"/v1/log/{index}?size={size}")).json()
+            assert (found["index"], found["size"], "checkpoint" in found) == (str(index), str(size), False)
+            assert leaf_hash(b64decode(found["leaf"])) == leaves[index]
+            proof = [b64decode(node) for node in found["proof"]]
+            verify_inclusion(index, size, leaves[index], proof, root(leaves[:size]))
+    for old, new in ((1, 2), (2, 255), (255, 256), (256, 257), (100, 300), (300, 300)):
+        found = (await get(house, f"/v1/consistency?old={old}&new={new}")).json()
+        proof = [b64decode(node) for node in found["proof"]]
+        verify_consistency(old, new, proof, root(leaves[:old]), root(leaves[:new]))
+
+
+async def test_the_place_of_an_entry_is_served_as_a_file_that_stands_alone(house: House) -> None:
+    await grow(house, 20)
+    for index in (0, 7, 20):
+        response = await get(house, f"/v1/log/{index}/proof")
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+        assert f'filename="entry-{index}.tlog-proof"' in response.headers["content-disposition"]
+        leaf = b64decode((await get(house, f"/v1/log/{index}")).json()["leaf"])
+        proof = TlogProof.parse(response.text)
+        assert (proof.index, proof.extra) == (index, b"")
+        assert proof.verify(leaf_hash(leaf), verifier(house)).size == 21
+
+
+async def test_bundles_are_compressed_for_whoever_asks(house: House) -> None:
+    await grow(house, 30)
+    path = "/tile/entries/000.p/31"
+    plain = await house.call(None, "GET", path, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert len(decode_entries(plain.content)) == 31
+    for wanted, given in (
+        ("gzip", True),
+        ("br, gzip;q=0.5", True),
+        ("gzip;q=0, br", False),
+        ("xgzip", False),
+    ):
+        answer = await house.call(None, "GET", path, headers={"Accept-Encoding": wanted})
+        assert (answer.headers.get("content-encoding") == "gzip") == given, wanted
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.content == plain.content
+        assert (int(answer.headers["content-length"]) < len(plain.content)) == given
+
+
+async def test_what_is_cacheable_says_so_to_get_and_to_head(house: House) -> None:
+    await grow(house, 299)
+    octets, forever = "application/octet-stream", "public, max-age=31536000, immutable"
+    for path, media, caching in (
+        ("/checkpoint", "text/plain; charset=utf-8", "no-cache"),
+        ("/tile/0/000", octets, forever),
+        ("/tile/0/001.p/44", octets, forever),
+        ("/tile/1/000.p/1", octets, forever),
+        ("/tile/entries/000", octets, forever),
+        ("/tile/entries/001.p/1", octets, forever),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = await house.call(None, method, path)
+            headers = (answer.headers["content-type"], answer.headers["cache-control"])
+            assert (answer.status_code, *headers) == (200, media, caching), path
+        assert (await house.call(None, "POST", path)).status_code == 405
+
+
 NOT_THERE: list[tuple[str, int]] = [
     ("/v1/log/11", 404),
+    ("/v1/log/5?size=5", 404),
+    ("/v1/log/5?size=12", 404),
+    ("/v1/log/5?size=0", 400),
+    (f"/v1/log/5?size={2**70}", 400),
+    ("/v1/log/11/proof", 404),
+    ("/v1/log/x/proof", 400),
     ("/v1/log/-1", 400),
     ("/v1/log/x", 400),
     (f"/v1/log/{2**80}", 400),

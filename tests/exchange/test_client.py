@@ -41,6 +41,7 @@ from exchange.client.history import History
 from ledger.checkpoint import Checkpoint, Signer, Verifier, sign
 from ledger.entries import Entry, Receipt, canonical, receipt_to_json, verify_receipt
 from ledger.merkle import consistency_proof, inclusion_proof, leaf_hash, root
+from ledger.proof import TlogProof
 
 ORIGIN = "test.example/log"
 SIGNER = Signer(ORIGIN, b"\x01" * 32)
@@ -165,6 +166,12 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "log", index]:
                 receipt = receipt_to_json(log.receipt(int(index) - house.shift))
                 self.answer(200, {name: receipt[name] for name in ("index", "leaf", "proof", "checkpoint")})
+            case ["v1", "log", index, "proof"]:
+                self.answer(
+                    200,
+                    TlogProof.of(log.receipt(int(index) - house.shift)).text().encode(),
+                    kind="text/plain",
+                )
             case ["v1", "receipts", index]:
                 self.answer(200, receipt_to_json(log.receipt(int(index) - house.shift)))
             case ["v1", "certificates", code]:
@@ -642,6 +649,19 @@ def test_a_public_leaf_is_proven_before_it_is_returned(house: SmallExchange, cli
     house.shift = 1
     with pytest.raises(Unproven):
         client.log_entry(1)
+
+
+def test_a_proof_that_stands_alone_is_verified_before_it_is_returned(
+    house: SmallExchange, client: Exchange
+) -> None:
+    done = client.place_bid("lot-1", 1200)
+    proof = client.tlog_proof(1)
+    assert proof == TlogProof.of(done.receipt)
+    leaf = leaf_hash(done.receipt.leaf)
+    assert TlogProof.parse(proof.text()).verify(leaf, Verifier.parse(client.vkey)).size == 2
+    house.shift = 1
+    with pytest.raises(Unproven):
+        client.tlog_proof(1)
 
 
 def test_the_receipt_of_another_entry_is_not_taken(house: SmallExchange, client: Exchange) -> None:
