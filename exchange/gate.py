@@ -21,7 +21,7 @@ import secrets
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
@@ -41,13 +41,15 @@ from ledger.checkpoint import Signer, sign
 from ledger.chunks import entries_of
 from ledger.entries import Entry, Receipt, canonical, receipt_to_json
 from ledger.errors import CanonicalError
-from ledger.tiles import TILE
 
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
 
-BATCH_LIMIT = TILE
-"""Acts of one transaction: bounds how long the head is held."""
+BATCH_LIMIT = 1024
+"""Acts of one transaction: bounds how long the head is held, to some 50 ms of the hot path."""
+
+PLAIN_LIMIT = 256
+"""Plain acts among them: each costs a savepoint and its own queries, and the server ends what lasts two seconds."""
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
@@ -63,6 +65,7 @@ _KNOWN = (
     " WITH ORDINALITY AS w(party, key, position) CROSS JOIN LATERAL (SELECT digest, log_index FROM request"
     " WHERE party = w.party AND key = w.key LIMIT 1) r"
 )
+_SHOW = "INSERT INTO entry_reader (party, log_index) SELECT * FROM unnest(%s::text[], %s::bigint[])"
 _REMEMBER = (
     "INSERT INTO request (party, key, digest, log_index)"
     " SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bigint[])"
@@ -97,6 +100,7 @@ class _Call:
     digest: bytes
     answer: asyncio.Future[Reply]
     entries: Sequence[Entry] = ()
+    readers: Collection[str] = ()
     body: bytes = b""
     outcome: bytes = b""
     refused: bool = False
@@ -104,7 +108,7 @@ class _Call:
     repeat_of: int | None = None
 
     def forget(self) -> None:
-        self.entries, self.body, self.outcome, self.refused = (), b"", b"", False
+        self.entries, self.readers, self.body, self.outcome, self.refused = (), (), b"", b"", False
         self.error, self.repeat_of = None, None
 
     def open(self) -> bool:
@@ -230,9 +234,11 @@ class Gate:
     async def _serve(self) -> None:
         while True:
             batch: list[_Call] = []
+            plain = 0
             for queue in (self._urgent, self._waiting):
-                while queue and len(batch) < BATCH_LIMIT:
+                while queue and len(batch) < BATCH_LIMIT and plain < PLAIN_LIMIT:
                     batch.append(queue.popleft())
+                    plain += callable(batch[-1].decide)  # a plain room is a function, a batched one an object
             if batch:
                 try:
                     await self._settle(batch, asyncio.get_running_loop().time() + RECOVERY_S)
@@ -366,13 +372,21 @@ class Gate:
         logged = [call for call in batch if call.entries]
         if not logged:
             return None
+        indices = list(accumulate((len(call.entries) for call in logged[:-1]), initial=head.edge.size))
+        shown = [
+            (party, index)
+            for call, index in zip(logged, indices, strict=True)
+            for party in sorted({*call.readers} - {call.asked.caller.party})
+        ]
+        if shown:
+            writes.append((_SHOW, tuple(map(list, zip(*shown, strict=True)))))
         remember = (
             _REMEMBER,
             (
                 [call.asked.caller.party for call in logged],
                 [call.asked.key for call in logged],
                 [call.digest for call in logged],
-                list(accumulate((len(call.entries) for call in logged[:-1]), initial=head.edge.size)),
+                indices,
             ),
         )
         reach("gate.before_commit")
@@ -410,7 +424,7 @@ class Gate:
             await session.flush()
             call.body = tx.body(record)
             call.entries = entries_of(record.kind, now_us, call.body, index, self.chance)
-            call.outcome = canonical(record.act)
+            call.readers, call.outcome = record.readers, canonical(record.act)
             call.refused = record.act.get("state") == "refused"
         except (psycopg.Error, DBAPIError, OSError):
             raise
