@@ -151,7 +151,7 @@ def node_reader(read_tile: ReadTile, size: int) -> Node:
 
     def read(level: int, n: int) -> list[list[bytes]]:
         width = min(TILE, (size >> TILE_HEIGHT * level) - n * TILE)
-        tile = read_tile(level, n, width)[: width * HASH_BYTES]
+        tile = read_tile(level, n, width)
         if len(tile) < width * HASH_BYTES:
             raise _malformed("tile", f"{tile_path(level, n, width)} has {len(tile)} bytes", f"{width} hashes")
         rows = _subtrees(tile)
