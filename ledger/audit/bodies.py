@@ -8,8 +8,7 @@ and in chunks behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 from unicodedata import is_normalized
@@ -32,20 +31,6 @@ CHUNK = "chunk"
 """The kind of the entries that carry a large body's text."""
 
 _LEAF = re.compile(rb'\{"digest":"([0-9a-f]{64})","kind":"([^"\\]{1,64})","time":"([0-9]{1,19})"\}')
-
-sorted_json = partial(orjson.dumps, option=orjson.OPT_SORT_KEYS)
-"""RFC 8785 for values that `needs_care` lets pass: orjson sorts by code point, the same as by UTF-16 unit there."""
-
-_SHAPE = bytes(
-    ord("0")
-    if chr(byte) in "0123456789"
-    else ord(":")
-    if chr(byte) in ":,["
-    else byte
-    if chr(byte) == "-"
-    else 32
-    for byte in range(256)
-)
 
 
 class Leaf(NamedTuple):
@@ -75,12 +60,6 @@ def is_time(text: object) -> bool:
     return isinstance(text, str) and DECIMAL.fullmatch(text) is not None and int(text) <= TIME_LIMIT_US
 
 
-def may_hold_numbers(text: bytes) -> bool:
-    """False where this JSON, written without spaces, surely holds no number; True where one has to look."""
-    shape = text.translate(_SHAPE)
-    return b":0" in shape or b":-" in shape
-
-
 def read_body(text: bytes, limit: int = BODY_LIMIT) -> dict[str, Any]:
     """A body parsed; CanonicalError for anything but the one canonical form of an object."""
     if len(text) > limit:
@@ -93,7 +72,9 @@ def read_body(text: bytes, limit: int = BODY_LIMIT) -> dict[str, Any]:
         raise refused("body", "not an object", "a body is a JSON object")
     simple_names = _walk(value, "$", DEPTH_LIMIT)
     try:
-        same = (sorted_json(value) if simple_names else rfc8785.dumps(value)) == text
+        same = (
+            orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if simple_names else rfc8785.dumps(value)
+        ) == text
     except (TypeError, UnicodeError, rfc8785.CanonicalizationError) as error:
         raise refused(
             "body", "text that is not Unicode", "strings are Unicode (RFC 8785 §3.2.2.2)"
@@ -113,28 +94,6 @@ def envelope(body: Mapping[str, Any]) -> tuple[str, int]:
     if not is_time(time):
         raise refused("time", f"{time!r}", "microseconds since 1970 in decimal, as a string")
     return str(kind), int(str(time))
-
-
-def needs_care(bodies: Sequence[bytes]) -> list[int]:
-    """The positions whose canonical form `sorted_json` alone does not establish: `read_body` has to look at them.
-
-    Those that may hold a number or go too deep, and all that are not ASCII or too long.
-    """
-    text = b"\n".join(bodies)
-    if text.isascii() and not may_hold_numbers(text):
-        return [
-            at
-            for at, body in enumerate(bodies)
-            if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT or len(body) > BODY_LIMIT
-        ]
-    return [
-        at
-        for at, body in enumerate(bodies)
-        if not body.isascii()
-        or body.count(b"{") + body.count(b"[") > DEPTH_LIMIT
-        or len(body) > BODY_LIMIT
-        or may_hold_numbers(body)
-    ]
 
 
 def commitment(salt: bytes, value: str) -> str:

@@ -55,9 +55,9 @@ class Fold:
             return False
         fresh: dict[str, Account] = {}
         followed: dict[str, Account] = {}
-        for name, ledger in plain.ledgers.items():
+        for name, place in plain.touched.items():
             account = money.accounts.get(name)
-            if account is None or account.closed or account.ledger != ledger:
+            if account is None or account.closed or account.ledger != plain.ledger:
                 return False
             debits = account.debits_posted + plain.debits.get(name, 0)
             credits = account.credits_posted + plain.credits.get(name, 0)
@@ -70,14 +70,14 @@ class Fold:
                 followed[name] = account
             fresh[name] = Account(
                 name,
-                ledger,
+                plain.ledger,
                 account.code,
                 account.limit,
                 account.debits_pending,
                 debits,
                 account.credits_pending,
                 credits,
-                plain.first_sequence + plain.touched[name],
+                plain.first_sequence + place,
             )
         identifiers = set(plain.identifiers)
         if len(identifiers) != len(plain.identifiers) or not identifiers.isdisjoint(money.identifiers):

@@ -16,6 +16,7 @@ from ledger.audit.outside import Outside, ReadAnchor
 from ledger.audit.party import PartyMoney
 from ledger.audit.reading import Bundle, broken
 from ledger.audit.segment import Report, judge_segment
+from ledger.audit.shapes import Shapes
 from ledger.audit.state import Money, State
 from ledger.audit.workers import Work, processors, reports
 from ledger.errors import CanonicalError
@@ -202,7 +203,7 @@ class _Judge:
             if self.fold.stopped_at is not None or self.fold.apply(report.plain):
                 return
             report = judge_segment(
-                self.bundle, self.keys, number, sizes=(), exact=True, seek_commitments=False
+                self.bundle, self.keys, number, Shapes(), sizes=(), exact=True, seek_commitments=False
             )
         self.fold.begin(self.bundle.rows(number, "transfers.jsonl"), first, stop - 1)
         for index, body in self._wholes(report, self.fold.stop):

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain
+from operator import eq
 from typing import Any
 
 import orjson
@@ -24,23 +25,20 @@ from ledger.audit.bodies import (
     Leaf,
     envelope,
     is_kind,
-    needs_care,
-    read_body,
     read_leaf,
-    sorted_json,
 )
 from ledger.audit.findings import why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import Bundle, broken, part_name
+from ledger.audit.shapes import Shape, Shapes, read_fully
 from ledger.checkpoint import Checkpoint, split_note
 from ledger.errors import CanonicalError, NoteError
 from ledger.merkle import Edge
-from ledger.postings import AMOUNT_LIMIT, is_name
+from ledger.postings import AMOUNT_LIMIT, NAME_LIMIT, is_name
 
 Fault = tuple[str, str, int, dict[str, str | int]]
 """Check, saying, index and facts of a fault."""
 
-_POST = ("amount", "code", "credit", "debit", "id", "kind", "ledger", "linked", "pending")
 _TRANSFERS = b'"transfers":['
 _SEQUENCE = re.compile(rb'\{"index":"[0-9]+","sequence":"([1-9][0-9]{0,18})"')
 _HEX_RUN = b'"' + b"0" * 64 + b'"'
@@ -72,10 +70,10 @@ class Plain:
     debit: list[str]
     credit: list[str]
     amount: list[int]
+    ledger: str
     first_sequence: int
     debits: dict[str, int]
     credits: dict[str, int]
-    ledgers: dict[str, str]
     touched: dict[str, int]
     last: dict[str, int]
 
@@ -104,9 +102,18 @@ class Report:
 
 
 def judge_segment(
-    bundle: Bundle, keys: Keys, number: int, *, sizes: Sequence[int], exact: bool, seek_commitments: bool
+    bundle: Bundle,
+    keys: Keys,
+    number: int,
+    shapes: Shapes,
+    *,
+    sizes: Sequence[int],
+    exact: bool,
+    seek_commitments: bool,
 ) -> Report:
     """Judge segment `number`; BundleError where it is broken.
+
+    `shapes` are those of the segments before, and grow.
 
     `sizes` are those at which the tree is wanted besides the checkpoints' own. Peaks are of the segment's own
     leaves where it begins at a multiple of 4096, which leaves all larger peaks to come before them, and of the
@@ -123,16 +130,28 @@ def judge_segment(
     wanted = {note.checkpoint.size for note in report.notes if note.checkpoint is not None} | set(sizes)
     base = Edge.empty() if bundle.aligned(number) else bundle.manifest.edge
     _grow(report, base, leaves, sorted(size for size in {*wanted, stop} if first <= size <= stop))
-    values = _all_at_once(report, leaves, salts, bodies)
-    if values is None:
-        values = _one_by_one(report, leaves, salts, bodies)
+    read = _all_at_once(report, leaves, salts, bodies, shapes) or _one_by_one(report, leaves, salts, bodies)
     if seek_commitments:
         report.commitments = _hex_strings(first, bodies)
-    report.plain = None if exact else _plain(report, bundle, number, values, bodies)
+    report.plain = None if exact or not read.plain else _plain(report, bundle, number, read, bodies)
     if report.plain is None:
-        report.moves = _moves(first, values)
-        report.disclosed = [value is not None for value in values]
+        report.moves = _moves(first, read, bodies)
+        report.disclosed = read.disclosed
     return report
+
+
+@dataclass(slots=True)
+class _Read:
+    """The bodies of a segment as they were read.
+
+    `carrying` are the places of those that the fold needs; where `plain`, `posts` has the transfer of each of them
+    as (amount, code, credit, debit, id, kind, ledger).
+    """
+
+    disclosed: list[bool]
+    carrying: list[int] = field(default_factory=list)
+    posts: list[tuple[bytes, ...]] = field(default_factory=list)
+    plain: bool = True
 
 
 def _lines(bundle: Bundle, number: int, name: str, count: int) -> list[bytes]:
@@ -172,64 +191,88 @@ def _grow(report: Report, base: Edge, leaves: Sequence[bytes], sizes: Sequence[i
 
 
 def _all_at_once(
-    report: Report, leaves: Sequence[bytes], salts: Sequence[bytes], bodies: Sequence[bytes]
-) -> list[dict[str, Any] | None] | None:
+    report: Report, leaves: Sequence[bytes], salts: Sequence[bytes], bodies: Sequence[bytes], shapes: Shapes
+) -> _Read | None:
     """The bodies, where all are disclosed and every entry is sound; None where one of them may not be."""
     joined = b"".join(salts)
     if len(joined) != 64 * len(salts) or joined != joined.lower() or set(map(len, salts)) - {64}:
         return None
     try:
         raw = binascii.unhexlify(joined)
-        values = list(map(orjson.loads, bodies))
-        if set(map(type, values)) - {dict} or list(map(sorted_json, values)) != list(bodies):
-            return None
-        for at in needs_care(bodies):
-            read_body(bodies[at])
-        kinds = [value["kind"] for value in values]
-        if not all(map(is_kind, set(kinds))):
-            return None
-        texts = [value["time"] for value in values]
+        read, kinds, texts = _shaped(bodies, shapes)
         times = list(map(int, texts))
-        digests = [
-            sha256(raw[at : at + 32] + body).hexdigest()
-            for at, body in zip(range(0, len(raw), 32), bodies, strict=True)
-        ]
-        expected = [
-            f'{{"digest":"{digest}","kind":"{kind}","time":"{time}"}}'
-            for digest, kind, time in zip(digests, kinds, texts, strict=True)
-        ]
-        if "\n".join(expected).encode() != b"\n".join(leaves):
-            return None
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        UnicodeError,
-    ):  # CanonicalError and JSONDecodeError are ValueErrors
+    except ValueError:  # a CanonicalError is one
         return None
-    if list(map(str, times)) != texts or times[-1] > TIME_LIMIT_US or any(b < a for a, b in pairwise(times)):
+    expected = [
+        b'{"digest":"%b","kind":"%b","time":"%b"}'
+        % (sha256(raw[at : at + 32] + body).hexdigest().encode(), kind, time)
+        for at, body, kind, time in zip(range(0, len(raw), 32), bodies, kinds, texts, strict=True)
+    ]
+    if expected != leaves:
         return None
-    report.bodies = len(values)
+    if not all(is_kind(kind.decode()) for kind in set(kinds)) or CHUNK.encode() in kinds:
+        return None
+    if [b"%d" % time for time in times] != texts or times[-1] > TIME_LIMIT_US or sorted(times) != times:
+        return None
+    report.bodies = len(bodies)
     report.times = (times[0], times[-1])
-    return list(values)
+    return read
+
+
+def _shaped(bodies: Sequence[bytes], shapes: Shapes) -> tuple[_Read, list[bytes], list[bytes]]:
+    """The bodies, their kinds and their times; CanonicalError where one is not canonical."""
+    read = _Read([True] * len(bodies))
+    kinds: list[bytes] = []
+    times: list[bytes] = []
+    shape: Shape | None = None
+    for place, body in enumerate(bodies):
+        match = None if shape is None else shape.match(body)
+        if match is None:
+            found = shapes.find(body)
+            if found is None:
+                value, carries = read_fully(body)
+                shapes.learn(body, value)
+                kinds.append(str(value["kind"]).encode())
+                times.append(str(value["time"]).encode())
+                if carries:
+                    read.carrying.append(place)
+                    again = shapes.find(body)
+                    if again is None or again[0].post is None:
+                        read.plain = False
+                    else:
+                        read.posts.append(again[1].group(*again[0].post))
+                continue
+            shape, match = found
+        assert shape is not None
+        kinds.append(match[shape.kind])
+        times.append(match[shape.time])
+        if shape.carries:
+            read.carrying.append(place)
+            if shape.post is None:
+                read.plain = False
+            else:
+                read.posts.append(match.group(*shape.post))
+    return read, kinds, times
 
 
 def _one_by_one(
     report: Report, leaves: Sequence[bytes], salts: Sequence[bytes], bodies: Sequence[bytes]
-) -> list[dict[str, Any] | None]:
-    """The bodies, None where one is withheld or unusable; each entry judged by itself."""
-    values: list[dict[str, Any] | None] = []
-    for index, line, salt, body in zip(
-        range(report.first, report.first + report.count), leaves, salts, bodies, strict=True
-    ):
-        value = _entry(report, index, line, salt, body)
-        values.append(value)
-        if value is None and report.unusable is None:
+) -> _Read:
+    """The bodies, each entry judged by itself."""
+    read = _Read([False] * len(bodies), plain=False)
+    for place, (line, salt, body) in enumerate(zip(leaves, salts, bodies, strict=True)):
+        index = report.first + place
+        carries = _entry(report, index, line, salt, body)
+        read.disclosed[place] = carries is not None
+        if carries:
+            read.carrying.append(place)
+        elif carries is None and report.unusable is None:
             report.unusable = index
-    return values
+    return read
 
 
-def _entry(report: Report, index: int, line: bytes, salt: bytes, body: bytes) -> dict[str, Any] | None:
+def _entry(report: Report, index: int, line: bytes, salt: bytes, body: bytes) -> bool | None:
+    """Judge one entry and say whether the fold needs its body; None where there is no body to go by."""
     try:
         leaf: Leaf | None = read_leaf(line)
     except CanonicalError:
@@ -252,7 +295,7 @@ def _entry(report: Report, index: int, line: bytes, salt: bytes, body: bytes) ->
         report.faults.append(("bodies", "body_digest", index, {}))
         return None
     try:
-        value = read_body(body)
+        value, carries = read_fully(body)
         if envelope(value) != (leaf.kind, leaf.time_us):
             report.faults.append(("bodies", "body_envelope", index, {}))
             return None
@@ -260,7 +303,7 @@ def _entry(report: Report, index: int, line: bytes, salt: bytes, body: bytes) ->
         report.faults.append(("bodies", "body_form", index, {"why": why(error)}))
         return None
     report.bodies += 1
-    return value
+    return carries
 
 
 def _hex_strings(first: int, bodies: Sequence[bytes]) -> list[tuple[str, int]]:
@@ -280,104 +323,78 @@ def _hex_strings(first: int, bodies: Sequence[bytes]) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def _moves(first: int, values: Sequence[Mapping[str, Any] | None]) -> list[tuple[int, dict[str, Any]]]:
-    """What the fold needs of each body, up to the first that is not there."""
+def _moves(first: int, read: _Read, bodies: Sequence[bytes]) -> list[tuple[int, dict[str, Any]]]:
+    """What the fold needs of the bodies, in order."""
     moves: list[tuple[int, dict[str, Any]]] = []
-    for index, value in enumerate(values, first):
-        if value is None:
-            continue
+    for place in read.carrying:
+        value = orjson.loads(bodies[place])
         if value["kind"] == CHUNK or "chunks" in value:
-            moves.append((index, dict(value)))
-        elif "transfers" in value or "accounts" in value:
-            moves.append(
-                (index, {name: value[name] for name in ("accounts", "time", "transfers") if name in value})
-            )
+            moves.append((first + place, value))
+        else:
+            kept = {name: value[name] for name in ("accounts", "time", "transfers") if name in value}
+            moves.append((first + place, kept))
     return moves
 
 
-def _plain(
-    report: Report,
-    bundle: Bundle,
-    number: int,
-    values: Sequence[dict[str, Any] | None],
-    bodies: Sequence[bytes],
-) -> Plain | None:
+def _plain(report: Report, bundle: Bundle, number: int, read: _Read, bodies: Sequence[bytes]) -> Plain | None:
     """The sums of the segment's transfers; None where they or their claimed rows have to be judged one by one."""
-    if report.faults or report.withheld:
-        return None
     claimed = bundle.part(number, "transfers.jsonl")
-    sequence = _first_sequence(claimed)
-    identifiers: list[str] = []
-    debit_names: list[str] = []
-    credit_names: list[str] = []
-    amounts: list[int] = []
+    if not read.posts:
+        return None if claimed else Plain([], [], [], [], "", 0, {}, {}, {}, {})
+    sequence, first, places = _first_sequence(claimed), report.first, read.carrying
+    rows = [
+        b'{"index":"%d","sequence":"%d","state":"posted","transfer":%b}\n'
+        % (first + place, row, bodies[place][bodies[place].rfind(_TRANSFERS) + len(_TRANSFERS) : -2])
+        for row, place in enumerate(places, sequence)
+    ]
+    if b"".join(rows) != claimed:
+        return None
+    texts, codes, credit_texts, debit_texts, identifier_texts, kinds, ledger_texts = zip(
+        *read.posts, strict=True
+    )
+    amounts = list(map(int, filter(bytes.isdigit, texts)))
+    if set(kinds) != {b"post"} or [b"%d" % amount for amount in amounts] != list(texts):
+        return None
+    if min(amounts) < 1 or max(amounts) > AMOUNT_LIMIT:
+        return None
+    identifiers, debit, credit = (_names(column) for column in (identifier_texts, debit_texts, credit_texts))
+    if not all(is_name(text.decode()) for text in {*codes, *ledger_texts}):
+        return None
+    if not (identifiers and debit and credit):
+        return None
     debits: dict[str, int] = defaultdict(int)
     credits: dict[str, int] = defaultdict(int)
-    ledgers: dict[str, str] = {}
-    touched: dict[str, int] = {}
-    last: dict[str, int] = {}
-    codes: set[str] = set()
-    rows: list[bytes] = []
-    for index, (value, body) in enumerate(zip(values, bodies, strict=True), report.first):
-        assert value is not None
-        if value["kind"] == CHUNK or "chunks" in value or "accounts" in value:
-            return None
-        transfers = value.get("transfers")
-        if transfers is None:
-            continue
-        # The last member, so that its text can be cut out of the body's.
-        if type(transfers) is not list or len(transfers) != 1 or next(reversed(value)) != "transfers":
-            return None
-        transfer = transfers[0]
-        if type(transfer) is not dict or tuple(transfer) != _POST:
-            return None
-        amount, code, credit, debit, identifier, kind, ledger, linked, pending = transfer.values()
-        if kind != "post" or linked is not False or pending is not None or debit == credit:
-            return None
-        if not (
-            type(code)
-            is type(credit)
-            is type(debit)
-            is type(identifier)
-            is type(ledger)
-            is type(amount)
-            is str
-        ):
-            return None
-        if ledgers.setdefault(debit, ledger) != ledger or ledgers.setdefault(credit, ledger) != ledger:
-            return None
-        units = int(amount) if amount.isdecimal() else 0
-        if not 0 < units <= AMOUNT_LIMIT or str(units) != amount:
-            return None
-        place = len(identifiers)
-        identifiers.append(identifier)
-        debit_names.append(debit)
-        credit_names.append(credit)
-        amounts.append(units)
-        codes.add(code)
-        debits[debit] += units
-        credits[credit] += units
-        touched[debit] = touched[credit] = place
-        last[debit] = last[credit] = index
-        text = body[body.rfind(_TRANSFERS) + len(_TRANSFERS) : -2]
-        rows.append(
-            b'{"index":"%d","sequence":"%d","state":"posted","transfer":%b}\n'
-            % (index, sequence + place, text)
-        )
-    if b"".join(rows) != claimed or not all(map(is_name, (*codes, *identifiers))):
+    for payer, payee, amount in zip(debit, credit, amounts, strict=True):
+        debits[payer] += amount
+        credits[payee] += amount
+    if any(map(eq, debit, credit)):
         return None
+    if len(set(ledger_texts)) > 1:  # then it has to be seen which account is in which
+        return None
+    both = list(chain.from_iterable(zip(debit, credit, strict=True)))
+    touched = dict(zip(both, chain.from_iterable(zip(*[range(len(debit))] * 2, strict=True)), strict=True))
     return Plain(
         identifiers,
-        debit_names,
-        credit_names,
+        debit,
+        credit,
         amounts,
+        ledger_texts[0].decode(),
         sequence,
         dict(debits),
         dict(credits),
-        ledgers,
         touched,
-        last,
+        {name: first + places[place] for name, place in touched.items()},
     )
+
+
+def _names(column: Sequence[bytes]) -> list[str]:
+    """The texts of a column of names; none where one of them is no name (`is_name`)."""
+    text = b"\n".join(column).decode()
+    names = text.split("\n")
+    sound = (
+        min(map(len, names)) and max(map(len, names)) <= NAME_LIMIT and text.replace("\n", "").isprintable()
+    )
+    return names if sound and len(names) == len(column) else []
 
 
 def _first_sequence(claimed: bytes) -> int:

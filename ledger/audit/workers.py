@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ledger.audit.keys import Keys
 from ledger.audit.reading import Bundle, broken
 from ledger.audit.segment import Report, judge_segment
+from ledger.audit.shapes import Shapes
 from ledger.errors import BundleError
 
 _BOOT = (
@@ -45,10 +46,16 @@ class Work:
 def reports(bundle: Bundle, work: Work, sizes: Sequence[Sequence[int]], processes: int) -> Iterator[Report]:
     """The report of every segment of the bundle, in order; `sizes` are wanted tree sizes, segment by segment."""
     if processes < 2 or len(bundle.segments) < 2:
-        keys = Keys.parsed(work.vkeys, work.from_bundle)
+        keys, shapes = Keys.parsed(work.vkeys, work.from_bundle), Shapes()
         for number, wanted in zip(bundle.segments, sizes, strict=True):
             yield judge_segment(
-                bundle, keys, number, sizes=wanted, exact=work.exact, seek_commitments=work.seek_commitments
+                bundle,
+                keys,
+                number,
+                shapes,
+                sizes=wanted,
+                exact=work.exact,
+                seek_commitments=work.seek_commitments,
             )
         return
     questions = list(zip(bundle.segments, sizes, strict=True))
@@ -125,7 +132,7 @@ def work(questions: BinaryIO, answers: BinaryIO) -> None:
     """The life of a worker: take the work, then answer question by question until there are no more."""
     gc.disable()  # a segment's objects have no cycles, and go all at once
     given: Work = pickle.load(questions)  # noqa: S301  # our own parent wrote it
-    keys = Keys.parsed(given.vkeys, given.from_bundle)
+    keys, shapes = Keys.parsed(given.vkeys, given.from_bundle), Shapes()
     with Bundle(given.path) as bundle:
         while True:
             try:
@@ -137,6 +144,7 @@ def work(questions: BinaryIO, answers: BinaryIO) -> None:
                     bundle,
                     keys,
                     number,
+                    shapes,
                     sizes=sizes,
                     exact=given.exact,
                     seek_commitments=given.seek_commitments,

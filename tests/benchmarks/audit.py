@@ -24,7 +24,7 @@ from ledger.merkle import Edge, leaf_hash
 from ledger.postings import Account, Transfer, account_to_json, decide, transfer_to_json
 
 ENTRIES = 400_000
-ACCOUNTS = 5_000
+ACCOUNTS = 1_000
 BATCH = 256
 REPETITIONS = 5
 START_US = 1_790_000_000_000_000
