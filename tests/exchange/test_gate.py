@@ -290,6 +290,23 @@ async def test_a_full_queue_turns_callers_away_and_urgent_acts_still_pass(
     assert await house.gate.look_up(ANNA.party, "late") is None
 
 
+async def test_plain_acts_come_in_smaller_batches_than_those_of_the_hot_path(house: House) -> None:
+    async def sizes(room: Any, count: int) -> list[int]:
+        first = await house.log_size()
+        await asyncio.gather(
+            *(
+                house.gate.perform(room, Note(str(n)), caller=ANNA, key=f"{room is note}{n}")
+                for n in range(count)
+            )
+        )
+        async with house.gate.database.reader() as session:
+            rows = await (await driver(session)).execute("SELECT size - first, first FROM log_chunk")
+            return [size for size, at in await rows.fetchall() if at >= first]
+
+    assert max(await sizes(note, 2 * gate.PLAIN_LIMIT)) == gate.PLAIN_LIMIT
+    assert max(await sizes(jots, gate.BATCH_LIMIT)) > gate.PLAIN_LIMIT
+
+
 async def test_stop_finishes_what_waits_and_then_answers_nobody(house: House) -> None:
     waiting = [
         asyncio.create_task(house.gate.perform(note, Note(str(n)), caller=ANNA, key=f"k{n}"))
