@@ -20,6 +20,7 @@ LEAVES = 1_000
 def main() -> None:
     stored, held = filled()
     edge = Edge.empty().append([leaf_hash(entry(index)) for index in range(BEFORE)])
+    assert edge.root() == stored.get_root(), "the trees differ"  # and the stored one has its cache
     more = [entry(BEFORE + n) for n in range(REPETITIONS * LEAVES)]
     written = b""
 
