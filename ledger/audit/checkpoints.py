@@ -64,13 +64,16 @@ class Checkpoints:
     def judge(self, root: bytes) -> None:
         """Judge the entries behind the last checkpoint, and the later checkpoint; `root` is that of all entries."""
         size = self.manifest.size
-        if not self.count:
-            self.findings.fault("checkpoints", "checkpoints_none", self.manifest.start if size else None)
+        if not self.count and size > self.manifest.start:
+            self.findings.fault("checkpoints", "checkpoints_none", self.manifest.start, size - 1)
         elif self.size < size and "checkpoints" not in self.findings.first:
             self.findings.fault("checkpoints", "checkpoint_behind", self.size, size - 1, size=self.size)
         if self.manifest.later is not None:
             self._judge_later(*self.manifest.later, root)
-        self.findings.passed("checkpoints", "checkpoints_ok", count=self.count)
+        if self.count:
+            self.findings.passed("checkpoints", "checkpoints_ok", count=self.count)
+        else:
+            self.findings.left("checkpoints", "checkpoints_none")
         if self.steps > 0:
             self.findings.passed("consistency", "consistency_ok", count=self.steps)
         else:
