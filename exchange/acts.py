@@ -9,7 +9,7 @@ the hot path. Either way the gate alone commits, and one act is one log entry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -95,6 +95,8 @@ class Record:
     act: Mapping[str, Any]
     code: str | None = None
     """A bidder's code that stands in the body for person and party, whose names then stay out of it."""
+    readers: Collection[str] = ()
+    """Parties that may see the body beside the one that acts; a regulator sees every body."""
 
 
 def refusal(kind: str, act: Mapping[str, Any], problem: ExchangeError, *, code: str | None = None) -> Record:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from exchange.acts import Act, Record, Transaction, plain
-from exchange.catalogue import product_of, visible_asset
+from exchange.catalogue import parties_of, product_of, visible_asset
 from exchange.errors import Conflict, Forbidden, Unprocessable
 from exchange.tables import Appraisal, Asset, Release
 from pricing import quality
@@ -158,4 +158,5 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
                 "value_fen": value_fen,
             }
         ),
+        readers=parties_of(asset),
     )

@@ -6,13 +6,12 @@ and writes set by set. A bid's place in the log is its sequence; nothing else or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -384,10 +383,11 @@ class CloseLot(Act):
 
 
 async def close_lot(tx: Transaction, act: CloseLot) -> Record:
-    """Award the lot from its book and give the losers' deposits back in the same act, as many as one entry holds.
+    """Award the lot from its book, for its seller and all its bidders to see.
 
     Closing is a fact of the log's time (`closes_us <= now`); whoever calls only nudges it. The award is
-    recomputed from all admitted bids, and must agree with the standing that bidders saw.
+    recomputed from all admitted bids, and must agree with the standing that bidders saw. The losers' deposits
+    go back in entries of their own (`release_deposit`), so that this one says nothing of anybody's account.
     """
     lot = await tx.find(Lot, act.lot, "lot")
     if lot.state != "open" or lot.closes_us > tx.now_us:
@@ -397,10 +397,10 @@ async def close_lot(tx: Transaction, act: CloseLot) -> Record:
     winner = outcome.allocation[0] if outcome.allocation else None
     if (winner.code if winner else None) != lot.standing_code:
         raise RuntimeError(f"lot {lot.id}: the book awards another bidder than the standing shows")
-    bidders = {bidder.code: bidder for bidder in await _holding(tx, lot)}
+    named = await tx.session.execute(select(Bidder.code, Bidder.party).where(col(Bidder.lot) == lot.id))
+    bidders = {row.code: row.party for row in named}
     if winner is not None:
-        lot.winner, lot.price_fen = bidders.pop(winner.code).party, winner.price_fen
-    await _release(tx, lot, bidders)
+        lot.winner, lot.price_fen = bidders[winner.code], winner.price_fen
     lot.state = "sold" if winner else "failed"
     lot.outcome = outcome_json(outcome)
     listing = await tx.find(Listing, lot.listing, "listing")
@@ -416,6 +416,7 @@ async def close_lot(tx: Transaction, act: CloseLot) -> Record:
             "outcome": lot.outcome,
             "state": lot.state,
         },
+        readers=(listing.seller, *bidders.values()),
     )
 
 
@@ -425,60 +426,32 @@ def outcome_json(outcome: PricedOutcome) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseDeposits(Act):
-    """Go on giving the losers' deposits back; `first` is the code whose turn it is."""
+class ReleaseDeposit(Act):
+    """Give a loser's deposit back, by its code on the lot."""
 
     lot: str
-    first: str
+    code: str
 
 
-async def release_deposits(tx: Transaction, act: ReleaseDeposits) -> Record:
-    """Give back as many deposits of a closed lot as one entry holds; Conflict where `first` has its own already."""
+async def release_deposit(tx: Transaction, act: ReleaseDeposit) -> Record:
+    """Release the hold of a bidder who did not win a closed lot; Conflict where nothing of it is held any more."""
     lot = await tx.find(Lot, act.lot, "lot")
-    losers = {bidder.code: bidder for bidder in await _holding(tx, lot) if bidder.party != lot.winner}
-    if lot.state == "open" or act.first not in losers:
-        raise Conflict("lot.nothing_to_release", "there is no such deposit to release", field="lot")
-    released = await _release(tx, lot, losers)
-    return Record("deposits_released", {"deposits": str(released), "lot": lot.id, "state": "released"})
-
-
-RELEASES_AT_ONCE = 200
-"""Deposits that one entry gives back: their transfers stay well within the bytes of a body."""
-
-
-def next_releases(codes: Iterable[str]) -> list[str]:
-    """Whose deposits go back in the next entry: the first ones by code, whoever bid what. Pure."""
-    return sorted(codes)[:RELEASES_AT_ONCE]
-
-
-async def _holding(tx: Transaction, lot: Lot) -> Sequence[Bidder]:
-    """The bidders of a lot whose deposits are still held."""
-    held = select(Bidder).where(col(Bidder.lot) == lot.id, col(Bidder.state) == "admitted")
-    return (await tx.session.execute(held)).scalars().all()
-
-
-async def _release(tx: Transaction, lot: Lot, losers: Mapping[str, Bidder]) -> int:
-    releases = []
-    for code in next_releases(losers):
-        bidder = losers[code]
-        party = await tx.find(Party, bidder.party, "party")
-        assert party.account is not None
-        releases.append(
-            Transfer(
-                tx.identifier("void"),
-                "void_pending",
-                party.account,
-                DEPOSITS,
-                lot.deposit_fen,
-                MONEY,
-                "deposit",
-                bidder.hold,
-            )
+    named = select(Bidder).where(col(Bidder.lot) == lot.id, col(Bidder.code) == act.code)
+    bidder = (await tx.session.execute(named)).scalar_one_or_none()
+    if lot.state == "open" or bidder is None or bidder.state != "admitted" or bidder.party == lot.winner:
+        raise Conflict("lot.nothing_to_release", "there is no such deposit to release", field="code")
+    party = await tx.find(Party, bidder.party, "party")
+    assert party.account is not None
+    void = tx.identifier("void")
+    await tx.post(
+        Transfer(
+            void, "void_pending", party.account, DEPOSITS, lot.deposit_fen, MONEY, "deposit", bidder.hold
         )
-        bidder.state = "released"
-    if releases:
-        await tx.post(*releases)
-    return len(releases)
+    )
+    bidder.state = "released"
+    return Record(
+        "deposit_released", {"code": act.code, "lot": lot.id, "state": "released"}, readers=(bidder.party,)
+    )
 
 
 async def _book(session: AsyncSession, lot: str) -> list[PricedBid]:
@@ -531,16 +504,15 @@ async def settle_lot(tx: Transaction, act: SettleLot) -> Record:
     )
     bidder.state = "captured"
     lot.settled = True
-    return Record("lot_settled", {"lot": lot.id, **confirmation})
+    return Record("lot_settled", {"lot": lot.id, **confirmation}, readers=(buyer.id, listing.seller))
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What the clock has to do: lots to close, lots to settle, closed lots with the next code to be given its deposit."""
+    """What the clock has to do: lots to close, and lots to settle."""
 
     closing: list[str]
     settling: list[str]
-    releasing: list[tuple[str, str]]
 
 
 async def due(session: AsyncSession, now_us: int) -> Due:
@@ -553,18 +525,23 @@ async def due(session: AsyncSession, now_us: int) -> Due:
     settling = await session.execute(
         select(Lot.id).where(col(Lot.state) == "sold", col(Lot.settled).is_(False)).order_by(col(Lot.id))
     )
-    releasing = await session.execute(
-        select(Bidder.lot, func.min(Bidder.code))
+    return Due(list(closing.scalars()), list(settling.scalars()))
+
+
+async def deposits_due(session: AsyncSession, limit: int) -> list[tuple[str, str]]:
+    """Lot and code of the losers whose deposits have to go back, at most `limit`, lot by lot."""
+    rows = await session.execute(
+        select(Bidder.lot, Bidder.code)
         .join(Lot, col(Lot.id) == col(Bidder.lot))
         .where(
             col(Lot.state) != "open",
             col(Bidder.state) == "admitted",
             col(Bidder.party).is_distinct_from(col(Lot.winner)),
         )
-        .group_by(col(Bidder.lot))
-        .order_by(col(Bidder.lot))
+        .order_by(col(Bidder.lot), col(Bidder.code))
+        .limit(limit)
     )
-    return Due(list(closing.scalars()), list(settling.scalars()), [(lot, code) for lot, code in releasing])
+    return [(lot, code) for lot, code in rows]
 
 
 LOT_COLUMNS = (

@@ -42,6 +42,11 @@ def may_see(asset: Asset, caller: Caller | None) -> bool:
     )
 
 
+def parties_of(asset: Asset) -> tuple[str, ...]:
+    """Whose asset it is: its supplier, and who runs it."""
+    return (asset.supplier,) if asset.operator is None else (asset.supplier, asset.operator)
+
+
 def may_see_inside(asset: Asset, caller: Caller | None) -> bool:
     """Whether the caller may read the asset's assessments, authorizations and measurements."""
     return caller is not None and (

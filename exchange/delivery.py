@@ -161,6 +161,7 @@ async def record_download(tx: Transaction, act: RecordDownload) -> Record:
                 "state": "downloaded",
             }
         ),
+        readers=(licence.buyer,),
     )
 
 

@@ -57,6 +57,7 @@ async def credit_top_up(tx: Transaction, act: CreditTopUp) -> Record:
             "bank_reference": act.bank_reference,
             "state": "credited",
         },
+        readers=(party.id,),
     )
 
 

@@ -6,46 +6,50 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound
-from exchange.tables import Market, Opening, Party, Request, Trade
+from exchange.tables import Bid, EntryReader, Listing, Lot, Market, Opening, Party, Request
 from ledger import log
 from ledger.anchors import anchors
 from ledger.book import account_rows, transfer_rows
 from ledger.bundle import SEGMENT, BundleWriter, Row, Shown
 from ledger.checkpoint import Signer, sign
+from ledger.chunks import CHUNK
+from ledger.entries import parse_leaf
 
 
 async def require_entry(session: AsyncSession, caller: Caller, index: int) -> None:
-    """Let pass who may see the body of entry `index`: its author's party, the parties of its trade, a regulator.
+    """Let pass who may see the body of entry `index` (see `visible`); of a chunk, who may see its head.
 
     Anybody else gets the answer of an entry that does not exist.
     """
     if "regulator" in caller.roles:
         return
-    mine = await session.execute(
-        select(func.count()).where(col(Request.log_index) == index, col(Request.party) == caller.party)
-    )
-    traded = await session.execute(
-        select(func.count()).where(
-            col(Trade.log_index) == index,
-            or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party),
-        )
-    )
-    if not mine.scalar_one() and not traded.scalar_one():
+    head = await log.head_of(await driver(session), index)
+    shown = [at async for at in visible(session, caller.party, head, head + 1)]
+    if not shown:
         raise NotFound("entry.unknown", f"no entry {index} of yours", field="index")
 
 
 async def visible(session: AsyncSession, party: str, start: int, stop: int) -> AsyncIterator[int]:
-    """The entries of [start, stop) whose bodies `party` may see, ascending."""
-    own = select(col(Request.log_index)).where(col(Request.party) == party)
-    traded = select(col(Trade.log_index)).where(or_(col(Trade.buyer) == party, col(Trade.seller) == party))
-    found = own.union(traded).subquery()
+    """The entries of [start, stop) whose bodies `party` may see, ascending, streamed.
+
+    Its own, those that name it a reader, and the bids on its lots. Chunks are not counted: they go with their head.
+    """
+    sources = (
+        select(col(Request.log_index)).where(col(Request.party) == party),
+        select(col(EntryReader.log_index)).where(col(EntryReader.party) == party),
+        select(col(Bid.log_index))
+        .join(Lot, col(Lot.id) == col(Bid.lot))
+        .join(Listing, col(Listing.id) == col(Lot.listing))
+        .where(col(Listing.seller) == party),
+    )
+    found = union(*sources).subquery()
     index = found.c.log_index
     rows = await session.stream_scalars(select(index).where(index >= start, index < stop).order_by(index))
     async for row in rows:
@@ -86,14 +90,14 @@ async def export(
         start=before,
         party=party,
     ) as bundle:
+        show = True
         while bundle.size < end:
             at, upto = bundle.size, min(end, (bundle.size // SEGMENT + 1) * SEGMENT)
-            entries = [
-                Shown(e.leaf, e.salt, e.body)
-                if seen is None or e.index in seen
-                else Shown(e.leaf, None, None)
-                async for e in log.entries(connection, at, upto)
-            ]
+            entries = []
+            async for e in log.entries(connection, at, upto):
+                if parse_leaf(e.leaf).kind != CHUNK:  # a chunk is shown where its head is
+                    show = seen is None or e.index in seen
+                entries.append(Shown(e.leaf, e.salt, e.body) if show else Shown(e.leaf, None, None))
             notes = [note async for _, note in log.checkpoints(connection, signer, at, upto)]
             rows = [Row(*row) async for row in transfer_rows(connection, at, upto, accounts)]
             bundle.segment(entries, notes, rows)

@@ -145,6 +145,7 @@ async def register_party(tx: Transaction, act: RegisterParty) -> Record:
             "state": "active",
             "uscc": tx.seal(act.uscc),
         },
+        readers=(party.id,),
     )
 
 
@@ -207,6 +208,7 @@ async def agree_operation(tx: Transaction, act: AgreeOperation) -> Record:
             "state": "agreed",
             "supplier": tx.caller.party,
         },
+        readers=(operator.id,),
     )
 
 
@@ -234,6 +236,7 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
     return Record(
         "person_invited",
         {"id": person.id, "name": tx.seal(act.name), "party": party.id, "state": "invited"},
+        readers=(party.id,),
     )
 
 
@@ -317,7 +320,11 @@ async def set_party_state(tx: Transaction, act: SetPartyState) -> Record:
     check_name("reason", act.reason)
     party = await tx.find(Party, act.party, "party")
     party.state = act.state
-    return Record("party_state_set", {"party": party.id, "reason": tx.seal(act.reason), "state": act.state})
+    return Record(
+        "party_state_set",
+        {"party": party.id, "reason": tx.seal(act.reason), "state": act.state},
+        readers=(party.id,),
+    )
 
 
 async def authenticate(session: AsyncSession, key: str) -> Caller:
@@ -424,7 +431,8 @@ async def _bring_key(tx: Transaction, person: str, digest: bytes, label: str) ->
         raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
     check_name("label", label)
     await tx.insert(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
-    return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"})
+    party = (await tx.find(Person, person, "person")).party
+    return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"}, readers=(party,))
 
 
 def check_name(field: str, text: str) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from exchange import rulebook
-from exchange.auctions import next_releases
 from exchange.errors import ExchangeError
 from exchange.money import DEPOSITS
 from exchange.registration.path import Path
 from exchange.settlement import Shares, chain, split
-from ledger.audit import bodies, openings
+from ledger.audit.disclosed import bodies, openings
 from ledger.postings import Account, KnownTransfer, Pending, Posted, Transfer, decide, transfer_from_json
 from pricing.auctions import AscendingRules, Rejected, Standing, admit, award, open_standing
 from pricing.auctions import Bid as PricedBid
@@ -48,7 +47,7 @@ class LotState:
     settled: bool = False
     holds: dict[str, str] = field(default_factory=dict)  # code: hold
     bidders: dict[str, str | None] = field(default_factory=dict)  # code: party, None where erased
-    owed: dict[str, str] = field(default_factory=dict)  # code: hold that has to be given back after the close
+    owed: dict[str, str] = field(default_factory=dict)  # code: hold that has to go back after the close
     book: list[PricedBid] = field(default_factory=list)
 
 
@@ -249,16 +248,16 @@ class _Folding:
             self._differ(index, f"award of {act['lot']}", act["outcome"]["digest"], outcome.digest)
         winner = outcome.allocation[0].code if outcome.allocation else None
         lot.owed = {code: hold for code, hold in lot.holds.items() if code != winner}
-        self.deposits_released(index, act, transfers)
+        if transfers:
+            self._differ(index, f"transfers of {act['lot']}", _amounts(transfers), [])
         lot.state = "sold" if winner else "failed"
         self._count("awards")
 
-    def deposits_released(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
-        lot = self.market.lots[act["lot"]]
-        freed = [str(t.pending) for t in transfers if t.kind == "void_pending"]
-        due = [lot.owed.pop(code) for code in next_releases(lot.owed)]
-        if freed != due:
-            self._differ(index, f"deposits of {act['lot']}", freed, due)
+    def deposit_released(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
+        owed = self.market.lots[act["lot"]].owed.pop(act["code"], None)
+        freed = [t.pending for t in transfers if t.kind == "void_pending"]
+        if freed != [owed]:
+            self._differ(index, f"deposit of {act['code']}", freed, owed)
 
     def lot_settled(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         lot = self.market.lots[act["lot"]]
@@ -321,7 +320,7 @@ _JUDGES: Mapping[str, Callable[[_Folding, int, Mapping[str, Any], Sequence[Trans
     "lot_opened": _Folding.lot_opened,
     "bidder": _Folding.bidder,
     "lot_closed": _Folding.lot_closed,
-    "deposits_released": _Folding.deposits_released,
+    "deposit_released": _Folding.deposit_released,
     "lot_settled": _Folding.lot_settled,
     "sale": _Folding.sale,
 }

@@ -100,4 +100,4 @@ async def buy(tx: Transaction, act: Buy) -> Record:
             )
     except Conflict as problem:
         return refusal("sale", said, problem)
-    return Record("sale", {**said, **confirmation})
+    return Record("sale", {**said, **confirmation}, readers=(listing.seller,))

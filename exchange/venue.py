@@ -60,6 +60,7 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
             "state": "open",
             "vkey": act.vkey,
         },
+        readers=(party.id,),
     )
 
 

@@ -19,7 +19,7 @@ from exchange.acts import CLOCK
 from exchange.crash import reach
 from exchange.database import Database, driver
 from exchange.errors import ExchangeError, Unavailable
-from exchange.gate import Gate
+from exchange.gate import BATCH_LIMIT, Gate
 from ledger import log
 from ledger.anchor import Anchor, AnchorReceipt, AnchorUnknownError
 from ledger.anchors import keep_confirmed, keep_refused, keep_signed, unconfirmed
@@ -88,10 +88,16 @@ class Worker:
             await self._nudge(auctions.close_lot, auctions.CloseLot(lot), f"close-{lot}")
         for lot in (*due.settling, *due.closing):
             await self._nudge(auctions.settle_lot, auctions.SettleLot(lot), f"settle-{lot}")
-        for lot, first in due.releasing:
-            await self._nudge(
-                auctions.release_deposits, auctions.ReleaseDeposits(lot, first), f"release-{lot}-{first}"
+        # One batch of the gate: each is an entry of its own, for its bidder alone to see.
+        losers = await self.gate.read(auctions.deposits_due, BATCH_LIMIT)
+        await asyncio.gather(
+            *(
+                self._nudge(
+                    auctions.release_deposit, auctions.ReleaseDeposit(lot, code), f"release-{lot}-{code}"
+                )
+                for lot, code in losers
             )
+        )
         hold = await self.gate.read(money.first_due, await self.gate.now_us())
         if hold is not None:
             await self._nudge(money.expire_holds, money.ExpireHolds(hold), f"expire-{hold}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.checkpoint import Checkpoint, Signer, sign
-from ledger.chunks import count_behind, join
+from ledger.chunks import CHUNK, count_behind, join
 from ledger.entries import Entry, Leaf, Receipt, parse_leaf
 from ledger.errors import BehindError, LedgerError
 from ledger.merkle import (
@@ -157,6 +157,20 @@ def _gap(index: int) -> LedgerError:
         rule="chunks follow one another without a gap",
         remedy="run `exchange audit` on an export; restore from a backup if it agrees",
     )
+
+
+async def head_of(connection: AsyncConnection[Any], index: int) -> int:
+    """The entry that `index` belongs to: its head where it is a chunk of a long body, itself where it is not."""
+    cursor = await connection.execute(
+        "SELECT first, leaves FROM log_chunk WHERE size > %s ORDER BY size LIMIT 1", (index,)
+    )
+    row = await cursor.fetchone()
+    if row is None or index < row[0]:
+        return index
+    first, leaves = row[0], unframe(row[1])
+    while parse_leaf(leaves[index - first]).kind == CHUNK:
+        index -= 1
+    return index
 
 
 async def newest(connection: AsyncConnection[Any], before: int | None, limit: int) -> list[tuple[int, Leaf]]:

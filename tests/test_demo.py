@@ -17,7 +17,8 @@ import orjson
 import pytest
 
 from exchange import replay
-from ledger.audit import audit, bodies
+from ledger.audit import audit
+from ledger.audit.disclosed import bodies
 
 SECONDS = 240
 MEMBERS = {

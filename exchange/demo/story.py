@@ -33,7 +33,7 @@ from exchange.embedded import SUPERUSER, Postgres
 from exchange.errors import ExchangeError
 from exchange.messages.market import HolderMessage, OfferMessage, Role
 from ledger.anchor import anchor_reader
-from ledger.audit import bodies
+from ledger.audit.disclosed import bodies
 from ledger.errors import LedgerError
 
 Language = Literal["zh", "en"]

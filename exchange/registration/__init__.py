@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 
 from exchange.acts import Act, Caller, Record, Transaction, refusal
-from exchange.catalogue import may_see_inside, visible_asset
+from exchange.catalogue import may_see_inside, parties_of, visible_asset
 from exchange.database import driver
 from exchange.desensitization import grade as grading
 from exchange.desensitization.judge import Failure, Measurement
@@ -191,11 +191,11 @@ def _require_own(asset: Asset, caller: Caller) -> None:
 
 
 def follow(asset: Asset, record: Record, index: int) -> Record:
-    """Move the asset's row along the path as a replay of this entry would."""
+    """Move the asset's row along the path as a replay of this entry would; its parties may see the entry."""
     path = Path.of(asset.state, asset.evidence).follow(record.kind, record.act, index)
     asset.state, asset.evidence = path.state, path.evidence_row()
     asset.log_index = index
-    return record
+    return replace(record, readers=parties_of(asset))
 
 
 async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
@@ -241,6 +241,7 @@ async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
             "supplier": tx.caller.party,
             "title": tx.seal(act.title),
         },
+        readers=() if act.operator is None else (act.operator,),
     )
 
 

@@ -8,9 +8,8 @@ identifiers and the openings, never with the bodies.
 
 from __future__ import annotations
 
-from ledger.audit.disclosed import bodies, openings
 from ledger.audit.judge import audit, audit_on
 from ledger.audit.outside import ReadAnchor
 from ledger.audit.state import State
 
-__all__ = ["ReadAnchor", "State", "audit", "audit_on", "bodies", "openings"]
+__all__ = ["ReadAnchor", "State", "audit", "audit_on"]

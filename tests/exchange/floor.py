@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 import psycopg
 
-from exchange import auctions, money, parties, registration, sales
+from exchange import auctions, money, oversight, parties, registration, sales
 from exchange.acts import Act, Caller, Record, Transaction
 from exchange.database import Addresses, Database, driver
+from exchange.errors import NotFound
 from exchange.gate import Gate, Reply
 from exchange.listings import Offer
 from exchange.registration.path import STEP_OF_KIND
@@ -168,6 +169,15 @@ class Floor:
     async def openings(self) -> dict[str, str]:
         """What every sealed text hides."""
         return dict(await self.rows("SELECT commitment, value FROM opening"))
+
+
+async def may_see(floor: Floor, caller: Caller, index: int) -> bool:
+    """Whether a caller may have the body of an entry."""
+    try:
+        await floor.house.gate.read(oversight.require_entry, caller, index)
+    except NotFound:
+        return False
+    return True
 
 
 def licence(price_fen: int, licences: int = 1, term_days: int = 30, ceiling_fen: int | None = None) -> Offer:

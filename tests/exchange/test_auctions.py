@@ -20,7 +20,7 @@ from exchange.gate import Gate
 from exchange.listings import Offer
 from exchange.replay import replay
 from exchange.worker import Worker
-from ledger.entries import BODY_LIMIT, canonical
+from ledger.entries import canonical
 from pricing.auctions import AscendingRules, Bid, award, verify
 from tests.exchange.conftest import START_US, House
 from tests.exchange.floor import (
@@ -34,6 +34,7 @@ from tests.exchange.floor import (
     another_gate,
     exclusive,
     licence,
+    may_see,
     outcome,
 )
 
@@ -286,7 +287,9 @@ async def test_bids_in_the_last_minutes_move_the_close_again_and_again(floor: Fl
 
 
 @pytest.mark.anyio
-async def test_the_award_gives_the_losers_their_deposits_back_in_the_same_entry(floor: Floor) -> None:
+async def test_the_losers_deposit_goes_back_after_the_award_and_the_winners_into_the_price(
+    floor: Floor,
+) -> None:
     house = floor.house
     lot = await floor.lot(await floor.asset(operator=floor.operator.party))
     one, two = floor.buyers
@@ -297,6 +300,7 @@ async def test_the_award_gives_the_losers_their_deposits_back_in_the_same_entry(
     house.now_us += DAY_US
     closed = await house.act(auctions.close_lot, CloseLot(lot), CLOCK)
     assert closed["state"] == "sold"
+    await house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, codes[0]), CLOCK)
     _, body = (await floor.bodies())[-1]
     assert [(t["kind"], t["amount"]) for t in body["transfers"]] == [("void_pending", str(DEPOSIT_FEN))]
     assert await floor.money(one) == (before[0][0] + DEPOSIT_FEN, 0)
@@ -348,14 +352,15 @@ async def test_a_lot_without_bids_fails_and_frees_asset_and_deposits(floor: Floo
     asset = await floor.asset()
     lot = await floor.lot(asset, offer=exclusive(START_FEN))
     before = await floor.money(floor.buyers[0])
-    await floor.join(lot, floor.buyers[0])
+    code = await floor.join(lot, floor.buyers[0])
     floor.house.now_us += DAY_US
     closed = await floor.house.act(auctions.close_lot, CloseLot(lot), CLOCK)
     assert (closed["state"], closed["bids"]) == ("failed", "0")
+    await floor.house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, code), CLOCK)
     assert await floor.money(floor.buyers[0]) == before
     with pytest.raises(Conflict):
         await floor.house.act(auctions.settle_lot, SettleLot(lot), CLOCK)
-    assert await floor.house.gate.read(auctions.due, floor.house.now_us) == auctions.Due([], [], [])
+    assert await floor.house.gate.read(auctions.due, floor.house.now_us) == auctions.Due([], [])
     await floor.lot(asset, offer=exclusive(START_FEN))  # on offer again
     await sound(floor)
 
@@ -375,7 +380,7 @@ async def test_settling_waits_until_the_winner_can_pay(house: House) -> None:
             await house.act(auctions.settle_lot, SettleLot(lot), CLOCK, f"settle-{lot}")
         assert poor.value.code == "transfer.exceeds_credits"
     assert (await house.log_size(), await floor.balances()) == (size, before)
-    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [lot], [])
+    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [lot])
     await floor.fund(buyer, 7_000)  # the fee
     await house.act(auctions.settle_lot, SettleLot(lot), CLOCK, f"settle-{lot}")
     assert await floor.money(buyer) == (0, 0)
@@ -518,41 +523,40 @@ async def test_an_exclusive_lot_says_why_and_lasts_a_year_at_most(floor: Floor) 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("sold", [True, False])
-async def test_more_deposits_than_one_entry_holds_go_back_in_the_entries_after_it(
-    house: House, monkeypatch: pytest.MonkeyPatch, sold: bool
+async def test_each_losers_deposit_goes_back_in_an_entry_that_this_loser_may_see(
+    house: House, sold: bool
 ) -> None:
-    monkeypatch.setattr(auctions, "RELEASES_AT_ONCE", 2)
     floor = await Floor.open(house, buyers=6)
     lot = await floor.lot()
     before = [await floor.money(buyer) for buyer in floor.buyers]
-    for buyer in floor.buyers:
-        await floor.join(lot, buyer)
+    codes = {await floor.join(lot, buyer): buyer for buyer in floor.buyers}
     if sold:
         await floor.bid(lot, floor.buyers[3], START_FEN)
     house.now_us += DAY_US
     worker = Worker(house.gate, house.gate.database)
-    for _ in range(4):
-        await worker.tick()
-    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [], [])
+    await worker.tick()
+    assert await house.gate.read(auctions.due, house.now_us) == auctions.Due([], [])
+    assert await house.gate.read(auctions.deposits_due, 10) == []
     losers = [n for n in range(6) if not (sold and n == 3)]
     assert [await floor.money(floor.buyers[n]) for n in losers] == [before[n] for n in losers]
-    entries = [
-        body for _, body in await floor.bodies() if body["kind"] in ("lot_closed", "deposits_released")
-    ]
-    assert [len(body["transfers"]) for body in entries] == ([2, 2, 1] if sold else [2, 2, 2])
+    found = await floor.bodies()
+    (closed,) = [body for _, body in found if body["kind"] == "lot_closed"]
+    assert "transfers" not in closed
+    released = {b["act"]["code"]: index for index, b in found if b["kind"] == "deposit_released"}
+    assert set(released) == {code for code, buyer in codes.items() if floor.buyers.index(buyer) in losers}
+    for code, index in released.items():
+        for buyer in (*floor.buyers, floor.seller):
+            assert await may_see(floor, buyer, index) == (buyer == codes[code])
     await sound(floor)
-    with pytest.raises(Conflict):
-        await house.act(auctions.release_deposits, auctions.ReleaseDeposits(lot, "B0"), CLOCK)
+    for code in ("B0", *codes):  # of nobody, given back, captured
+        with pytest.raises(Conflict):
+            await house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, code), CLOCK)
 
 
 @pytest.mark.anyio
-async def test_an_entry_full_of_deposits_fits_a_body(floor: Floor) -> None:
+async def test_no_deposit_goes_back_while_the_lot_is_open(floor: Floor) -> None:
     lot = await floor.lot()
-    await floor.join(lot, floor.buyers[0])
-    floor.house.now_us += DAY_US
-    await floor.house.act(auctions.close_lot, CloseLot(lot), CLOCK)
-    body = (await floor.bodies())[-1][1]
-    (transfer,) = body["transfers"]
-    longest = {**transfer, "amount": str(2**63 - 1)}
-    whole = canonical({**body, "transfers": [longest] * auctions.RELEASES_AT_ONCE})
-    assert len(whole) < BODY_LIMIT * 3 // 4
+    code = await floor.join(lot, floor.buyers[0])
+    assert await floor.house.gate.read(auctions.deposits_due, 10) == []
+    with pytest.raises(Conflict):
+        await floor.house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, code), CLOCK)

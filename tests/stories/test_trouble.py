@@ -16,7 +16,8 @@ from exchange.client import Done, Exchange, Refused, Unknown
 from exchange.database import Addresses
 from exchange.embedded import Postgres
 from exchange.replay import from_bundle
-from ledger.audit import audit, bodies
+from ledger.audit import audit
+from ledger.audit.disclosed import bodies
 from pricing.auctions import Admitted, AscendingRules, Bid, admit, open_standing
 from tests.stories.conftest import (
     INCREMENT_FEN,
