@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ledger.audit.bodies import CHUNK, Assembly
+from ledger.audit.entry import CHUNK, Assembly
 from ledger.audit.reading import Bundle
 
 

@@ -41,6 +41,7 @@ class Fold:
         self._ended: dict[str, int] = {}  # hold → index of the entry that ended it
         self._held: dict[str, int] = {}  # hold → index of the entry that made it
         self._states: dict[str, object] = {}  # hold made here → the state that its row claims
+        self._waiting: list[Mapping[str, Any]] = []  # rows of a large body that is not whole yet
 
     def apply(self, plain: Plain) -> bool:
         """Take the sums of a segment in; False, and nothing is changed, where a rule may be broken.
@@ -92,7 +93,8 @@ class Fold:
 
     def begin(self, rows: Sequence[Mapping[str, Any]], first: int, last: int) -> None:
         """Begin a segment of the entries first … last whose transfers are folded one by one, with its claimed rows."""
-        self._rows: Iterator[Mapping[str, Any]] = iter(rows)
+        self._rows: Iterator[Mapping[str, Any]] = iter([*self._waiting, *rows])
+        self._waiting = []
         self._row: Mapping[str, Any] | None = None
         self._row_sequence = self.money.next_sequence - 1
         self._first, self._last = first, last
@@ -121,9 +123,12 @@ class Fold:
         if transfers:
             self._move(index, transfers, int(body["time"]))
 
-    def end(self) -> None:
-        """End the segment: claimed rows that are left over belong to nothing."""
+    def end(self, *, unfinished: bool) -> None:
+        """End the segment: claimed rows that are left over belong to nothing, or to a large body that goes on."""
         if self.stopped_at is not None:
+            return
+        if unfinished:
+            self._waiting = [*([] if self._row is None else [self._row]), *self._rows]
             return
         while (row := self._next_row()) is not None:
             self._unknown_row(row)

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ledger.audit.bodies import CHUNK, Assembly
 from ledger.audit.checkpoints import Checkpoints
+from ledger.audit.entry import CHUNK, Assembly
 from ledger.audit.findings import Findings, why
 from ledger.audit.fold import Fold
 from ledger.audit.keys import Keys
@@ -199,8 +199,8 @@ class _Judge:
                 first, stop - 1, self.bundle.rows(number, "transfers.jsonl"), moves, report.disclosed
             )
             return
-        if report.plain is not None and self.assembly is None:
-            if self.fold.stopped_at is not None or self.fold.apply(report.plain):
+        if report.plain is not None:
+            if self.assembly is None and (self.fold.stopped_at is not None or self.fold.apply(report.plain)):
                 return
             report = judge_segment(
                 self.bundle, self.keys, number, Shapes(), sizes=(), exact=True, seek_commitments=False
@@ -213,7 +213,7 @@ class _Judge:
                 self.fold.body(index, body)
         if report.unusable is not None:
             self.fold.stop(report.unusable)
-        self.fold.end()
+        self.fold.end(unfinished=self.assembly is not None)
 
     @staticmethod
     def fold_nothing(index: int) -> None:

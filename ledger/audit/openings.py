@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ledger.audit.bodies import HEX_256, commitment
+from ledger.audit.entry import HEX_256, commitment
 from ledger.audit.findings import Findings, why
 from ledger.errors import CanonicalError
 

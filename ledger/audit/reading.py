@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ledger.audit.bodies import BODY_LIMIT
+from ledger.audit.entry import BODY_LIMIT
 from ledger.errors import BundleError, ProofError
 from ledger.merkle import Edge
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from ledger.audit.bodies import (
+from ledger.audit.entry import (
     CHUNK,
     HEX_256,
     TIME_LIMIT_US,

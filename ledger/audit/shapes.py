@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from ledger.audit.bodies import CHUNK, envelope, read_body
+from ledger.audit.entry import CHUNK, envelope, read_body
 
 SHAPES_LIMIT = 256
 """Shapes that are kept; bodies of further ones are read in full each time."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Market:
 
     chance: random.Random
     origin: str = ORIGIN
+    large: float = 0.0
+    """How often a body is too large for one entry."""
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {}
@@ -69,7 +72,7 @@ class Market:
         self.openings.append((name, salt, value))
         return name
 
-    def act(self) -> Entry:
+    def act(self) -> None:
         self.number += 1
         self.time_us += self.chance.randrange(1, 3)
         body: dict[str, Any] = {
@@ -92,9 +95,22 @@ class Market:
             body["transfers"] = [transfer_to_json(transfer) for transfer in carried]
         if self.chance.random() < 0.3:
             body["act"]["document"] = self.opening()
-        entry = Entry.of(body, self.bytes32())
-        self.entries.append(entry)
-        return entry
+        if self.chance.random() < self.large:
+            body["act"]["text"] = "数据" * self.chance.randrange(11_000, 20_000)
+            self.entries += self.split(body)
+        else:
+            self.entries.append(Entry.of(body, self.bytes32()))
+
+    def split(self, body: dict[str, Any]) -> Iterable[Entry]:
+        """The head of a large body, and the chunks that follow it."""
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        parts = [text[at : at + 20_000] for at in range(0, len(text), 20_000)]
+        whole, time, head = text.encode(), body["time"], len(self.entries)
+        chunks = {"bytes": str(len(whole)), "count": str(len(parts)), "digest": sha256(whole).hexdigest()}
+        yield Entry.of({"chunks": chunks, "kind": body["kind"], "time": time}, self.bytes32())
+        for number, part in enumerate(parts, 1):
+            chunk = {"kind": "chunk", "of": str(head), "part": str(number), "text": part, "time": time}
+            yield Entry.of(chunk, self.bytes32())
 
     def transfers(self) -> list[Transfer]:
         """A few transfers that take effect now."""
@@ -105,20 +121,35 @@ class Market:
             if held and self.chance.random() < 0.4:
                 hold = self.chance.choice(held)
                 void = self.chance.random() < 0.5
+                late = hold.expires_us is not None and hold.expires_us <= self.time_us
                 transfer = Transfer(
                     name,
-                    "void_pending" if void else "post_pending",
+                    "expire_pending" if late else "void_pending" if void else "post_pending",
                     hold.debit,
                     hold.credit,
-                    hold.amount if void else self.chance.randrange(1, hold.amount + 1),
+                    hold.amount if void or late else self.chance.randrange(1, hold.amount + 1),
                     hold.ledger,
                     hold.code,
                     hold.id,
                 )
             else:
                 debit, credit = self.chance.sample(sorted(self.accounts), 2)
-                kind = "pending" if self.chance.random() < 0.4 else "post"
-                transfer = Transfer(name, kind, debit, credit, amount, "CNY", "sale")  # type: ignore[arg-type]
+                if self.chance.random() < 0.4:
+                    timeout_us = self.chance.choice([0, 0, 3, 20])
+                    closes = self.chance.choice([None] * 7 + ["credit"])
+                    transfer = Transfer(
+                        name,
+                        "pending",
+                        debit,
+                        credit,
+                        amount,
+                        "CNY",
+                        "sale",
+                        timeout_us=timeout_us,
+                        closes=closes,  # type: ignore[arg-type]  # the choice of a literal
+                    )
+                else:
+                    transfer = Transfer(name, "post", debit, credit, amount, "CNY", "sale")
             decision = decide(self.accounts, self.pendings, {}, [transfer], len(self.rows) + 1, self.time_us)
             if isinstance(decision.outcomes[0], Posted):
                 self.accounts |= decision.accounts
@@ -128,8 +159,10 @@ class Market:
         return done
 
     def batch(self) -> None:
-        batch = [self.act() for _ in range(self.chance.randrange(1, 5))]
-        self.edge = self.edge.append([leaf_hash(entry.leaf) for entry in batch])
+        before = len(self.entries)
+        for _ in range(self.chance.randrange(1, 5)):
+            self.act()
+        self.edge = self.edge.append([leaf_hash(entry.leaf) for entry in self.entries[before:]])
         checkpoint = Checkpoint(self.origin, self.edge.size, self.edge.root())
         self.notes.append(sign(checkpoint, LOG) + WITNESS.cosign(checkpoint.body(), 1_700_000_000))
         self.sizes.append(self.edge.size)
@@ -151,12 +184,27 @@ class Market:
             for number, size in enumerate(sizes)
         ]
 
-    def export(self, path: Path, visible: Callable[[int], bool] = lambda index: True, start: int = 0) -> Path:
-        """The log from batch `start` on, with the bodies that are visible."""
+    def export(
+        self,
+        path: Path,
+        visible: Callable[[int], bool] = lambda index: True,
+        *,
+        start: int = 0,
+        own: Sequence[str] | None = None,
+    ) -> Path:
+        """The log from batch `start` on, with the bodies that are visible; with `own` only these accounts."""
         leaves = [leaf_hash(entry.leaf) for entry in self.entries]
         at = self.sizes[start - 1] if start else 0
         edge = Edge.empty().append(leaves[:at])
-        with BundleWriter(path, origin=self.origin, vkeys=[LOG.vkey], sandbox=True, start=edge) as bundle:
+        rows = [r for r in self.rows if own is None or r[0].debit in own or r[0].credit in own]
+        with BundleWriter(
+            path,
+            origin=self.origin,
+            vkeys=[LOG.vkey],
+            sandbox=True,
+            start=edge,
+            party=None if own is None else "party-1",
+        ) as bundle:
             while at < len(leaves):
                 stop = min(len(leaves), (at // bundle_format.SEGMENT + 1) * bundle_format.SEGMENT)
                 bundle.segment(
@@ -165,11 +213,13 @@ class Market:
                         for index, e in enumerate(self.entries[at:stop], at)
                     ],
                     [note for size, note in zip(self.sizes, self.notes, strict=True) if at < size <= stop],
-                    [Row(t, sequence, i, self.state(t)) for t, sequence, i in self.rows if at <= i < stop],
+                    [Row(t, sequence, i, self.state(t)) for t, sequence, i in rows if at <= i < stop],
                 )
                 at = stop
-            bundle.openings(self.openings)
-            bundle.accounts(self.accounts.values())
+            text = b"".join(entry.body for entry in self.entries[edge.size :]).decode()
+            if own is None:
+                bundle.openings(row for row in self.openings if row[0] in text)
+            bundle.accounts(a for a in self.accounts.values() if own is None or a.id in own)
             for anchor in self.anchors():
                 bundle.anchor(**anchor, root=root(leaves[: anchor["size"]]))
         return path
@@ -253,7 +303,7 @@ def _note_size(line: dict[str, Any]) -> int:
     """The size that a checkpoint line claims; 1 where it claims none."""
     try:
         return max(1, int(str(line["note"]).split("\n")[1]))
-    except (KeyError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError):
         return 1
 
 
@@ -278,8 +328,7 @@ def refold(records: Records) -> None:
     accounts: dict[str, Account] = {}
     pendings: dict[str, Pending] = {}
     rows: dict[str, tuple[Transfer, int, int]] = {}
-    for index, line in enumerate(records["entries.jsonl"]):
-        body = json.loads(line["body"])
+    for index, body in wholes(records):
         for value in body.get("accounts", []):
             account = account_from_json(value)
             accounts.setdefault(account.id, account)
@@ -292,6 +341,20 @@ def refold(records: Records) -> None:
                 rows[transfer.id] = transfer, len(rows) + 1, index
     records["accounts.jsonl"] = [account_row(account) for account in accounts.values()]
     records["transfers.jsonl"] = [transfer_row(*row, pendings) for row in rows.values()]
+
+
+def wholes(records: Records) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Index and body of every entry, large ones put together where all of one is there."""
+    bodies = [json.loads(line["body"]) for line in records["entries.jsonl"]]
+    for index, body in enumerate(bodies):
+        if "chunks" in body:
+            chunks = bodies[index + 1 : index + 1 + int(body["chunks"]["count"])]
+            try:
+                yield index, json.loads("".join(chunk["text"] for chunk in chunks))
+            except (KeyError, json.JSONDecodeError):
+                continue
+        elif body["kind"] != "chunk":
+            yield index, body
 
 
 def recompute(records: Records) -> None:

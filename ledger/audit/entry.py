@@ -179,7 +179,7 @@ def refused(field: str, detail: str, rule: str) -> CanonicalError:
 
 def _walk(value: object, path: str, depth: int) -> bool:
     """Raise for what has no place in a body; True where no member name lies beyond the Basic Multilingual Plane."""
-    if not depth:
+    if not depth and isinstance(value, (dict, list)):
         raise refused(path, "too deep", f"at most {DEPTH_LIMIT} levels")
     simple = True
     if isinstance(value, dict):
