@@ -173,6 +173,14 @@ async def head_of(connection: AsyncConnection[Any], index: int) -> int:
     return index
 
 
+async def whole_body(connection: AsyncConnection[Any], index: int) -> bytes:
+    """The body of entry `index`, put together where chunks carry it. LedgerError where there is no such entry."""
+    (body,) = [e.body async for e in entries(connection, index, index + 1)]
+    behind = count_behind(body)
+    chunks = [e.body async for e in entries(connection, index + 1, index + 1 + behind)]
+    return join([body, *chunks], index) if behind else body
+
+
 async def newest(connection: AsyncConnection[Any], before: int | None, limit: int) -> list[tuple[int, Leaf]]:
     """The last `limit` public leaves, or the last ones before an index, newest first."""
     size = (await read_head(connection)).edge.size

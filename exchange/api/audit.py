@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from exchange import oversight
-from exchange.api.doorway import CallerDep, GateDep
+from exchange import erasure, oversight
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, perform
+from exchange.messages.market import ErasureMessage
 
 router = APIRouter(prefix="/v1", tags=["regulator"])
 
@@ -36,3 +37,10 @@ async def parties(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
     """Every party and its state (regulator, administrator)."""
     caller.require("regulator", "administrator")
     return await gate.read(oversight.parties)
+
+
+@router.post("/erasures", status_code=201)
+async def erase(body: ErasureMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+    """Erase what opens a commitment, for ever; the log goes on verifying (regulator)."""
+    act = erasure.EraseOpening(body.commitment, body.ground)
+    return await perform(gate, erasure.erase_opening, act, caller, key)

@@ -43,6 +43,7 @@ from exchange.messages.market import (
     BidMessage,
     ClockMessage,
     EnrolmentMessage,
+    ErasureMessage,
     HolderMessage,
     InvitationMessage,
     KeyMessage,
@@ -214,6 +215,11 @@ class Exchange:
         return self._write(
             _v1("parties", party, "state"), message, identifier, {"party": party, "state": state}
         )
+
+    def erase(self, commitment: str, ground: str, *, identifier: str | None = None) -> Done:
+        """Erase what opens a commitment, for ever (regulator); the log and all receipts go on verifying."""
+        message = ErasureMessage(commitment=commitment, ground=ground)
+        return self._write("/v1/erasures", message, identifier, {"commitment": commitment})
 
     def invite(self, party: str, name: str, *, identifier: str | None = None) -> Invited:
         """Invite a person to a party. The token is drawn here; the exchange only learns its digest."""

@@ -35,6 +35,13 @@ class PartyStateMessage(Message):
     reason: Words
 
 
+class ErasureMessage(Message):
+    """Erase what opens a commitment: its salt and its text; the ground stays sealed."""
+
+    commitment: Digest
+    ground: Words
+
+
 class InvitationMessage(Message):
     """A one-time link for a person: the caller draws the token and sends its SHA-256."""
 

@@ -221,15 +221,28 @@ async def test_the_newest_leaves_come_first_and_page_backwards(house: House) -> 
 
 async def test_a_receipt_is_given_again_to_whom_it_belongs(house: House) -> None:
     floor = await Floor.open(house)
-    body = {"party": floor.buyers[0].party, "amount_fen": "5", "bank_reference": "r"}
+    credited, stranger = floor.buyers
+    body = {"party": credited.party, "amount_fen": "5", "bank_reference": "r"}
     first = (await house.call(floor.bank, "POST", "/v1/top-ups", body)).json()
     index = first["receipt"]["index"]
-    for caller in (floor.bank, floor.regulator):
+    for caller in (floor.bank, floor.regulator, credited):
         again = (await house.call(caller, "GET", f"/v1/receipts/{index}")).json()
         assert again == first["receipt"]
         verify_receipt(receipt_from_json(again), [verifier(house)])
-    await house.problem(floor.buyers[0], "GET", f"/v1/receipts/{index}", status=404, code="entry.unknown")
+    hidden, absent = [
+        await house.problem(stranger, "GET", f"/v1/receipts/{at}", status=404, code="entry.unknown")
+        for at in (index, 99999)
+    ]
+    assert {**hidden, "detail": hidden["detail"].replace(index, "99999")} == absent
     await house.problem(floor.regulator, "GET", "/v1/receipts/99999", status=404, code="entry.unknown")
+
+
+async def test_a_loser_fetches_the_receipt_of_its_deposits_return(house: House) -> None:
+    floor = await played(house)
+    (index,) = [i for i, b in await floor.bodies() if b["kind"] == "deposit_released"]
+    receipt = receipt_from_json((await house.call(floor.buyers[1], "GET", f"/v1/receipts/{index}")).json())
+    verify_receipt(receipt, [verifier(house)])
+    assert [t["kind"] for t in receipt.said()["transfers"]] == ["void_pending"]
 
 
 async def test_anchors_are_public(house: House) -> None:

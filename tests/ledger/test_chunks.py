@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.bodies import Assembly, read_body
+from ledger.audit.entry import Assembly, read_body
 from ledger.checkpoint import Checkpoint, Signer, Verifier, sign
 from ledger.chunks import CHUNK, count_behind, entries_of, join, split
 from ledger.entries import (

@@ -189,8 +189,9 @@ export function parseLeaf(bytes) {
   return { digest: match[1], kind: match[2], timeUs: match[3] };
 }
 
-// The leaf commits to this salt and body, and the body says the leaf's kind and time.
-export async function verifyOpening(leaf, salt, body) {
+// The leaf commits to this salt and body, and the body says the leaf's kind and time. A head of chunks states the
+// digest of the whole, which then stands beside it.
+export async function verifyOpening(leaf, salt, body, whole) {
   const digest = hex(await sha256(join(salt, encoder.encode(body))));
   let envelope;
   try {
@@ -200,5 +201,24 @@ export async function verifyOpening(leaf, salt, body) {
   }
   if (digest !== leaf.digest || envelope?.kind !== leaf.kind || envelope?.time !== leaf.timeUs)
     throw new ProofError("bad_opening");
+  if (envelope.chunks !== undefined || whole !== undefined) await verifyWhole(envelope, whole);
   return digest;
+}
+
+async function verifyWhole(head, whole) {
+  if (typeof whole !== "string") throw new ProofError("bad_opening");
+  const bytes = encoder.encode(whole);
+  let said;
+  try {
+    said = JSON.parse(whole);
+  } catch {
+    throw new ProofError("bad_opening");
+  }
+  if (
+    head.chunks?.digest !== hex(await sha256(bytes)) ||
+    head.chunks.bytes !== String(bytes.length) ||
+    said?.kind !== head.kind ||
+    said.time !== head.time
+  )
+    throw new ProofError("bad_opening");
 }

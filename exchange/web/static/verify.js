@@ -28,14 +28,14 @@ function step(state, text) {
 
 const brief = (bytes) => `${hex(bytes).slice(0, 16)}…`;
 
-// `claim`: index, leaf, proof, checkpoint, and of a receipt also salt and body. Throws ProofError at the first step
+// `claim`: index, leaf, proof, checkpoint, and of a receipt also salt, body and what whole a head stands for. Throws ProofError at the first step
 // that does not hold; gives whether the signature could be checked.
 async function prove(claim) {
   const bytes = unbase64(claim.leaf, "bad_leaf");
   const leaf = parseLeaf(bytes);
   step("good", word("proof.step_leaf", { kind: named("kind", leaf.kind), time: instant(leaf.timeUs) }));
   if (claim.body !== undefined) {
-    const digest = await verifyOpening(leaf, unhex(claim.salt), claim.body);
+    const digest = await verifyOpening(leaf, unhex(claim.salt), claim.body, claim.whole);
     step("good", word("proof.step_opening", { digest: `${digest.slice(0, 16)}…` }));
   }
   const checkpoint = await openCheckpoint(claim.checkpoint, trustedKey());
