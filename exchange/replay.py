@@ -74,25 +74,32 @@ class Replayed:
 
 
 def replay(
-    bodies: Iterable[tuple[int, Mapping[str, Any]]], openings: Mapping[str, str] | None = None
+    entries: Iterable[tuple[int, Mapping[str, Any]]], opened: Mapping[str, str] | None = None
 ) -> Replayed:
-    """Fold `bodies` (index and parsed body, in log order); `openings` maps a commitment to what it hides."""
-    folding = _Folding(Replayed(), openings or {})
-    for index, body in bodies:
-        folding.fold(index, body)
-    return folding.market
+    """Fold `entries` (index and parsed body, in log order); `opened` maps a commitment to what it hides."""
+    replaying = Replay()
+    replaying.openings.update(opened or {})
+    for index, body in entries:
+        replaying.fold(index, body)
+    return replaying.market
 
 
-class _Folding:
-    """The fold's own hands: the market so far, and the books that postings need."""
+class Replay:
+    """The market so far, entry by entry, and what deciding them again needs: open holds, and what is known by name."""
 
-    def __init__(self, market: Replayed, openings: Mapping[str, str]) -> None:
-        self.market = market
-        self._openings = openings
+    def __init__(self) -> None:
+        self.market = Replayed()
+        self.openings: dict[str, str] = {}
         self._pendings: dict[str, Pending] = {}
         self._known: dict[str, KnownTransfer] = {}
         self._sequence = 1
         self._now_us = 0
+
+    def take(self, bundle: FilePath) -> None:
+        """Take in what a bundle discloses; judge it with `ledger.audit` first: here it is taken at its word."""
+        self.openings.update(openings(bundle))
+        for index, body in bodies(bundle):
+            self.fold(index, body)
 
     def fold(self, index: int, body: Mapping[str, Any]) -> None:
         """Take one entry in; one that cannot be read is a difference, and the next is taken in."""
@@ -197,7 +204,7 @@ class _Folding:
     def bidder(self, index: int, act: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         lot = self.market.lots[act["lot"]]
         lot.holds[act["code"]] = act["hold"]
-        lot.bidders[act["code"]] = self._openings.get(act["bidder"])
+        lot.bidders[act["code"]] = self.openings.get(act["bidder"])
         held = [t for t in transfers if t.kind == "pending" and t.id == act["hold"]]
         if len(held) != 1 or held[0].amount != lot.deposit_fen or held[0].credit != DEPOSITS:
             self._differ(index, f"deposit of {act['code']}", [t.amount for t in held], lot.deposit_fen)
@@ -310,19 +317,19 @@ class _Folding:
             self._differ(index, f"settlement of {voucher['trade']}", _amounts(transfers), _amounts(expected))
 
 
-_JUDGES: Mapping[str, Callable[[_Folding, int, Mapping[str, Any], Sequence[Transfer]], None]] = {
-    "market_opened": _Folding.market_opened,
-    "party_registered": _Folding.party_registered,
-    "party_state_set": _Folding.party_state_set,
-    "operation_agreed": _Folding.operation_agreed,
-    "asset_declared": _Folding.asset_declared,
-    "listed": _Folding.listed,
-    "lot_opened": _Folding.lot_opened,
-    "bidder": _Folding.bidder,
-    "lot_closed": _Folding.lot_closed,
-    "deposit_released": _Folding.deposit_released,
-    "lot_settled": _Folding.lot_settled,
-    "sale": _Folding.sale,
+_JUDGES: Mapping[str, Callable[[Replay, int, Mapping[str, Any], Sequence[Transfer]], None]] = {
+    "market_opened": Replay.market_opened,
+    "party_registered": Replay.party_registered,
+    "party_state_set": Replay.party_state_set,
+    "operation_agreed": Replay.operation_agreed,
+    "asset_declared": Replay.asset_declared,
+    "listed": Replay.listed,
+    "lot_opened": Replay.lot_opened,
+    "bidder": Replay.bidder,
+    "lot_closed": Replay.lot_closed,
+    "deposit_released": Replay.deposit_released,
+    "lot_settled": Replay.lot_settled,
+    "sale": Replay.sale,
 }
 """What is decided again, or only kept because later decisions rest on it, by kind of entry."""
 
@@ -350,5 +357,7 @@ def _amounts(transfers: Sequence[Transfer]) -> list[str]:
 
 
 def from_bundle(path: FilePath) -> Replayed:
-    """Replay an audit bundle. Judge it with `ledger.audit` first: here its members are taken at their word."""
-    return replay(bodies(path), openings(path))
+    """Replay an audit bundle of the whole log. Judge it with `ledger.audit` first."""
+    replaying = Replay()
+    replaying.take(path)
+    return replaying.market

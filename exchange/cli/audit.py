@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from exchange.errors import Malformed
 
+if TYPE_CHECKING:
+    from exchange.client.following import Follower, Look
+    from exchange.replay import Replay
+
 app = typer.Typer(
-    help="Export the log, and judge a bundle without any server: roots, signatures, money, awards.",
+    help="Export the log, judge a bundle without any server, or follow a log: roots, signatures, money, awards.",
     no_args_is_help=True,
 )
 console = Console(highlight=False)
@@ -45,8 +50,16 @@ def _bar() -> Progress:
 @app.command()
 def export(
     out: Annotated[Path, typer.Argument(help="File to write, a .zip.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="Index of the first entry.")] = 0,
+    stop: Annotated[
+        int | None, typer.Option("--to", min=1, help="Index behind the last entry; the newest without it.")
+    ] = None,
+    party: Annotated[str | None, typer.Option(help="Only what this party may see.")] = None,
 ) -> None:
-    """Write the whole log of this exchange, with bodies and openings, as a bundle (beside a running server too)."""
+    """Write the log of this exchange as a bundle: all of it, a period, or one party's (beside a running server too).
+
+    A period is moved outward to where a batch ended, so that signed checkpoints close it.
+    """
     from exchange import keys, oversight
     from exchange.database import Database, addresses
     from exchange.settings import Settings
@@ -65,6 +78,9 @@ def export(
                         out,
                         signer,
                         lambda done, total: bar.update(task, completed=done, total=total),
+                        start=start,
+                        stop=stop,
+                        party=party,
                     )
             finally:
                 await database.close()
@@ -79,7 +95,7 @@ def export(
                 field="out",
                 remedy="name a file in a directory that exists and has room",
             ) from error
-    console.print(f"[green]✓[/] {size} entries in {out}", soft_wrap=True)
+    console.print(f"[green]✓[/] up to entry {size} in {out}", soft_wrap=True)
     console.print(f"Judge it anywhere: exchange audit verify {out} --vkey '{signer.vkey}'", soft_wrap=True)
 
 
@@ -118,14 +134,124 @@ def verify(
             lambda done, total: bar.update(task, completed=done, total=total),
             notes,
         )
-    again = replay.from_bundle(bundle) if verdict.ok else None
-    sound = verdict.ok and again is not None and not again.differences
+    whole = verdict.start == 0 and verdict.check("bodies").status == "passed"
+    again = replay.from_bundle(bundle) if verdict.ok and whole else None
+    sound = verdict.ok and (again is None or not again.differences)
     if json:
         typer.echo(orjson.dumps({**verdict.to_json(), "ok": sound, "replay": _replayed_json(again)}).decode())
     else:
         console.print(verdict.explain(lang), markup=False, soft_wrap=True)
         console.print(_replayed_words(again, lang), markup=False, soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def follow(
+    url: Annotated[str, typer.Argument(help="Address of the exchange, such as https://exchange.example.cn.")],
+    vkey: Annotated[
+        list[str],
+        typer.Option(
+            help="The log key, got elsewhere than from the exchange; then witnesses' keys. Repeatable."
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Option(file_okay=False, help="What is remembered: a folder for each log and reader.")
+    ] = Path("followed"),
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="File with a regulator's API key: bodies and money too."
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds from one look to the next.")] = 10.0,
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the verdicts.")] = "en",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a look instead of words.")
+    ] = False,
+) -> None:
+    """Judge the log of a running exchange as it grows, each time from where the last look ended.
+
+    With a regulator's key bodies, money and all decisions are judged; without one the public leaves, which show
+    that the log only grew. Exit status 1, with the evidence kept, as soon as anything is off.
+    """
+    from exchange.client.errors import ClientError, Untrusted
+    from exchange.client.following import Follower
+    from exchange.replay import Replay
+
+    key = None if key_file is None else note_in(key_file).strip()
+    follower = Follower(url, folder, vkey, key)
+    again = Replay() if key is not None else None
+    try:
+        if again is not None:
+            for bundle in follower.bundles:
+                again.take(bundle)
+        while True:
+            try:
+                look = _look(follower)
+            except Untrusted as error:
+                _say_of_look({"ok": False, "why": str(error)}, str(error), json)
+                raise typer.Exit(1) from error
+            except ClientError as error:  # nobody answered: the next look may bring more
+                _say_of_look({"ok": None, "why": str(error)}, str(error), json)
+                if once:
+                    raise typer.Exit(2) from error
+                time.sleep(every)
+                continue
+            sound = _judge_look(look, again, lang, json)
+            if not sound or once:
+                raise typer.Exit(0 if sound else 1)
+            time.sleep(every)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    finally:
+        follower.close()
+
+
+def _look(follower: Follower) -> Look:
+    """One look, with a bar for what is fetched and one for what is judged."""
+    with _bar() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(f"entries {what}")
+            bar.update(tasks[what], completed=done, total=total)
+
+        return follower.look(show)
+
+
+def _judge_look(look: Look, again: Replay | None, lang: Literal["zh", "en"], json: bool) -> bool:
+    """Decide again what a look brought, and say all of it; True where nothing is off."""
+    zh = lang == "zh"
+    if look.verdict is None or look.bundle is None:
+        words = f"没有新条目:{look.size} 条" if zh else f"nothing new behind entry {look.size}"
+        _say_of_look({"ok": True, "start": look.start, "size": look.size}, words, json)
+        return True
+    decided = None
+    if look.verdict.ok and again is not None:
+        again.take(look.bundle)
+        decided = again.market
+    sound = look.verdict.ok and (decided is None or not decided.differences)
+    words = look.verdict.explain(lang)
+    if decided is not None:
+        words += "\n" + _replayed_words(decided, lang)
+    words += f"\n{'存于' if zh else 'kept in'} {look.bundle}"
+    said = {
+        **look.verdict.to_json(),
+        "ok": sound,
+        "replay": _replayed_json(decided),
+        "kept": str(look.bundle),
+    }
+    _say_of_look(said, words, json)
+    return sound
+
+
+def _say_of_look(said: dict[str, object], words: str, json: bool) -> None:
+    if json:
+        typer.echo(orjson.dumps(said).decode())
+    else:
+        console.print(words, markup=False, soft_wrap=True)
 
 
 def _replayed_json(again: object) -> object:
@@ -149,9 +275,9 @@ def _replayed_words(again: object, lang: str) -> str:
     zh = lang == "zh"
     if not isinstance(again, Replayed):
         return (
-            "[未核对] 决定的重放:日志不可信,不再重放"
+            "[未核对] 决定的重放:须有通过核验的整部日志"
             if zh
-            else "[not checked] Decisions: the log itself failed"
+            else "[not checked] Decisions: they need the whole log, and that it passed"
         )
     counts = ", ".join(f"{name} {count}" for name, count in sorted(again.judged.items())) or (
         "尚无需重新作出的决定" if zh else "there is nothing to decide yet"

@@ -62,6 +62,7 @@ from ledger.entries import Receipt, parse_leaf, receipt_from_json, verify_receip
 from ledger.errors import LedgerError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
 from ledger.proof import TlogProof
+from ledger.tiles import entries_path
 from pricing.auctions import Reason, proxy_bid
 
 RACED = frozenset({f"bid.{Reason.NOT_HIGHER}", f"bid.{Reason.BELOW_INCREMENT}"})
@@ -585,6 +586,17 @@ class Exchange:
         """The newest checkpoint that this client has verified, without asking."""
         return None if self._history is None else self._history.newest
 
+    def newest_note(self) -> str:
+        """The signed note of that checkpoint; empty before the first."""
+        return "" if self._history is None else self._history.note
+
+    def entry_bundle(self, n: int, width: int) -> bytes:
+        """The first `width` public leaves of the n-th 256, as c2sp.org/tlog-tiles serves them; not verified here."""
+        try:
+            return expect(self._wire.ask("GET", f"/{entries_path(n, width)}"), 200).content
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+
     def receipt(self, index: int) -> Receipt:
         """The receipt of an entry of the party (of any entry for a regulator), verified."""
         try:
@@ -622,10 +634,18 @@ class Exchange:
         """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""
         return self._read("/v1/anchors", list[dict[str, Any]])
 
-    def audit_bundle(self, path: Path) -> None:
-        """Fetch the whole record for an audit (regulator); `exchange audit verify` judges it, offline."""
+    def audit_bundle(
+        self, path: Path, *, start: int = 0, stop: int | None = None, party: str | None = None
+    ) -> None:
+        """Fetch the record for an audit; `exchange audit verify` judges it, offline.
+
+        A regulator gets all of it, or what one `party` may see; everybody else their own party's. `start` and
+        `stop` are indexes and are moved outward to where a batch ended.
+        """
         fresh = path.with_name(path.name + ".part")
-        target = self.url + _v1("audit", "bundle")
+        asked = {"start": str(start)} | ({} if stop is None else {"stop": str(stop)})
+        asked |= {} if party is None else {"party": party}
+        target = str(httpx.URL(self.url + _v1("audit", "bundle"), params=asked))
         patience = Patience(self._wire.timeout_s)
         while True:
             try:

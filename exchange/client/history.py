@@ -37,6 +37,11 @@ class History:
         """The newest checkpoint that this client has verified; None before the first."""
         return None if self._newest is None else self._newest[0]
 
+    @property
+    def note(self) -> str:
+        """The signed note of the newest checkpoint; empty before the first."""
+        return "" if self._newest is None else self._newest[1]
+
     def admit(self, note: str) -> Checkpoint:
         """Verify a signed checkpoint and that it is on the one history.
 
