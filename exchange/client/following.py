@@ -129,3 +129,4 @@ class Follower:
         fresh = self._folder / "state.new"
         fresh.write_bytes(state.to_bytes())
         os.replace(fresh, self._folder / "state")
+        self._state = state

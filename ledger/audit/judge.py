@@ -94,7 +94,9 @@ class _Judge:
         self.outside = Outside(bundle, keys, held, read_anchor, self.findings)
         self.checkpoints = Checkpoints(self.manifest, keys, self.findings)
         self.openings = Openings(bundle.table("openings.jsonl"), self.findings)
-        money = since.money if since is not None else Money.none() if self.manifest.start == 0 else None
+        money = Money.none() if since is None and self.manifest.start == 0 else None
+        if since is not None and since.money is not None:
+            money = since.money.copy()
         self.party: PartyMoney | None = None
         if self.manifest.party is not None:
             whole = self.manifest.start == 0 and self.manifest.later is None

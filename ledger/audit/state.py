@@ -33,6 +33,16 @@ class Money:
         """That of an empty log."""
         return cls({}, {}, {}, set(), 1)
 
+    def copy(self) -> Money:
+        """The same, to go on from while this stays as it is."""
+        return Money(
+            dict(self.accounts),
+            dict(self.last_set),
+            dict(self.holds),
+            set(self.identifiers),
+            self.next_sequence,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class State:

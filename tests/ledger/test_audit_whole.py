@@ -105,6 +105,19 @@ def test_a_bundle_that_does_not_go_on_from_what_is_remembered_is_refused(tmp_pat
         audit_on(other.run(3).export(tmp_path / "b.zip", start=9), [LOG.vkey], state)
 
 
+def test_what_is_remembered_stays_as_it_was_whatever_is_judged_on_top_of_it(tmp_path: Path) -> None:
+    market = Market(random.Random(6)).run(9)
+    _, state = audit_on(market.export(tmp_path / "b.zip"), [LOG.vkey], None)
+    assert state is not None
+    before = state.to_bytes()
+    records = read(market.run(5).export(tmp_path / "b.zip", start=9))
+    for member in ("1", "2"):
+        records["accounts.jsonl"][0]["credits_posted"] = member
+        verdict, after = audit_on(write(records, tmp_path / "m.zip"), [LOG.vkey], state)
+        assert (failed(verdict), after) == ({"account_rows"}, None)
+    assert state.to_bytes() == before
+
+
 def test_a_transfer_of_before_is_not_done_again_in_a_later_period(tmp_path: Path) -> None:
     market = Market(random.Random(3)).run(12)
     _, state = audit_on(market.export(tmp_path / "b.zip"), [LOG.vkey], None)

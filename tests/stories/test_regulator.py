@@ -57,12 +57,12 @@ def test_a_regulator_halts_a_bidder_and_judges_the_record_at_home(
     other.client.place_bid(lot, START_FEN + 2 * INCREMENT_FEN)
     venue.close(lot)
 
-    # The regulator never trades, and nobody else takes the record.
+    # The regulator never trades, and nobody else takes more than the own record.
     with pytest.raises(Forbidden):
         regulator.client.join_lot(lot)
     for member in (owner, honest):
         with pytest.raises(Forbidden):
-            member.client.audit_bundle(tmp_path / "not-yours.zip")
+            member.client.audit_bundle(tmp_path / "not-yours.zip", party=other.id)
         with pytest.raises(Forbidden):
             member.client.set_party_state(other.id, "suspended", "a rival")
     assert regulator.client.receipt(halted.index) == halted.receipt
