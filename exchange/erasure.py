@@ -42,7 +42,8 @@ async def erase_opening(tx: Transaction, act: EraseOpening) -> Record:
     """Forget salt and text of a commitment, and the text where a row repeats it; the entry says that and why.
 
     NotFound for an unknown commitment, Conflict for one that was erased, or whose entry is not acknowledged yet.
-    A bidder's row goes on naming its party, because its deposit and the award rest on it.
+    A bidder's row goes on naming its party, because its deposit and the award rest on it. The same text under
+    another commitment, such as a party's name in a voucher, is erased by an order of its own.
     """
     tx.caller.require("regulator")
     check_name("ground", act.ground)

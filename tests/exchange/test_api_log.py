@@ -282,7 +282,7 @@ async def test_the_regulator_downloads_a_bundle_that_passes(house: House, tmp_pa
     response = await house.call(floor.regulator, "GET", "/v1/audit/bundle")
     assert response.headers["content-type"] == "application/zip"
     size = await house.log_size()
-    assert f"bundle-{size}.zip" in response.headers["content-disposition"]
+    assert f"bundle-0-{size}.zip" in response.headers["content-disposition"]
     path = tmp_path / "bundle.zip"
     path.write_bytes(response.content)
     verdict = audit(path, [house.gate.signer.vkey])
