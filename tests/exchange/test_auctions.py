@@ -300,6 +300,8 @@ async def test_the_losers_deposit_goes_back_after_the_award_and_the_winners_into
     house.now_us += DAY_US
     closed = await house.act(auctions.close_lot, CloseLot(lot), CLOCK)
     assert closed["state"] == "sold"
+    with pytest.raises(Conflict):  # the winner's goes into the price
+        await house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, codes[1]), CLOCK)
     await house.act(auctions.release_deposit, auctions.ReleaseDeposit(lot, codes[0]), CLOCK)
     _, body = (await floor.bodies())[-1]
     assert [(t["kind"], t["amount"]) for t in body["transfers"]] == [("void_pending", str(DEPOSIT_FEN))]

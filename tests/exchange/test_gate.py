@@ -96,7 +96,8 @@ async def test_a_long_body_takes_several_entries_and_its_answer_repeats_bit_for_
         assert again.json() == first.json()
         receipt = receipt_from_json(orjson.loads(again.receipt))
         verify_receipt(receipt, [Verifier.parse(house.gate.signer.vkey)])
-        assert receipt.said()["act"]["text"] == said
+        act = receipt.said()["act"]
+        assert (act["text"], act["index"]) == (said, str(first.index))
 
 
 async def test_another_request_under_a_used_identifier_is_refused_without_a_trace(house: House) -> None:
