@@ -98,7 +98,8 @@ class _Call:
     decide: Any
     asked: Asked
     digest: bytes
-    answer: asyncio.Future[Reply]
+    answers: list[asyncio.Future[Reply]] = field(default_factory=list)
+    """One for each who waits: whoever goes away ends the own one, never the act."""
     entries: Sequence[Entry] = ()
     readers: Collection[str] = ()
     body: bytes = b""
@@ -106,6 +107,12 @@ class _Call:
     refused: bool = False
     error: Exception | None = None
     repeat_of: int | None = None
+
+    def wait(self) -> asyncio.Future[Reply]:
+        """A future of the answer, for one more who waits."""
+        answer = asyncio.get_running_loop().create_future()
+        self.answers.append(answer)
+        return answer
 
     def forget(self) -> None:
         self.entries, self.readers, self.body, self.outcome, self.refused = (), (), b"", b"", False
@@ -199,25 +206,24 @@ class Gate:
         if first is not None:
             if first.digest != digest:
                 raise _another_act(key)
-            reply = await asyncio.shield(first.answer)
+            reply = await first.wait()
             return Reply(reply.index, reply.outcome, reply.receipt, reply.refused, repeated=True)
         if self._closing or self._flusher is None:
             raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
         if len(self._waiting) >= QUEUE_LIMIT and not urgent:
             raise Unavailable("gate.full", f"{QUEUE_LIMIT} acts are waiting", retry_after_s=1)
-        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().create_future())
+        call = _Call(decide, Asked(act, caller, key), digest)
         self._in_flight[name] = call
         (self._urgent if urgent else self._waiting).append(call)
         self._wake.set()
-        # The caller may go away; the act does not, so its answer is awaited behind a shield.
-        return await asyncio.shield(call.answer)
+        return await call.wait()
 
     async def look_up(self, party: str, key: str) -> Reply | None:
         """The first answer given under an identifier, or None where no act of that identifier took effect."""
         waiting = self._in_flight.get((party, key))
         if waiting is not None:
             # Whether it took effect is then read from the database, and so is the first answer.
-            await asyncio.wait([waiting.answer])
+            await asyncio.wait([waiting.wait()])
         async with self.database.reader() as session:
             connection = await driver(session)
             cursor = await connection.execute(
@@ -283,8 +289,9 @@ class Gate:
                     self._fail(call, reply)
                 else:
                     self._leave(call)
-                    if not call.answer.done():
-                        call.answer.set_result(reply)
+                    for answer in call.answers:
+                        if not answer.done():
+                            answer.set_result(reply)
             return
 
     async def _run(self, batch: list[_Call]) -> list[Reply | Exception]:
@@ -484,9 +491,10 @@ class Gate:
 
     def _fail(self, call: _Call, error: Exception) -> None:
         self._leave(call)
-        if not call.answer.done():
-            call.answer.set_exception(error)
-            call.answer.exception()  # marked as seen: the caller may have gone away
+        for answer in call.answers:
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # marked as seen: the caller may have gone away
 
     async def _connect(self) -> None:
         self._session = await self.database.writer_connection()

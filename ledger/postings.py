@@ -594,6 +594,19 @@ def is_ledger(text: str) -> bool:
 
 def unwritable(transfer: Transfer) -> Reason | None:
     """Why no row could hold this transfer. It fails so each time and is kept nowhere, as what cannot exist."""
+    names = f"{transfer.id}{transfer.debit}{transfer.credit}{transfer.ledger}{transfer.code}{transfer.pending or ''}"
+    if (
+        len(names) <= NAME_LIMIT  # then each of them is short enough, and all are looked through at once
+        and names.isprintable()
+        and transfer.id
+        and transfer.debit
+        and transfer.credit
+        and transfer.ledger
+        and type(transfer.amount) is type(transfer.timeout_us) is int
+        and -AMOUNT_LIMIT <= transfer.amount <= AMOUNT_LIMIT
+        and 0 <= transfer.timeout_us <= AMOUNT_LIMIT
+    ):
+        return None
     if not is_name(transfer.id):
         return Reason.ID_INVALID if transfer.id else Reason.ID_EMPTY
     if type(transfer.amount) is not int or not -AMOUNT_LIMIT <= transfer.amount <= AMOUNT_LIMIT:
