@@ -7,7 +7,7 @@ writes money meanwhile. `postings` decides, in order; `call` says what is read a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
@@ -151,7 +151,7 @@ async def transfer_rows(
 
     Each as (transfer, sequence, index of its entry, state).
     """
-    after = await _last_sequence_before(connection, start)
+    after = await last_sequence_before(connection, start)
     where = "" if accounts is None else " AND (debit = ANY(%(accounts)s) OR credit = ANY(%(accounts)s))"
     while True:
         cursor = await connection.execute(
@@ -170,18 +170,26 @@ async def transfer_rows(
         after = rows[-1][-3]
 
 
-async def _last_sequence_before(connection: AsyncConnection[Any], index: int) -> int:
-    """The sequence of the last transfer whose entry lies before `index`; found by halving, as both only ascend."""
-    cursor = await connection.execute("SELECT coalesce(max(sequence), 0) FROM transfer")
+async def last_sequence_before(
+    connection: AsyncConnection[Any], bound: int, by: Literal["log_index", "time_us"] = "log_index"
+) -> int:
+    """The sequence of the last transfer whose entry's index, or time, lies before `bound`, 0 where none does.
+
+    Found by halving, as both only ascend.
+    """
+    cursor = await connection.execute(f"SELECT sequence, {by} FROM transfer ORDER BY sequence DESC LIMIT 1")  # noqa: S608  # column names are ours
     row = await cursor.fetchone()
-    low, high = 0, row[0] if row else 0
+    low, high = 0, int(row[0]) if row else 0
+    if row is None or row[1] < bound:
+        return high
     while low < high:
         middle = (low + high + 1) // 2
         cursor = await connection.execute(
-            "SELECT log_index FROM transfer WHERE sequence >= %s ORDER BY sequence LIMIT 1", (middle,)
+            f"SELECT {by} FROM transfer WHERE sequence >= %s ORDER BY sequence LIMIT 1",  # noqa: S608  # column names are ours
+            (middle,),
         )
         row = await cursor.fetchone()
-        if row is not None and row[0] < index:
+        if row is not None and row[0] < bound:
             low = middle
         else:
             high = middle - 1
