@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -41,6 +42,23 @@ Whole = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]{0,18})$", "examples": ["1000000"]}),
 ]
 """Money and time: an integer here, a decimal string on the wire, so that no reader makes a float of it."""
+
+
+def _signed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("an integer as a decimal string")
+    if isinstance(value, str) and (len(value) > 40 or not re.fullmatch("0|-?[1-9][0-9]*", value, re.ASCII)):
+        raise ValueError("an integer as a decimal string, without plus, leading zeros or fraction")
+    return int(value)
+
+
+Signed = Annotated[
+    int,
+    BeforeValidator(_signed),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^(0|-?[1-9][0-9]*)$", "examples": ["-1000000"]}),
+]
+"""An amount that may be below nothing: an integer here, a decimal string on the wire."""
 
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
