@@ -92,6 +92,7 @@ def test_a_row_changed_behind_the_ledgers_back_is_found_at_the_next_look_and_kep
     assert sound.verdict is not None
     assert sound.verdict.ok
     buyer = venue.admit("buyer", fen=70_000_00)
+    assert database.owner_url is not None
     with psycopg.connect(database.owner_url) as connection:
         connection.execute(
             "UPDATE account SET credits_posted = credits_posted + 1 WHERE id IN"
@@ -114,6 +115,7 @@ def test_a_log_that_was_set_back_convicts_itself(venue: Venue, database: Address
     venue.admit("buyer")
     follower = Follower(venue.server.url, tmp_path / "followed", [venue.vkey])
     follower.look()
+    assert database.owner_url is not None
     with psycopg.connect(database.owner_url) as connection:
         connection.execute("ALTER TABLE log_chunk DISABLE TRIGGER USER")
         connection.execute("DELETE FROM log_chunk WHERE size = (SELECT max(size) FROM log_chunk)")
