@@ -22,6 +22,15 @@ from exchange.client.errors import NotFound, Refused, Unknown, Unproven, Unreach
 from exchange.client.history import History, remembered_vkey
 from exchange.client.views import BidView, ListingView, LotView, MarketView, MeView, TradeView
 from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
+from exchange.messages.accounts import (
+    AccountDetail,
+    AccountPage,
+    AccountView,
+    BalancesView,
+    LineView,
+    StatementPage,
+    TrialBalanceView,
+)
 from exchange.messages.assets import (
     AppraisalMessage,
     AssessmentMessage,
@@ -254,6 +263,78 @@ class Exchange:
         """Let a sandbox's time pass (administrator); a production market answers Forbidden."""
         message = ClockMessage(by_us=by_us)
         return self._write("/v1/sandbox/clock", message, identifier, {"by_us": str(by_us)})
+
+    # accounts
+
+    def accounts(self) -> Iterator[AccountView]:
+        """The party's account (every account for a regulator), page by page as you read on."""
+        params: dict[str, str] = {}
+        while True:
+            page = self._read("/v1/accounts", AccountPage, params)
+            yield from page.accounts
+            if page.after is None:
+                return
+            params["after"] = page.after
+
+    def account(self, account: str, *, at: int | None = None) -> AccountDetail:
+        """An account's balances and the holds that stand, now or right after the log's entry `at`."""
+        return self._read(_v1("accounts", account), AccountDetail, _asked(at=at))
+
+    def statement(
+        self,
+        account: str,
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> Iterator[LineView]:
+        """The transfers on an account in order, page by page as you read on, each with the balances after it.
+
+        A period is of entries, from `start` to before `stop`, or of times, from `since_us` to before `until_us`.
+        `receipt(line.index)` proves what a line says. Unproven where a line does not lead from the balances before
+        it to those after it.
+        """
+        params = _asked(start=start, stop=stop, since_us=since_us, until_us=until_us)
+        before: BalancesView | None = None
+        while True:
+            page = self._read(_v1("accounts", account, "statement"), StatementPage, params)
+            if before not in (None, page.opening):
+                raise Unproven("a page does not open with what the last one closed with", field="opening")
+            before = page.opening
+            for line in page.lines:
+                before = _led(before, line)
+                yield line
+            if before != page.closing:
+                raise Unproven("a page does not close with its last line's balances", field="closing")
+            if page.after is None:
+                return
+            params["after"] = str(page.after)
+
+    def statement_sheet(
+        self,
+        account: str,
+        path: Path,
+        *,
+        language: Literal["zh", "en"] = "zh",
+        start: int | None = None,
+        stop: int | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> None:
+        """The same as CSV for a spreadsheet, all of it, with the opening and the closing balances."""
+        period = _asked(start=start, stop=stop, since_us=since_us, until_us=until_us)
+        self._save(_v1("accounts", account, "statement.csv"), {**period, "lang": language}, path)
+
+    def trial_balance(self, *, at: int | None = None) -> TrialBalanceView:
+        """The sums of all accounts by ledger and code, now or right after the log's entry `at` (regulator)."""
+        return self._read("/v1/trial-balance", TrialBalanceView, _asked(at=at))
+
+    def trial_balance_sheet(
+        self, path: Path, *, language: Literal["zh", "en"] = "zh", at: int | None = None
+    ) -> None:
+        """The same as CSV for a spreadsheet."""
+        self._save("/v1/trial-balance.csv", {**_asked(at=at), "lang": language}, path)
 
     # an asset's path
 
@@ -642,14 +723,23 @@ class Exchange:
         A regulator gets all of it, or what one `party` may see; everybody else their own party's. `start` and
         `stop` are indexes and are moved outward to where a batch ended.
         """
+        self._save(_v1("audit", "bundle"), _asked(start=start, stop=stop, party=party), path)
+
+    @staticmethod
+    def fresh_identifier() -> str:
+        """An identifier for one request: 128 bits of chance."""
+        return secrets.token_hex(16)
+
+    # within
+
+    def _save(self, target: str, params: Mapping[str, str], path: Path) -> None:
+        """Fetch a document to `path`, which appears only once all of it has come."""
         fresh = path.with_name(path.name + ".part")
-        asked = {"start": str(start)} | ({} if stop is None else {"stop": str(stop)})
-        asked |= {} if party is None else {"party": party}
-        target = str(httpx.URL(self.url + _v1("audit", "bundle"), params=asked))
+        url = str(httpx.URL(self.url + target, params=params))
         patience = Patience(self._wire.timeout_s)
         while True:
             try:
-                with self._wire.stream("GET", target, self._wire.authorization()) as response:
+                with self._wire.stream("GET", url, self._wire.authorization()) as response:
                     if response.status_code == 200:
                         with fresh.open("wb") as file:
                             for piece in response.iter_raw():
@@ -662,13 +752,6 @@ class Exchange:
                 self._rest(patience, problem_in(response)["detail"], response.headers)
             except httpx.TransportError as error:
                 self._rest(patience, str(error), cause=error)
-
-    @staticmethod
-    def fresh_identifier() -> str:
-        """An identifier for one request: 128 bits of chance."""
-        return secrets.token_hex(16)
-
-    # within
 
     def _read(self, path: str, form: type[M], params: Mapping[str, str] | None = None) -> M:
         try:
@@ -805,6 +888,19 @@ class Exchange:
 def _v1(*parts: str) -> str:
     """A path of the API; what stands in for an identifier cannot reach another route."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _asked(**values: int | str | None) -> dict[str, str]:
+    """The parameters of a question; what is None is not asked for."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _led(before: BalancesView, line: LineView) -> BalancesView:
+    """The balances after a line; Unproven where it does not lead to them."""
+    for name in BalancesView.model_fields:
+        if getattr(before, name) + getattr(line.change, name) != getattr(line.balances, name):
+            raise Unproven(f"line {line.sequence} does not lead to its balances", field=name)
+    return line.balances
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:
