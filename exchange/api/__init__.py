@@ -1,5 +1,13 @@
 """Door 1: JSON for enterprises, departments and regulators; a router a room."""
 
-from exchange.api import assets, audit, delivery, log, market, parties
+from exchange.api import accounts, assets, audit, delivery, log, market, parties
 
-routers = (market.router, parties.router, assets.router, delivery.router, log.router, audit.router)
+routers = (
+    market.router,
+    parties.router,
+    accounts.router,
+    assets.router,
+    delivery.router,
+    log.router,
+    audit.router,
+)
