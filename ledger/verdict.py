@@ -102,6 +102,10 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "大小 {size} 的其后检查点不由此处增长而来:{why}",
         "the later checkpoint of size {size} did not grow from here: {why}",
     ),
+    "later_none": (
+        "所称其后的检查点大小 {size}、属于 {origin},并不在此日志之后",
+        "the later checkpoint, of size {size} of {origin}, is not beyond the end of this log",
+    ),
     "consistency_ok": ("{count} 次增长,均由叶子重算", "{count} steps, recomputed from the leaves"),
     "consistency_none": ("检查点不足两个", "fewer than two checkpoints"),
     "consistency_back": ("检查点从 {old} 倒退到 {size}", "the checkpoints go back from size {old} to {size}"),
@@ -120,9 +124,9 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "未提供;没有它就看不出日志被退回到较早的检查点",
         "none given; without one a log cut back to an earlier checkpoint cannot be told from a younger log",
     ),
-    "held_before": (
-        "自持的检查点都在本包起点 {start} 之前,无从比较",
-        "all that are held lie before {start}, where this bundle begins: nothing to compare",
+    "held_outside": (
+        "自持的检查点都不在本包的 {start} 至 {size} 之内,无从比较",
+        "none that is held lies from {start} to {size}, which this bundle shows: nothing to compare",
     ),
     "held_form": ("第 {line} 个无法采信:{why}", "number {line} cannot be trusted: {why}"),
     "held_own": (
@@ -171,8 +175,9 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "the bundle is for one party: {withheld} bodies of others are not in it",
     ),
     "party_balances_ok": (
-        "{count} 个账户的余额恰为所列分录之和",
-        "{count} accounts: the balances are just what the listed transfers give",
+        "{count} 个账户所称的余额恰为所列分录之和;若一笔在两处都被略去,本包看不出来",
+        "{count} accounts: the claimed balances are just what the listed transfers give; "
+        "one that was left out of both cannot be seen here",
     ),
     "party_balance": (
         "账户 {id} 的 {member} 称为 {claimed},所列分录之和为 {folded}:有分录被略去或改动",
@@ -217,6 +222,10 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     ),
     "account_row_twice": ("表 accounts 的 {id} 出现两次", "table accounts, {id}: there twice"),
     "transfer_rows_ok": ("{count} 行", "{count} rows"),
+    "transfer_rows_later": (
+        "{count} 行;其中 {holds} 笔冻结的结果只在日志最新处成立,本包在此前结束",
+        "{count} rows; what became of {holds} holds is claimed at the newest entry, and the bundle ends before it",
+    ),
     "transfer_row": (
         "表 transfers 的 {id}:{member} 为 {claimed},按日志应为 {folded};第 {index} 条最后改动它",
         "table transfers, {id}: {member} is {claimed}, the log gives {folded}; entry {index} last set it",

@@ -8,6 +8,7 @@ from ledger.audit.findings import Findings, why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import Manifest
 from ledger.audit.segment import Note
+from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError, NoteError
 from ledger.merkle import verify_consistency
 
@@ -25,6 +26,9 @@ class Checkpoints:
         self.size = manifest.start  # of the last checkpoint that was compared
         self.agrees = True  # whether its root did
         self.agreed_size = manifest.start  # of the last one whose root did
+        self.later: Checkpoint | None = (
+            None  # beyond the bundle's end, where it was proven to have grown from here
+        )
 
     def take(self, note: Note, first: int, stop: int, root_at: Callable[[int], bytes]) -> None:
         """Judge the next checkpoint, which stands beside the entries [first, stop); `root_at` knows their roots."""
@@ -109,8 +113,18 @@ class Checkpoints:
             verify_consistency(size, later.size, proof, root, later.root)
         except LedgerError as error:
             self.findings.fault(
-                "consistency", "later_fork", self.manifest.start, size - 1, size=later.size, why=why(error)
+                "consistency",
+                "later_fork",
+                self.manifest.start,
+                max(size - 1, self.manifest.start),
+                size=later.size,
+                why=why(error),
             )
+            return
+        if later.size == size or later.origin != self.manifest.origin:
+            self.findings.fault("consistency", "later_none", size=later.size, origin=later.origin)
+        else:
+            self.later = later
 
     def _unsigned(self, size: int, reason: str) -> None:
         """The entries that this checkpoint alone would vouch for."""

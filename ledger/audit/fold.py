@@ -159,7 +159,11 @@ class Fold:
             findings.passed("account_rows", "account_rows_ok", count=len(self.money.accounts))
         else:
             findings.left("account_rows", "account_rows_later", len(self.money.accounts))
-        findings.passed("transfer_rows", "transfer_rows_ok", count=count)
+        if newest or not self._states:
+            findings.passed("transfer_rows", "transfer_rows_ok", count=count)
+        else:
+            holds = len(self._states)
+            findings.left("transfer_rows", "transfer_rows_later", holds, count=count, holds=holds)
 
     def stop(self, index: int) -> None:
         """From entry `index` on nothing can be folded."""

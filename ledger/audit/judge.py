@@ -58,7 +58,7 @@ def audit_on(
 ) -> tuple[Verdict, State | None]:
     """Judge as `audit` does, a bundle that goes on from what is remembered of an earlier verdict on this log.
 
-    Gives the state to go on from next time, None where the verdict is not ok. BundleError too where the bundle
+    Gives the state to go on from next time, None where the verdict is not ok or where nobody signed this tree. BundleError too where the bundle
     does not begin where `since` ended.
     """
     with Bundle(path) as bundle:
@@ -108,6 +108,7 @@ class _Judge:
         self.withheld = 0
         self.first_withheld: int | None = None
         self.times: tuple[int, int] | None = None
+        self.since = since
         self.since_us = 0 if since is None else since.time_us
 
     def judge(self, processes: int) -> tuple[Verdict, State | None]:
@@ -145,7 +146,7 @@ class _Judge:
         else:
             self.party.judge(self.withheld)
         self.openings.judge(complete=self.bodies == total)
-        self.outside.judge()
+        self.outside.judge(self.checkpoints.later)
         folded = self.fold.stopped_at is None
         verdict = Verdict(
             self.manifest.origin,
@@ -158,7 +159,8 @@ class _Judge:
             self.findings.checks(),
             dict(sorted(self.fold.money.accounts.items())) if folded else {},
         )
-        if not verdict.ok:
+        signed = self.checkpoints.count > 0 or self.since is not None or self.manifest.size == 0
+        if not verdict.ok or not signed:
             return verdict, None
         time_us = self.since_us if self.times is None else self.times[1]
         return verdict, State(self.manifest.origin, self.edge, time_us, self.fold.money if folded else None)

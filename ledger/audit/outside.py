@@ -36,10 +36,18 @@ class Outside:
         self.sizes = sorted(
             {checkpoint.size for checkpoint in self.held} | {size for size, *_ in self.anchors}
         )
-        self.roots: dict[int, bytes] = {}
+        self.roots: dict[int, bytes] = {}  # of the log, at each of these sizes that the bundle shows
+        self.newest = self.manifest.size
 
-    def judge(self) -> None:
-        """Compare all of it with the replayed log, and the anchors with their chain."""
+    def judge(self, later: Checkpoint | None) -> None:
+        """Compare all of it with the replayed log, and the anchors with their chain.
+
+        `later` is the checkpoint beyond the bundle's end that the log was proven to have grown to, if any: what
+        lies between the two cannot be compared, and accuses nobody.
+        """
+        if later is not None:
+            self.newest = later.size
+            self.roots[later.size] = later.root
         self._judge_held()
         self._judge_anchors()
 
@@ -72,16 +80,16 @@ class Outside:
         return sorted(held, key=lambda checkpoint: checkpoint.size)
 
     def _judge_held(self) -> None:
-        agreed = before = self.manifest.start
+        agreed = self.manifest.start
         compared = 0
         for checkpoint in self.held:
             size = checkpoint.size
-            if size < before:
+            if size not in self.roots and size <= self.newest:
                 continue
             compared += 1
-            if size > self.manifest.size:
+            if size > self.newest:
                 self.findings.fault(
-                    "held_checkpoints", "held_beyond", self.manifest.size, size=size, found=self.manifest.size
+                    "held_checkpoints", "held_beyond", self.newest, size=size, found=self.newest
                 )
             elif checkpoint.root == self.roots[size]:
                 agreed = size
@@ -92,18 +100,22 @@ class Outside:
         elif self.keys.from_bundle:
             self.findings.left("held_checkpoints", "held_own", len(self.held))
         elif not compared:
-            self.findings.left("held_checkpoints", "held_before", len(self.held), start=before)
+            self.findings.left(
+                "held_checkpoints",
+                "held_outside",
+                len(self.held),
+                start=self.manifest.start,
+                size=self.manifest.size,
+            )
         else:
             self.findings.passed("held_checkpoints", "held_ok", count=compared, size=agreed)
 
     def _judge_anchors(self) -> None:
         agreed = self.manifest.start
-        anchors = [anchor for anchor in self.anchors if anchor[0] >= agreed]
+        anchors = [a for a in self.anchors if a[0] in self.roots or a[0] > self.newest]
         for size, root, _ in anchors:
-            if size > self.manifest.size:
-                self.findings.fault(
-                    "anchors", "anchor_beyond", self.manifest.size, size=size, found=self.manifest.size
-                )
+            if size > self.newest:
+                self.findings.fault("anchors", "anchor_beyond", self.newest, size=size, found=self.newest)
             elif root == self.roots[size]:
                 agreed = size
             else:

@@ -39,6 +39,8 @@ class PartyMoney:
             except TransferError as error:
                 findings.fault("account_rows", "account_row_form", line=number, why=why(error))
                 continue
+            if account.id in self.claimed:
+                findings.fault("account_rows", "account_row_twice", id=account.id)
             self.claimed[account.id] = row
             self.accounts[account.id] = account
         self.rows = 0

@@ -114,10 +114,7 @@ class Bundle:
     def part(self, segment: int, name: str) -> bytes:
         """A part of a segment; every line of it ends in a newline."""
         member = part_name(segment, name)
-        try:
-            data = self._zip.read(member)
-        except _UNREADABLE as error:
-            raise broken(member, f"{error}", "whole") from error
+        data = self._whole(member)
         if data and not data.endswith(b"\n"):
             raise broken(member, "the last line is cut off", "every line ends in a newline")
         return data
@@ -138,10 +135,11 @@ class Bundle:
 
     def document(self, name: str) -> Any:
         """A member that is read whole."""
+        data = self._whole(name)
         try:
-            return orjson.loads(self._zip.read(name))
-        except _UNREADABLE as error:
-            raise broken(name, f"{error}", "whole, and JSON") from error
+            return orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise broken(name, f"{error}", "JSON") from error
 
     def table(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """The objects of a table, each with its line number from 1, one at a time."""
@@ -165,6 +163,18 @@ class Bundle:
             raise broken(name, f"line {number}: {error}", "whole, and a JSON object a line") from error
         if rest:
             raise broken(name, f"line {number + 1} is cut off", "every line ends in a newline")
+
+    def _whole(self, name: str) -> bytes:
+        """A member, never more of it than its header says: what is packed may be far more than that."""
+        size = self._sizes[name]
+        try:
+            with self._zip.open(name) as member:
+                data = member.read(size)
+        except _UNREADABLE as error:
+            raise broken(name, f"{error}", "whole") from error
+        if len(data) != size:
+            raise broken(name, f"{len(data)} of {size} bytes", "whole")
+        return data
 
     def _check_members(self) -> dict[str, int]:
         sizes: dict[str, int] = {}

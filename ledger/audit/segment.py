@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from ledger.audit.entry import (
+    BODY_LIMIT,
     CHUNK,
     HEX_256,
     TIME_LIMIT_US,
@@ -195,6 +196,8 @@ def _all_at_once(
 ) -> _Read | None:
     """The bodies, where all are disclosed and every entry is sound; None where one of them may not be."""
     joined = b"".join(salts)
+    if max(map(len, bodies)) > BODY_LIMIT:
+        return None
     if len(joined) != 64 * len(salts) or joined != joined.lower() or set(map(len, salts)) - {64}:
         return None
     try:
@@ -212,7 +215,9 @@ def _all_at_once(
         return None
     if not all(is_kind(kind.decode()) for kind in set(kinds)) or CHUNK.encode() in kinds:
         return None
-    if [b"%d" % time for time in times] != texts or times[-1] > TIME_LIMIT_US or sorted(times) != times:
+    if [b"%d" % time for time in times] != texts or sorted(times) != times:
+        return None
+    if times[0] < 0 or times[-1] > TIME_LIMIT_US:
         return None
     report.bodies = len(bodies)
     report.times = (times[0], times[-1])
