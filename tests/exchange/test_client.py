@@ -102,6 +102,7 @@ class SmallExchange(ThreadingHTTPServer):
         self.product = b"column\n" + b"value\n" * 100_000
         self.cut_downloads = 0
         self.certified: str | None = None
+        self.pages: list[dict[str, Any]] = []  # of a statement, each behind the one before
         self.shift = 0  # how far beside the entry that was asked for the answer is
         self.lock = threading.Lock()
 
@@ -191,6 +192,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, self.done(*house.known[key]))
             case ["v1", "lots", "lot-1"]:
                 self.answer(200, lot_view(house.standing))
+            case ["v1", "accounts", "acc-1", "statement"]:
+                self.answer(200, house.pages[int(query.get("after", "0"))])
+            case ["v1", "accounts", "acc-1", "statement.csv"]:
+                self.deliver()
             case ["v1", "problem", status]:
                 self.answer(int(status), {"code": "some.rule", "detail": "no", "remedy": "another way"})
             case ["v1", "deliveries", _]:
@@ -778,3 +783,81 @@ def test_the_sdk_loads_no_server_code() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+# statements
+
+
+def four(*amounts: int) -> dict[str, str]:
+    names = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+    return dict(zip(names, map(str, amounts), strict=True))
+
+
+def statement_line(sequence: int, change: tuple[int, ...], balances: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "sequence": str(sequence), "index": str(sequence), "time_us": "5", "transfer": f"t{sequence}", "kind": "post",
+        "code": "top_up", "side": "credit", "other": "bank", "amount": "1", "hold": None,
+        "change": four(*change), "balances": four(*balances), "balance": str(balances[3] - balances[1]),
+    }  # fmt: skip
+
+
+def statement_pages() -> list[dict[str, Any]]:
+    """Two pages: money comes in, is held, taken in part, and paid out."""
+    named = {"account": "acc-1", "ledger": "CNY", "unit": "fen", "code": "cash"}
+    return [
+        {
+            **named, "opening": four(0, 0, 0, 0), "closing": four(60, 0, 0, 100), "after": "1",
+            "lines": [
+                statement_line(3, (0, 0, 0, 100), (0, 0, 0, 100)), statement_line(4, (60, 0, 0, 0), (60, 0, 0, 100)),
+            ],
+        },
+        {
+            **named, "opening": four(60, 0, 0, 100), "closing": four(0, 50, 0, 100), "after": None,
+            "lines": [statement_line(9, (-60, 50, 0, 0), (0, 50, 0, 100))],
+        },
+    ]  # fmt: skip
+
+
+def test_a_statement_is_read_page_by_page_within_its_period(house: SmallExchange, client: Exchange) -> None:
+    house.pages = statement_pages()
+    lines = list(client.statement("acc-1", start=2, until_us=7))
+    assert [(line.sequence, line.balances.debits_pending, line.balance) for line in lines] == [
+        (3, 0, 100), (4, 60, 100), (9, 0, 50),
+    ]  # fmt: skip
+    asked = [parse_qs(urlsplit(path).query) for _, path, _, _ in house.requests]
+    assert asked == [
+        {"start": ["2"], "until_us": ["7"]},
+        {"start": ["2"], "until_us": ["7"], "after": ["1"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "lie"),
+    [
+        ("debits_posted", lambda pages: pages[1]["lines"][0]["balances"].update(debits_posted="49")),
+        ("credits_posted", lambda pages: pages[0]["lines"].pop(0)),
+        ("debits_pending", lambda pages: pages[1]["lines"][0]["change"].update(debits_pending="-59")),
+        ("closing", lambda pages: pages[0]["closing"].update(credits_posted="101")),
+        ("closing", lambda pages: pages[1]["lines"].pop()),
+        ("opening", lambda pages: pages[1]["opening"].update(credits_pending="1")),
+    ],
+)
+def test_a_statement_that_does_not_add_up_is_not_believed(
+    house: SmallExchange, client: Exchange, field: str, lie: Callable[[list[dict[str, Any]]], None]
+) -> None:
+    house.pages = statement_pages()
+    lie(house.pages)
+    with pytest.raises(Unproven) as doubt:
+        list(client.statement("acc-1"))
+    assert doubt.value.field == field
+
+
+def test_a_sheet_that_was_cut_is_fetched_again_before_it_appears(
+    house: SmallExchange, client: Exchange, tmp_path: Path
+) -> None:
+    house.cut_downloads = 1
+    client.statement_sheet("acc-1", tmp_path / "statement.csv", language="en", stop=9)
+    assert [path.name for path in tmp_path.iterdir()] == ["statement.csv"]
+    assert (tmp_path / "statement.csv").read_bytes() == house.product
+    assert {path for _, path, _, _ in house.requests} == {"/v1/accounts/acc-1/statement.csv?stop=9&lang=en"}
+    assert len(house.requests) == 2
