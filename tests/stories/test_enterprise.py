@@ -87,6 +87,7 @@ def test_two_enterprises_bid_one_wins_pays_and_downloads(
 
     # The loser has all of it back; the winner paid price and fee, and holds a licence.
     price_fen = START_FEN + 2 * INCREMENT_FEN
+    wait_until(lambda: south.client.me().held_fen == 0, "the loser's deposit to come back")
     assert (south.client.me().available_fen, south.client.me().held_fen) == (50_000_00, 0)
     (trade,) = north.client.trades()
     assert (trade.price_fen, trade.lot, trade.buyer) == (price_fen, lot, north.id)
