@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page
 
 from ledger.checkpoint import Checkpoint, Signer, sign
-from ledger.entries import Entry
+from ledger.chunks import entries_of
+from ledger.entries import Entry, canonical
 
 pytestmark = pytest.mark.browser
 
@@ -105,3 +106,24 @@ def test_a_body_opens_its_leaf_and_no_other(judge: Callable[..., Any]) -> None:
     assert judge("verifyOpening", {**leaf, "kind": "sale"}, b64(entry.salt), text)["refused"] == "bad_opening"
     for wrong in (entry.leaf + b"\n", entry.leaf.replace(b'":"', b'": "'), b"\xff" + entry.leaf, b"{}"):
         assert judge("parseLeaf", b64(wrong))["refused"] == "bad_leaf"
+
+
+def test_a_long_body_is_the_whole_that_its_head_states(judge: Callable[..., Any]) -> None:
+    body = canonical({"act": {"text": '长"\\é😀' * 9000}, "kind": "told", "time": "7"})
+    head, *_ = entries_of("told", 7, body, 3, bytes)
+    leaf = judge("parseLeaf", b64(head.leaf))["answer"]
+    text, whole = head.body.decode(), body.decode()
+
+    def refused(*beside: str) -> Any:
+        return judge("verifyOpening", leaf, b64(head.salt), text, *beside)["refused"]
+
+    assert refused(whole) is None
+    assert refused() == "bad_opening"
+    for other in (whole + " ", whole.replace("é", "e", 1), text):
+        assert refused(other) == "bad_opening"
+    short = Entry.of({"act": {}, "kind": "told", "time": "7"}, bytes(32))
+    beside = judge("parseLeaf", b64(short.leaf))["answer"]
+    assert (
+        judge("verifyOpening", beside, b64(short.salt), short.body.decode(), whole)["refused"]
+        == "bad_opening"
+    )
