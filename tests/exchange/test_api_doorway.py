@@ -39,7 +39,7 @@ WRITES: list[tuple[str, dict[str, Any], set[str]]] = [
     ),
     ("/v1/lots/lot-none/bidders", {}, {"buyer"}),
 ]  # fmt: skip
-READS = {"/v1/audit/bundle": {"regulator"}, "/v1/parties": {"regulator", "administrator"}}
+READS = {"/v1/trial-balance": {"regulator", "administrator"}, "/v1/parties": {"regulator", "administrator"}}
 ROLES = ("supplier", "buyer", "operator", "regulator", "administrator", "bank")
 
 
@@ -90,7 +90,7 @@ NOBODY: list[str | None] = [None, "Bearer", "Bearer ", "Basic YTpi", "Bearer unk
 
 async def test_nobody_known_gets_in_anywhere(house: House) -> None:
     for header in NOBODY:
-        reads = ("/v1/me", "/v1/trades", "/v1/requests/k", "/v1/receipts/0", *READS)
+        reads = ("/v1/me", "/v1/trades", "/v1/requests/k", "/v1/receipts/0", "/v1/audit/bundle", *READS)
         bid = ("POST", "/v1/lots/lot-none/bids", {"client_bid_id": "b", "price_fen": "1"})
         writes = [("POST", path, body) for path, body, _ in WRITES]
         for method, path, body in [*(("GET", path, None) for path in reads), *writes, bid]:
