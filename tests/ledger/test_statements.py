@@ -99,12 +99,14 @@ def of_twin(entries: Sequence[Sequence[Transfer]], index: int) -> dict[str, Bala
     return {name: four(account) for name, account in replayed(entries, index).items()}
 
 
+@pytest.mark.parametrize("later", [0, 20])  # the newest end is nearer, then the oldest
 async def test_the_balances_at_each_index_of_a_life_are_what_a_replay_up_to_there_gives(
-    connection: psycopg.AsyncConnection[Any],
+    connection: psycopg.AsyncConnection[Any], later: int
 ) -> None:
-    await write(connection, LIFE)
-    for index in range(-1, len(LIFE) + 2):
-        assert await all_at(connection, index) == of_twin(LIFE, index), index
+    life = [*LIFE, *([pay(f"later {n}", "bank", "buyer", 1 + n)] for n in range(later))]
+    await write(connection, life)
+    for index in range(-1, len(life) + 2):
+        assert await all_at(connection, index) == of_twin(life, index), index
     assert await balances_at(connection, "nobody", 3) == Balances()
 
 
