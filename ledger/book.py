@@ -177,6 +177,8 @@ async def last_sequence_before(
 
     Found by halving, as both only ascend.
     """
+    if bound <= 0:
+        return 0
     cursor = await connection.execute(f"SELECT sequence, {by} FROM transfer ORDER BY sequence DESC LIMIT 1")  # noqa: S608  # column names are ours
     row = await cursor.fetchone()
     low, high = 0, int(row[0]) if row else 0

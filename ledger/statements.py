@@ -156,6 +156,7 @@ _LINES = " UNION ALL ".join(
 _STANDING = " UNION ALL ".join(
     f"(SELECT t.sequence, t.log_index, t.time_us, {_COLUMNS} FROM transfer t"
     f" WHERE t.{side} = %(account)s AND t.kind = 'pending' AND t.sequence <= %(upto)s"
+    f" AND (t.amount > 0 OR t.closes = '{side}')"
     " AND NOT EXISTS (SELECT FROM transfer e WHERE e.pending = t.id AND e.sequence <= %(upto)s)"
     " ORDER BY t.sequence DESC LIMIT %(limit)s)"
     for side in ("debit", "credit")
@@ -245,8 +246,9 @@ async def statement(
 async def standing_holds(
     connection: AsyncConnection[Any], account: str, sequence: int, limit: int
 ) -> list[Standing]:
-    """The holds on either side of an account that stood right after transfer `sequence`, the newest `limit` first.
+    """The holds that stood on an account right after transfer `sequence`, the newest `limit` first.
 
+    On either side, those that hold an amount of it or close it.
     Cost: where there are fewer, the account's transfers up to then.
     """
     cursor = await connection.execute(

@@ -11,7 +11,8 @@ import pytest
 from exchange import money
 from exchange.acts import Caller
 from tests.exchange.conftest import House
-from tests.exchange.floor import DEPOSIT_FEN, Floor
+from tests.exchange.floor import DEPOSIT_FEN, MINUTE_US, Floor
+from tests.exchange.test_money import Hold, hold
 
 pytestmark = pytest.mark.anyio
 
@@ -201,3 +202,22 @@ async def test_the_trial_balance_is_for_regulator_and_administrator_and_agrees(h
         for path in ("/v1/trial-balance", "/v1/trial-balance.csv"):
             assert (await house.call(caller, "GET", path)).status_code == 403
     assert (await house.http.get("/v1/trial-balance")).status_code == 401
+
+
+async def test_a_closed_account_shows_what_closes_it_and_was_open_before(house: House) -> None:
+    floor = await Floor.open(house)
+    north, own = await busy(floor, 1)
+    before = await house.log_size() - 1
+    await house.act(hold, Hold("shut", 0, MINUTE_US, "debit"), north)
+    shut = await get(house, north, f"/v1/accounts/{own}")
+    (standing,) = shut["holds"]
+    assert (shut["closed"], standing["transfer"], standing["amount"]) == (True, "shut", "0")
+    assert (standing["closes"], standing["expires_us"]) == ("debit", str(house.now_us + MINUTE_US))
+    (listed,) = (await get(house, north, "/v1/accounts"))["accounts"]
+    assert listed["closed"] is True
+    was = await get(house, north, f"/v1/accounts/{own}?at={before}")
+    assert (was["closed"], was["holds"]) == (False, [])
+    other = "/v1/accounts/venue:deposits"  # the hold neither holds from it nor closes it
+    for path in (other, f"{other}?at={await house.log_size() - 1}"):
+        found = await get(house, floor.regulator, path)
+        assert (found["closed"], found["holds"]) == (False, [])

@@ -31,6 +31,7 @@ def account_of(member: Member) -> str:
 def proven(member: Member, account: str, line: LineView) -> dict[str, Any]:
     """The transfer behind a line, out of the entry that the line names: its receipt is the member's to have."""
     said = member.client.receipt(line.index).said()
+    transfer: dict[str, Any]
     (transfer,) = [one for one in said["transfers"] if one["id"] == line.transfer]
     assert said["time"] == str(line.time_us)
     assert (transfer["kind"], transfer["code"], transfer["amount"]) == (
