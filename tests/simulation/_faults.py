@@ -162,8 +162,9 @@ class Process:
         """Let go of the memory and the sockets that a dead process cannot hold in truth."""
         self.line.suffer("kill")
         if (flusher := self.gate._flusher) is not None:
-            flusher.cancel()
-            await asyncio.wait({flusher})
+            while not flusher.done():  # a lost connection on its way may swallow one cancellation
+                flusher.cancel()
+                await asyncio.wait({flusher}, timeout=0.05)
             if not flusher.cancelled():
                 flusher.exception()
         with suppress(Exception):

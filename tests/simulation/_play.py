@@ -21,7 +21,7 @@ MAC_KEY = b"m" * 32
 TELLER = Caller("teller", "bank-1", frozenset({"bank"}))
 VAULT = "sim:vault"
 TILLS = tuple(f"sim:till-{n}" for n in range(4))
-TIMEOUTS_US = (0, 0, 2_000, 20_000)
+TIMEOUTS_US = (0, 2_000, 5_000, 20_000)
 
 
 @dataclass(frozen=True, slots=True)
