@@ -109,10 +109,11 @@ class OpenTills(Act):
 
 
 async def open_tills(tx: Transaction, act: OpenTills) -> Record:
-    """A vault that may be overdrawn, and tills that may not."""
+    """A vault that may be overdrawn, and tills that may not, with something in each."""
     await tx.open_named_account(VAULT, "cash", overdraft="none")
     for till in TILLS:
         await tx.open_named_account(till, "cash", overdraft="debits_must_not_exceed_credits")
+    await tx.post(*(Post("post", VAULT, till, 3_000).transfer(f"first-{till}") for till in TILLS))
     return Record("sim_opened", {"state": "done"})
 
 
@@ -165,13 +166,13 @@ class Play:
         for _ in range(self._chance.randrange(1, 7)):
             if self._chance.random() < 0.5:
                 kinds: tuple[Kind, ...] = ("kill", "kill", "hang up", "cut")
-                point, passage = self._chance.choice(POINTS), self._chance.randrange(1, 9)
+                point, passage = self._chance.choice(POINTS), self._chance.randrange(1, 7)
             else:
                 kinds, point = ("kill", "cut", "cut"), self._chance.choice(LINE)
                 passage = (
                     self._chance.randrange(10, 90)
                     if point == "line.message"
-                    else self._chance.randrange(1, 9)
+                    else self._chance.randrange(1, 7)
                 )
             drawn.append(Fault(self._chance.randrange(2), point, passage, self._chance.choice(kinds)))
         return drawn

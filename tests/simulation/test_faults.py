@@ -127,6 +127,7 @@ async def _open(url: str, folder: Path) -> tuple[Market, dict[str, str]]:
     await house.act(open_tills, OpenTills(), TELLER)
     floor = await Floor.open(house, buyers=3, fen=2 * DEPOSIT_FEN)
     lot = await floor.lot()
+    await floor.join(lot, floor.buyers[0])
     accounts = dict(await floor.rows("SELECT id, account FROM party"))
     await gate.stop()
     await engine.close()
@@ -352,7 +353,7 @@ def fold(bodies: list[dict[str, Any]]) -> dict[str, Account]:
 def follow(stage: Stage, bodies: list[dict[str, Any]], asked: dict[str, Asking]) -> None:
     """Let the naive book decide what the clients asked for, in log order: same yes, same no, same balances."""
     book = NaiveBook(sides(stage, "opened"))
-    standing, bidders = START_FEN - INCREMENT_FEN, set()
+    standing, bidders = START_FEN - INCREMENT_FEN, {stage.market.buyers[0].party}
     for body in bodies:
         asking = asked.get(body["key"])
         if asking is None:
