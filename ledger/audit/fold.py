@@ -44,51 +44,52 @@ class Fold:
         self._waiting: list[Mapping[str, Any]] = []  # rows of a large body that is not whole yet
 
     def apply(self, plain: Plain) -> bool:
-        """Take the sums of a segment in; False, and nothing is changed, where a rule may be broken.
-
-        An account within its limit even if all that goes out of it came before anything that comes in needs no
-        further look: no order of the transfers can break its limit. The others are followed in order.
-        """
+        """Take in what a segment's transfers do; False, and nothing is changed, where a rule may be broken."""
         money = self.money
-        if not plain.identifiers:
+        if not plain.indexes:
             return True
         if plain.first_sequence != money.next_sequence:
             return False
         fresh: dict[str, Account] = {}
-        followed: dict[str, Account] = {}
-        for name, place in plain.touched.items():
+        names, *columns = plain.moved
+        for name, balance, debits, low, high, place in zip(names.decode().split("\n"), *columns, strict=True):
             account = money.accounts.get(name)
             if account is None or account.closed or account.ledger != plain.ledger:
                 return False
-            debits = account.debits_posted + plain.debits.get(name, 0)
-            credits = account.credits_posted + plain.credits.get(name, 0)
-            all_debits, all_credits = debits + account.debits_pending, credits + account.credits_pending
-            if max(all_debits, all_credits) > AMOUNT_LIMIT:
+            debited, credited = account.debits_posted + debits, account.credits_posted + debits + balance
+            if max(debited + account.debits_pending, credited + account.credits_pending) > AMOUNT_LIMIT:
                 return False
-            if (
-                account.limit == "debits_must_not_exceed_credits" and all_debits > account.credits_posted
-            ) or (account.limit == "credits_must_not_exceed_debits" and all_credits > account.debits_posted):
-                followed[name] = account
+            match account.limit:
+                case "debits_must_not_exceed_credits":
+                    room = account.balance - account.debits_pending + low
+                case "credits_must_not_exceed_debits":
+                    room = -account.balance - account.credits_pending - high
+                case _:
+                    room = 0
+            if room < 0:
+                return False
             fresh[name] = Account(
                 name,
-                plain.ledger,
+                account.ledger,
                 account.code,
                 account.limit,
                 account.debits_pending,
-                debits,
+                debited,
                 account.credits_pending,
-                credits,
+                credited,
                 plain.first_sequence + place,
             )
-        identifiers = set(plain.identifiers)
-        if len(identifiers) != len(plain.identifiers) or not identifiers.isdisjoint(money.identifiers):
+        identifiers = plain.identifiers.decode().split("\n")
+        if not money.identifiers.isdisjoint(identifiers):
             return False
-        if followed and not _stays_within(followed, plain):
+        unique = len(money.identifiers) + len(identifiers)
+        money.identifiers.update(identifiers)
+        if len(money.identifiers) != unique:
+            money.identifiers.difference_update(identifiers)
             return False
-        money.identifiers |= identifiers
         money.accounts |= fresh
-        money.last_set |= plain.last
-        money.next_sequence += len(plain.identifiers)
+        money.last_set |= zip(fresh, map(plain.indexes.__getitem__, plain.moved.place), strict=True)
+        money.next_sequence += len(plain.indexes)
         return True
 
     def begin(self, rows: Sequence[Mapping[str, Any]], first: int, last: int) -> None:
@@ -167,8 +168,7 @@ class Fold:
 
     def stop(self, index: int) -> None:
         """From entry `index` on nothing can be folded."""
-        if self.stopped_at is None:
-            self.stopped_at = index
+        self.stopped_at = index if self.stopped_at is None else min(index, self.stopped_at)
 
     def _stop(self, index: int, check: str, saying: str, why: str) -> None:
         self.findings.fault(check, saying, index, why=why)
@@ -317,30 +317,6 @@ class Fold:
                 self.findings.fault(
                     "double_entry", "double_entry_bad", ledger=ledger, difference=posted or pending
                 )
-
-
-def _stays_within(accounts: Mapping[str, Account], plain: Plain) -> bool:
-    """Whether each of these accounts keeps its limit after every one of the transfers, in their order."""
-    room = {
-        name: account.credits_posted - account.debits_posted - account.debits_pending
-        if account.limit == "debits_must_not_exceed_credits"
-        else account.debits_posted - account.credits_posted - account.credits_pending
-        for name, account in accounts.items()
-    }
-    sign = {
-        name: 1 if account.limit == "debits_must_not_exceed_credits" else -1
-        for name, account in accounts.items()
-    }
-    for debit, credit, amount in zip(plain.debit, plain.credit, plain.amount, strict=True):
-        if debit in room:
-            room[debit] -= sign[debit] * amount
-            if room[debit] < 0:
-                return False
-        if credit in room:
-            room[credit] += sign[credit] * amount
-            if room[credit] < 0:
-                return False
-    return True
 
 
 def account_row(account: Account) -> dict[str, object]:

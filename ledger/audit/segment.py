@@ -6,15 +6,14 @@ checked in bulk; where a bulk check fails, each entry is looked at by itself, an
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, count
 from operator import eq
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,16 +30,17 @@ from ledger.audit.entry import (
 from ledger.audit.findings import why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import Bundle, broken, part_name
-from ledger.audit.shapes import Shape, Shapes, read_fully
+from ledger.audit.shapes import Shapes, read_fully
 from ledger.checkpoint import Checkpoint, split_note
 from ledger.errors import CanonicalError, NoteError
 from ledger.merkle import Edge
-from ledger.postings import AMOUNT_LIMIT, NAME_LIMIT, is_name
+from ledger.postings import AMOUNT_LIMIT
 
 Fault = tuple[str, str, int, dict[str, str | int]]
 """Check, saying, index and facts of a fault."""
 
-_TRANSFERS = b'"transfers":['
+_LEAF = b'{"digest":"%b","kind":"%b","time":"%b"}\n'
+_ROW = b'{"index":"%d","sequence":"%d","state":"posted","transfer":%b}\n'
 _SEQUENCE = re.compile(rb'\{"index":"[0-9]+","sequence":"([1-9][0-9]{0,18})"')
 _HEX_RUN = b'"' + b"0" * 64 + b'"'
 _HEX_SHAPE = bytes(
@@ -61,22 +61,36 @@ class Note:
 
 @dataclass(slots=True)
 class Plain:
-    """Transfers that are all `post` and not linked, column by column, with the sums of each account.
+    """Transfers that are all `post`, not linked and of one ledger, as what they do to each account.
 
-    `first_sequence` is what the claimed rows begin with; `touched` is the place, counted from 0, of the last
-    transfer on an account, and `last` the index of that one's entry.
+    `identifiers` are theirs, ASCII, a line each, `indexes` those of their entries, and `first_sequence` is what the
+    claimed rows begin with.
     """
 
-    identifiers: list[str]
-    debit: list[str]
-    credit: list[str]
-    amount: list[int]
+    identifiers: bytes
+    indexes: Sequence[int]
     ledger: str
     first_sequence: int
-    debits: dict[str, int]
-    credits: dict[str, int]
-    touched: dict[str, int]
-    last: dict[str, int]
+    moved: Moved
+
+
+class Moved(NamedTuple):
+    """What the transfers of a segment do to accounts, ASCII, a line each: by column, as pickles like it.
+
+    Of credits less debits, `low` and `high` are the least and the most that there is after any of them, beginning
+    with 0, and `balance` what there is at the end. `place` is that of the last transfer, counted from 0.
+    """
+
+    accounts: bytes
+    balance: list[int]
+    debits: list[int]
+    low: list[int]
+    high: list[int]
+    place: list[int]
+
+
+_BALANCE, _DEBITS, _LOW, _HIGH, _PLACE = range(5)
+"""The columns of Moved, while they are rows."""
 
 
 @dataclass(slots=True)
@@ -122,7 +136,7 @@ def judge_segment(
     """
     first, stop = bundle.bounds(number)
     leaves, salts, bodies = (
-        _lines(bundle, number, name, stop - first) for name in ("leaves.jsonl", "salts.txt", "bodies.jsonl")
+        Lines.of(bundle, number, name, stop - first) for name in ("leaves.jsonl", "salts.txt", "bodies.jsonl")
     )
     report = Report(first, stop - first)
     report.notes = [
@@ -133,10 +147,10 @@ def judge_segment(
     _grow(report, base, leaves, sorted(size for size in {*wanted, stop} if first <= size <= stop))
     read = _all_at_once(report, leaves, salts, bodies, shapes) or _one_by_one(report, leaves, salts, bodies)
     if seek_commitments:
-        report.commitments = _hex_strings(first, bodies)
-    report.plain = None if exact or not read.plain else _plain(report, bundle, number, read, bodies)
+        report.commitments = _hex_strings(first, bodies.text)
+    report.plain = None if exact or not read.plain else _plain(report, bundle, number, read)
     if report.plain is None:
-        report.moves = _moves(first, read, bodies)
+        report.moves = _moves(first, read, bodies.each)
         report.disclosed = read.disclosed
     return report
 
@@ -145,26 +159,34 @@ def judge_segment(
 class _Read:
     """The bodies of a segment as they were read.
 
-    `carrying` are the places of those that the fold needs; where `plain`, `posts` has the transfer of each of them
-    as (amount, code, credit, debit, id, kind, ledger).
+    `carrying` are the places of those that the fold needs; where `plain`, `posts` has their transfers by column:
+    texts, amounts, credits, debits, identifiers and ledgers.
     """
 
     disclosed: list[bool]
-    carrying: list[int] = field(default_factory=list)
-    posts: list[tuple[bytes, ...]] = field(default_factory=list)
+    carrying: Sequence[int] = ()
+    posts: Sequence[tuple[bytes, ...]] = ()
     plain: bool = True
 
 
-def _lines(bundle: Bundle, number: int, name: str, count: int) -> list[bytes]:
-    lines = bundle.part(number, name).split(b"\n")
-    if len(lines) != count + 1:
-        raise broken(
-            part_name(number, name),
-            f"{len(lines) - 1} lines",
-            f"one for each of the segment's {count} entries",
-        )
-    lines.pop()
-    return lines
+class Lines(NamedTuple):
+    """A part of a segment: its text, and each line of it without the newline."""
+
+    text: bytes
+    each: list[bytes]
+
+    @classmethod
+    def of(cls, bundle: Bundle, number: int, name: str, count: int) -> Lines:
+        text = bundle.part(number, name)
+        each = text.split(b"\n")
+        if len(each) != count + 1:
+            raise broken(
+                part_name(number, name),
+                f"{len(each) - 1} lines",
+                f"one for each of the segment's {count} entries",
+            )
+        each.pop()
+        return cls(text, each)
 
 
 def _note(line: int, row: Mapping[str, Any], keys: Keys) -> Note:
@@ -181,9 +203,9 @@ def _note(line: int, row: Mapping[str, Any], keys: Keys) -> Note:
         return Note(line, checkpoint, signature=why(error))
 
 
-def _grow(report: Report, base: Edge, leaves: Sequence[bytes], sizes: Sequence[int]) -> None:
+def _grow(report: Report, base: Edge, leaves: Lines, sizes: Sequence[int]) -> None:
     """Hash the leaves and keep the peaks at each of `sizes`, ascending, the last of them the segment's end."""
-    hashes = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    hashes = [sha256(b"\x00" + leaf).digest() for leaf in leaves.each]
     edge, at = base, 0
     for size in sizes:
         edge = edge.append(hashes[at : size - report.first])
@@ -191,88 +213,96 @@ def _grow(report: Report, base: Edge, leaves: Sequence[bytes], sizes: Sequence[i
         report.edges[size] = edge.peaks
 
 
-def _all_at_once(
-    report: Report, leaves: Sequence[bytes], salts: Sequence[bytes], bodies: Sequence[bytes], shapes: Shapes
-) -> _Read | None:
+def _all_at_once(report: Report, leaves: Lines, salts: Lines, bodies: Lines, shapes: Shapes) -> _Read | None:
     """The bodies, where all are disclosed and every entry is sound; None where one of them may not be."""
-    joined = b"".join(salts)
-    if max(map(len, bodies)) > BODY_LIMIT:
-        return None
-    if len(joined) != 64 * len(salts) or joined != joined.lower() or set(map(len, salts)) - {64}:
+    count = len(bodies.each)
+    if max(map(len, bodies.each)) > BODY_LIMIT:
         return None
     try:
-        raw = binascii.unhexlify(joined)
-        read, kinds, texts = _shaped(bodies, shapes)
+        raw = bytes.fromhex(salts.text.decode())
+        if len(raw) != 32 * count or raw.hex("\n", 32).encode() != salts.text[:-1]:
+            return None
+        read, kinds, texts = _uniform(bodies, shapes) or _shaped(bodies.each, shapes)
         times = list(map(int, texts))
     except ValueError:  # a CanonicalError is one
         return None
-    expected = [
-        b'{"digest":"%b","kind":"%b","time":"%b"}'
-        % (sha256(raw[at : at + 32] + body).hexdigest().encode(), kind, time)
-        for at, body, kind, time in zip(range(0, len(raw), 32), bodies, kinds, texts, strict=True)
+    digests = [
+        sha256(raw[at : at + 32] + body).hexdigest().encode()
+        for at, body in zip(range(0, len(raw), 32), bodies.each, strict=True)
     ]
-    if expected != leaves:
+    expected = chain.from_iterable(zip(digests, kinds, texts, strict=True))
+    if _LEAF * count % tuple(expected) != leaves.text:
         return None
     if not all(is_kind(kind.decode()) for kind in set(kinds)) or CHUNK.encode() in kinds:
         return None
-    if [b"%d" % time for time in times] != texts or sorted(times) != times:
+    if times[-1] > TIME_LIMIT_US or sorted(times) != times:
         return None
-    if times[0] < 0 or times[-1] > TIME_LIMIT_US:
-        return None
-    report.bodies = len(bodies)
+    report.bodies = count
     report.times = (times[0], times[-1])
     return read
 
 
-def _shaped(bodies: Sequence[bytes], shapes: Shapes) -> tuple[_Read, list[bytes], list[bytes]]:
-    """The bodies, their kinds and their times; CanonicalError where one is not canonical."""
+_Texts = tuple[_Read, Sequence[bytes], Sequence[bytes]]
+"""The bodies, their kinds and their times."""
+
+
+def _uniform(bodies: Lines, shapes: Shapes) -> _Texts | None:
+    """The bodies, where all have the shape of the last one."""
+    count = len(bodies.each)
+    found = shapes.find(bodies.each[-1])
+    if found is None:
+        return None
+    rows = found[0].find_lines(bodies.text)
+    if len(rows) != count:
+        return None
+    kinds, times, *posts = zip(*rows, strict=True)
+    return _Read([True] * count, range(count) if posts else (), posts), kinds, times
+
+
+def _shaped(bodies: Sequence[bytes], shapes: Shapes) -> _Texts:
+    """The bodies, whatever shape each has; CanonicalError where one is not canonical."""
     read = _Read([True] * len(bodies))
     kinds: list[bytes] = []
     times: list[bytes] = []
-    shape: Shape | None = None
+    carrying: list[int] = []
+    posts: list[tuple[bytes, ...]] = []
     for place, body in enumerate(bodies):
-        match = None if shape is None else shape.match(body)
-        if match is None:
+        found = shapes.find(body)
+        if found is None:
+            value, carries = read_fully(body)
+            shapes.learn(body, value)
             found = shapes.find(body)
-            if found is None:
-                value, carries = read_fully(body)
-                shapes.learn(body, value)
-                kinds.append(str(value["kind"]).encode())
-                times.append(str(value["time"]).encode())
-                if carries:
-                    read.carrying.append(place)
-                    again = shapes.find(body)
-                    if again is None or again[0].post is None:
-                        read.plain = False
-                    else:
-                        read.posts.append(again[1].group(*again[0].post))
-                continue
-            shape, match = found
-        assert shape is not None
-        kinds.append(match[shape.kind])
-        times.append(match[shape.time])
-        if shape.carries:
-            read.carrying.append(place)
-            if shape.post is None:
+        if found is None:
+            kinds.append(str(value["kind"]).encode())
+            times.append(str(value["time"]).encode())
+            if carries:
+                carrying.append(place)
                 read.plain = False
-            else:
-                read.posts.append(match.group(*shape.post))
+            continue
+        shape, (kind, time, *post) = found
+        kinds.append(kind)
+        times.append(time)
+        if shape.post:
+            carrying.append(place)
+            posts.append(tuple(post))
+    read.carrying = carrying
+    read.posts = list(zip(*posts, strict=True))
     return read, kinds, times
 
 
-def _one_by_one(
-    report: Report, leaves: Sequence[bytes], salts: Sequence[bytes], bodies: Sequence[bytes]
-) -> _Read:
+def _one_by_one(report: Report, leaves: Lines, salts: Lines, bodies: Lines) -> _Read:
     """The bodies, each entry judged by itself."""
-    read = _Read([False] * len(bodies), plain=False)
-    for place, (line, salt, body) in enumerate(zip(leaves, salts, bodies, strict=True)):
+    read = _Read([False] * len(bodies.each), plain=False)
+    carrying: list[int] = []
+    for place, (line, salt, body) in enumerate(zip(leaves.each, salts.each, bodies.each, strict=True)):
         index = report.first + place
         carries = _entry(report, index, line, salt, body)
         read.disclosed[place] = carries is not None
         if carries:
-            read.carrying.append(place)
+            carrying.append(place)
         elif carries is None and report.unusable is None:
             report.unusable = index
+    read.carrying = carrying
     return read
 
 
@@ -311,9 +341,8 @@ def _entry(report: Report, index: int, line: bytes, salt: bytes, body: bytes) ->
     return carries
 
 
-def _hex_strings(first: int, bodies: Sequence[bytes]) -> list[tuple[str, int]]:
+def _hex_strings(first: int, text: bytes) -> list[tuple[str, int]]:
     """Every string of 64 hex digits in the bodies, each once, with the index where it is first seen."""
-    text = b"\n".join(bodies)
     shape = text.translate(_HEX_SHAPE)
     found: dict[str, int] = {}
     at = shape.find(_HEX_RUN)
@@ -341,65 +370,46 @@ def _moves(first: int, read: _Read, bodies: Sequence[bytes]) -> list[tuple[int, 
     return moves
 
 
-def _plain(report: Report, bundle: Bundle, number: int, read: _Read, bodies: Sequence[bytes]) -> Plain | None:
-    """The sums of the segment's transfers; None where they or their claimed rows have to be judged one by one."""
+def _plain(report: Report, bundle: Bundle, number: int, read: _Read) -> Plain | None:
+    """What the segment's transfers do; None where they or their claimed rows have to be judged one by one."""
     claimed = bundle.part(number, "transfers.jsonl")
     if not read.posts:
-        return None if claimed else Plain([], [], [], [], "", 0, {}, {}, {}, {})
-    sequence, first, places = _first_sequence(claimed), report.first, read.carrying
-    rows = [
-        b'{"index":"%d","sequence":"%d","state":"posted","transfer":%b}\n'
-        % (first + place, row, bodies[place][bodies[place].rfind(_TRANSFERS) + len(_TRANSFERS) : -2])
-        for row, place in enumerate(places, sequence)
-    ]
-    if b"".join(rows) != claimed:
+        return None if claimed else Plain(b"", (), "", 0, Moved(b"", [], [], [], [], []))
+    texts, amounts, credits, debits, identifiers, ledgers = read.posts
+    sequence, indexes = _first_sequence(claimed), _indexes(report.first, read.carrying)
+    rows = chain.from_iterable(zip(indexes, count(sequence), texts, strict=False))
+    if _ROW * len(texts) % tuple(rows) != claimed:
         return None
-    texts, codes, credit_texts, debit_texts, identifier_texts, kinds, ledger_texts = zip(
-        *read.posts, strict=True
-    )
-    amounts = list(map(int, filter(bytes.isdigit, texts)))
-    if set(kinds) != {b"post"} or [b"%d" % amount for amount in amounts] != list(texts):
+    # The shapes see to the form of all of it; what needs no account to be known is left to look at.
+    moving = list(map(int, amounts))
+    if max(moving) > AMOUNT_LIMIT or any(map(eq, debits, credits)) or len(set(ledgers)) > 1:
         return None
-    if min(amounts) < 1 or max(amounts) > AMOUNT_LIMIT:
-        return None
-    identifiers, debit, credit = (_names(column) for column in (identifier_texts, debit_texts, credit_texts))
-    if not all(is_name(text.decode()) for text in {*codes, *ledger_texts}):
-        return None
-    if not (identifiers and debit and credit):
-        return None
-    debits: dict[str, int] = defaultdict(int)
-    credits: dict[str, int] = defaultdict(int)
-    for payer, payee, amount in zip(debit, credit, amounts, strict=True):
-        debits[payer] += amount
-        credits[payee] += amount
-    if any(map(eq, debit, credit)):
-        return None
-    if len(set(ledger_texts)) > 1:  # then it has to be seen which account is in which
-        return None
-    both = list(chain.from_iterable(zip(debit, credit, strict=True)))
-    touched = dict(zip(both, chain.from_iterable(zip(*[range(len(debit))] * 2, strict=True)), strict=True))
-    return Plain(
-        identifiers,
-        debit,
-        credit,
-        amounts,
-        ledger_texts[0].decode(),
-        sequence,
-        dict(debits),
-        dict(credits),
-        touched,
-        {name: first + places[place] for name, place in touched.items()},
-    )
+    moved = _moved(debits, credits, moving)
+    return Plain(b"\n".join(identifiers), indexes, ledgers[0].decode(), sequence, moved)
 
 
-def _names(column: Sequence[bytes]) -> list[str]:
-    """The texts of a column of names; none where one of them is no name (`is_name`)."""
-    text = b"\n".join(column).decode()
-    names = text.split("\n")
-    sound = (
-        min(map(len, names)) and max(map(len, names)) <= NAME_LIMIT and text.replace("\n", "").isprintable()
-    )
-    return names if sound and len(names) == len(column) else []
+def _indexes(first: int, places: Sequence[int]) -> Sequence[int]:
+    if isinstance(places, range):
+        return range(first, first + len(places))
+    return [first + place for place in places]
+
+
+def _moved(debits: Sequence[bytes], credits: Sequence[bytes], amounts: Sequence[int]) -> Moved:
+    """What the transfers do to each account."""
+    moved: dict[bytes, list[int]] = defaultdict(lambda: [0] * 5)
+    for place, (payer, payee, amount) in enumerate(zip(debits, credits, amounts, strict=True)):
+        move = moved[payer]
+        move[_BALANCE] = balance = move[_BALANCE] - amount
+        move[_DEBITS] += amount
+        move[_PLACE] = place
+        if balance < move[_LOW]:  # noqa: PLR1730  # a call for each costs more than all the rest
+            move[_LOW] = balance
+        move = moved[payee]
+        move[_BALANCE] = balance = move[_BALANCE] + amount
+        move[_PLACE] = place
+        if balance > move[_HIGH]:  # noqa: PLR1730  # the same
+            move[_HIGH] = balance
+    return Moved(b"\n".join(moved), *map(list, zip(*moved.values(), strict=True)))
 
 
 def _first_sequence(claimed: bytes) -> int:

@@ -16,29 +16,36 @@ from typing import Any
 import orjson
 
 from ledger.audit.entry import CHUNK, envelope, read_body
+from ledger.postings import NAME_LIMIT
 
 SHAPES_LIMIT = 256
 """Shapes that are kept; bodies of further ones are read in full each time."""
 SHAPED_BYTES = 4096
 """Longer bodies hardly have a second one of their shape."""
 
-_OPEN = rb"([ !#-\[\]-~]*)"
-_POST = ("amount", "code", "credit", "debit", "id", "kind", "ledger", "linked", "pending")
+_OPEN = rb"[ !#-\[\]-~]*+"
+_KIND = rb"([a-z0-9._-]{1,64})"
+_TIME = rb"(0|[1-9][0-9]{0,18})"
+_NAME = rb"[ !#-\[\]-~]{1,%d}+" % NAME_LIMIT
+_TRANSFERS = b'"transfers":['
+_POST = (
+    rb'"transfers":\[(\{"amount":"([1-9][0-9]{0,18})","code":"%b","credit":"(%b)","debit":"(%b)","id":"(%b)",'
+    rb'"kind":"post","ledger":"(%b)","linked":false,"pending":null\})\]\}'
+) % ((_NAME,) * 5)
+_ends_posting = re.compile(_POST).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One shape: where its strings stand, by group.
+    """One shape: its regular expression, as a matcher of one body and as a finder in lines of bodies.
 
-    `carries` says whether the fold needs such a body at all. `post` are the groups of amount, code, credit, debit,
-    id, kind and ledger where that is one transfer, not linked and naming no hold; its text then ends the body.
+    The groups are kind and time of the body and, where `post`, the text of its one transfer, which is a `post`,
+    not linked, and that one's amount, credit, debit, id and ledger. Where not, the fold needs no such body.
     """
 
     match: Callable[[bytes], re.Match[bytes] | None]
-    kind: int
-    time: int
-    carries: bool
-    post: tuple[int, ...] | None
+    find_lines: Callable[[bytes], list[tuple[bytes, ...]]]
+    post: bool
 
 
 class Shapes:
@@ -48,18 +55,20 @@ class Shapes:
         self._by_quotes: dict[int, list[Shape]] = {}
         self._count = 0
 
-    def find(self, body: bytes) -> tuple[Shape, re.Match[bytes]] | None:
-        """The shape of a body and its strings; None where it has to be read in full."""
+    def find(self, body: bytes) -> tuple[Shape, tuple[bytes, ...]] | None:
+        """The shape of a body and its groups; None where it has to be read in full."""
         for shape in self._by_quotes.get(body.count(b'"'), ()):
             match = shape.match(body)
             if match is not None:
-                return shape, match
+                return shape, match.groups()
         return None
 
     def learn(self, body: bytes, value: dict[str, Any]) -> None:
-        """Keep the shape of a body that `read_body` took for `value`, where it has one."""
+        """Keep the shape of a body that `read_fully` took for `value`, where it has one."""
+        post = _is_post(body, value)
         if (
             self._count >= SHAPES_LIMIT
+            or (needed(value) and not post)
             or len(body) > SHAPED_BYTES
             or not body.isascii()
             or b"\\" in body
@@ -67,48 +76,42 @@ class Shapes:
         ):
             return
         self._count += 1
-        self._by_quotes.setdefault(body.count(b'"'), []).append(_shape(body, value))
+        self._by_quotes.setdefault(body.count(b'"'), []).append(_shape(body, post))
 
 
 def read_fully(body: bytes) -> tuple[dict[str, Any], bool]:
     """A body read in full, and whether the fold needs it; CanonicalError where it is not canonical."""
     value = read_body(body)
     envelope(value)
-    return value, value["kind"] == CHUNK or not value.keys().isdisjoint(("accounts", "chunks", "transfers"))
+    return value, needed(value)
 
 
-def _shape(body: bytes, value: dict[str, Any]) -> Shape:
-    parts = body.split(b'"')
-    pattern = [re.escape(part) for part in parts]
-    marked = list(parts)
-    groups = 0
-    for at in range(1, len(parts), 2):
-        if not parts[at + 1].startswith(b":"):  # a member name otherwise
-            groups += 1
-            pattern[at] = _OPEN
-            marked[at] = b"%d" % groups
-    places = orjson.loads(b'"'.join(marked))
-    return Shape(
-        re.compile(b'"'.join(pattern)).fullmatch,
-        int(places["kind"]),
-        int(places["time"]),
-        not value.keys().isdisjoint(("accounts", "chunks", "transfers")),
-        _post(places),
+def needed(value: dict[str, Any]) -> bool:
+    """Whether the fold needs a body."""
+    return value["kind"] == CHUNK or not value.keys().isdisjoint(("accounts", "chunks", "transfers"))
+
+
+def _is_post(body: bytes, value: dict[str, Any]) -> bool:
+    """Whether a body moves money by one plain transfer, and ends with it."""
+    return (
+        next(reversed(value)) == "transfers"
+        and value.keys().isdisjoint(("accounts", "chunks"))
+        and _ends_posting(body, body.rfind(_TRANSFERS)) is not None
     )
 
 
-def _post(places: dict[str, Any]) -> tuple[int, ...] | None:
-    transfers = places.get("transfers")
-    if (
-        type(transfers) is not list
-        or len(transfers) != 1
-        or type(transfers[0]) is not dict
-        or tuple(transfers[0]) != _POST
-        or next(reversed(places)) != "transfers"
-        or not places.keys().isdisjoint(("accounts", "chunks"))
-    ):
-        return None
-    *texts, linked, pending = transfers[0].values()
-    if linked is not False or pending is not None or not all(type(text) is str for text in texts):
-        return None
-    return tuple(map(int, texts))
+def _shape(body: bytes, post: bool) -> Shape:
+    head = body[: body.rindex(_TRANSFERS)] if post else body
+    parts = head.split(b'"')
+    pattern = [re.escape(part) for part in parts]
+    marked = list(parts)
+    for at in range(1, len(parts), 2):
+        if not parts[at + 1].startswith(b":"):  # a member name otherwise
+            pattern[at] = _OPEN
+            marked[at] = b"%d" % at
+    tail = b'"transfers":[]}' if post else b""
+    places = orjson.loads(b'"'.join(marked) + tail)
+    pattern[int(places["kind"])] = _KIND
+    pattern[int(places["time"])] = _TIME
+    text = b'"'.join(pattern) + (_POST if post else b"")
+    return Shape(re.compile(text).fullmatch, re.compile(b"^" + text + b"\n", re.MULTILINE).findall, post)
