@@ -15,7 +15,7 @@ from ledger.audit.reading import Bundle
 def bodies(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Index and parsed body of every disclosed entry, in order; a large body stands at the index of its head.
 
-    Judge the bundle first: here its members are taken at their word.
+    One of which a part is withheld is left out. Judge the bundle first: here its members are taken at their word.
     """
     assembly: Assembly | None = None
     with Bundle(path) as bundle:
@@ -23,11 +23,14 @@ def bodies(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]
             first, _ = bundle.bounds(number)
             for index, line in enumerate(bundle.part(number, "bodies.jsonl").split(b"\n")[:-1], first):
                 if not line:
+                    assembly = None
                     continue
                 body = orjson.loads(line)
                 if "chunks" in body:
                     assembly = Assembly(index, body)
-                elif body["kind"] == CHUNK and assembly is not None:
+                elif body["kind"] == CHUNK:
+                    if assembly is None:
+                        continue
                     assembly.add(index, body)
                     if assembly.complete:
                         yield assembly.index, assembly.whole()

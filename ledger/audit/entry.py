@@ -137,6 +137,11 @@ class Assembly:
         return len(self._texts) == self._count
 
     @property
+    def next(self) -> int:
+        """The index that the next chunk must have."""
+        return self.index + len(self._texts) + 1
+
+    @property
     def text(self) -> str:
         """What the chunks so far say together."""
         return "".join(self._texts)

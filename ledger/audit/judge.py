@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.audit.checkpoints import Checkpoints
-from ledger.audit.entry import CHUNK, Assembly
+from ledger.audit.entry import CHUNK, Assembly, is_time
 from ledger.audit.findings import Findings, why
 from ledger.audit.fold import Fold
 from ledger.audit.keys import Keys
@@ -104,6 +104,8 @@ class _Judge:
             money = None
         self.fold = Fold(self.findings, money, self.manifest.start)
         self.assembly: Assembly | None = None
+        self.cut: tuple[int, int] | None = None  # head and next chunk of a large body shown in part
+        self.shown = True  # whether the last entry of the segment before is
         self.bodies = 0
         self.withheld = 0
         self.first_withheld: int | None = None
@@ -195,13 +197,14 @@ class _Judge:
             self.times = (report.times[0] if self.times is None else self.times[0], report.times[1])
         self.openings.see(report.commitments)
         self._money(number, first, stop, report)
+        self.shown = not report.disclosed or report.disclosed[-1]
 
     def _money(self, number: int, first: int, stop: int, report: Report) -> None:
         if self.party is not None:
             moves = list(self._wholes(report, self.fold_nothing))
-            self.party.segment(
-                first, stop - 1, self.bundle.rows(number, "transfers.jsonl"), moves, report.disclosed
-            )
+            rows = self.bundle.rows(number, "transfers.jsonl")
+            unfinished = None if self.assembly is None else self.assembly.index
+            self.party.segment(first, stop - 1, rows, moves, report.disclosed, unfinished)
             return
         if report.plain is not None:
             if self.assembly is None and (self.fold.stopped_at is not None or self.fold.apply(report.plain)):
@@ -226,6 +229,7 @@ class _Judge:
     def _wholes(self, report: Report, stop: Callable[[int], None]) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """The bodies that the fold needs, the large ones put together, each at the index of its head."""
         for index, body in report.moves:
+            self._cut_off(report, index, stop)
             if self.assembly is not None and body.get("kind") != CHUNK:
                 self._stray(index)
                 stop(index)
@@ -236,17 +240,39 @@ class _Judge:
                     self.findings.fault("bodies", "body_form", index, why=why(error))
                     stop(index)
             elif body.get("kind") == CHUNK:
-                whole = self._chunk(index, body, stop)
+                whole = self._chunk(report, index, body, stop)
                 if whole is not None:
                     yield whole
             else:
                 yield index, body
+        self._cut_off(report, report.first + report.count, stop)
+
+    def _cut_off(self, report: Report, index: int, stop: Callable[[int], None]) -> None:
+        """Let go of a large body whose next chunk, before `index`, is withheld: nobody can put it together."""
+        if self.assembly is None or self.assembly.next >= index:
+            return
+        if not report.disclosed[self.assembly.next - report.first]:
+            stop(self.assembly.index)
+            if self.assembly.index >= report.first:
+                report.disclosed[self.assembly.index - report.first] = False
+            self.assembly = None
+
+    def _is_cut(self, report: Report, index: int, body: Mapping[str, Any]) -> bool:
+        """Whether this chunk goes on behind a withheld entry, with the body that both are of."""
+        part = body.get("part")
+        head = index - int(str(part)) if is_time(part) else index
+        shown = self.shown if index == report.first else report.disclosed[index - report.first - 1]
+        if head == index or body.get("of") != str(head) or (shown and self.cut != (head, index)):
+            return False
+        self.cut = (head, index + 1)
+        return True
 
     def _chunk(
-        self, index: int, body: Mapping[str, Any], stop: Callable[[int], None]
+        self, report: Report, index: int, body: Mapping[str, Any], stop: Callable[[int], None]
     ) -> tuple[int, Mapping[str, Any]] | None:
         if self.assembly is None:
-            self.findings.fault("bodies", "chunk_stray", index)
+            if not self._is_cut(report, index, body):
+                self.findings.fault("bodies", "chunk_stray", index)
             stop(index)
             return None
         assembly = self.assembly

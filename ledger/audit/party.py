@@ -47,6 +47,8 @@ class PartyMoney:
         self.unconfirmed = 0
         self._holds: dict[str, tuple[Transfer, str, object]] = {}  # hold → transfer, state, claimed state
         self._sequence = 0
+        self._waiting: list[Mapping[str, Any]] = []  # rows of a large body that is not whole yet
+        self._from = 0  # the first entry that a row may name
 
     def segment(
         self,
@@ -55,15 +57,26 @@ class PartyMoney:
         rows: Sequence[Mapping[str, Any]],
         moves: Sequence[tuple[int, Mapping[str, Any]]],
         disclosed: Sequence[bool],
+        unfinished: int | None,
     ) -> None:
-        """Take a segment's claimed rows, and what its disclosed bodies carry; `disclosed` says which were, by place."""
+        """Take a segment's claimed rows, and what its disclosed bodies carry; `disclosed` says which were, by place.
+
+        The rows of a large body that goes on beyond the segment, whose head is `unfinished`, wait for its end.
+        """
         carried: dict[str, tuple[int, Transfer]] = {}
         for index, body in moves:
             for transfer in _transfers(body):
                 if transfer.debit in self.accounts or transfer.credit in self.accounts:
                     carried[transfer.id] = (index, transfer)
-        for row in rows:
-            self._row(first, last, row, carried, disclosed)
+        shown = {index for index, _ in moves} | {first + at for at, one in enumerate(disclosed) if one}
+        waiting, begin = self._waiting, self._from
+        self._waiting, self._from = [], last + 1 if unfinished is None else unfinished
+        for row in (*waiting, *rows):
+            at = _number(row.get("index"))
+            if unfinished is not None and at is not None and unfinished <= at <= last:
+                self._waiting.append(row)
+            else:
+                self._row(begin, last, row, carried, shown)
         for name, (index, _) in carried.items():
             self.findings.fault("transfer_rows", "transfer_row_missing", index, id=name)
 
@@ -109,7 +122,7 @@ class PartyMoney:
         last: int,
         row: Mapping[str, Any],
         carried: dict[str, tuple[int, Transfer]],
-        disclosed: Sequence[bool],
+        shown: set[int],
     ) -> None:
         index, sequence = _number(row.get("index")), _number(row.get("sequence"))
         try:
@@ -123,7 +136,7 @@ class PartyMoney:
         self._sequence = sequence
         self.rows += 1
         at, said = carried.pop(transfer.id, (index, None))
-        if said is None and not disclosed[index - first]:
+        if said is None and index not in shown:
             self.unconfirmed += 1
         elif said is None:
             self.findings.fault("transfer_rows", "transfer_row_unknown", index, id=transfer.id)

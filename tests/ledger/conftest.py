@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+import ledger.audit.reading
+import ledger.bundle
 from exchange.database import Addresses
 from ledger import log
 
@@ -21,3 +23,10 @@ async def connection(database: Addresses) -> AsyncIterator[psycopg.AsyncConnecti
         await log.create(found, ORIGIN, 0)
         await found.commit()
         yield found
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 16 entries, for the bundle's writer and judge alike."""
+    monkeypatch.setattr(ledger.bundle, "SEGMENT", 16)
+    monkeypatch.setattr(ledger.audit.reading, "SEGMENT", 16)

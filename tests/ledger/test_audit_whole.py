@@ -14,8 +14,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import ledger.audit.reading
-import ledger.bundle
 from ledger.audit import State, audit, audit_on
 from ledger.audit.disclosed import bodies
 from ledger.audit.entry import read_body
@@ -40,13 +38,6 @@ from tests.ledger.logbook import (
     write,
 )
 from tests.ledger.mutations import ANYWHERE
-
-
-@pytest.fixture
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of 16 entries, for writer and judge alike."""
-    monkeypatch.setattr(ledger.bundle, "SEGMENT", 16)
-    monkeypatch.setattr(ledger.audit.reading, "SEGMENT", 16)
 
 
 def judged(path: Path) -> Verdict:
@@ -217,6 +208,64 @@ def test_a_row_withheld_from_a_party_or_changed_is_found(tmp_path: Path) -> None
         assert failed(judged(write(balance, tmp_path / "m.zip", 16))) == {"account_rows"}
         assert failed(judged(write(hidden, tmp_path / "m.zip", 16))) & {"account_rows", "transfer_rows"}
     assert cases > 6
+
+
+def heads(market: Market) -> list[int]:
+    """The head of each entry: itself, but where it is a chunk."""
+    return [
+        int(body["of"]) if body["kind"] == "chunk" else index
+        for index, body in enumerate(json.loads(entry.body) for entry in market.entries)
+    ]
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_a_large_body_that_lies_in_two_segments_is_borne_out_to_a_party_too(tmp_path: Path) -> None:
+    cases = 0
+    for seed in range(20):
+        market = Market(random.Random(f"large {seed}"), large=0.1).run(15)
+        own, head = sorted(market.accounts)[:2], heads(market)
+        verdict = judged(market.export(tmp_path / "b.zip", own=own))
+        assert not failed(verdict), (seed, verdict.explain("en"))
+        assert verdict.check("transfer_rows").saying == "party_rows_ok"
+        split = [at for at in range(16, len(head), 16) if head[at] < at]
+        moved = [
+            i for t, _, i in market.rows if {t.debit, t.credit} & set(own) and i in [head[a] for a in split]
+        ]
+        if not moved:
+            continue
+        cases += 1
+        records = read(tmp_path / "b.zip")
+        at = next(n for n, row in enumerate(records["transfers.jsonl"]) if row["index"] == str(moved[0]))
+        changed, left_out = deepcopy(records), deepcopy(records)
+        changed["transfers.jsonl"][at]["id"] = "transfer-x"
+        del left_out["transfers.jsonl"][at]
+        for wrong in (changed, left_out):
+            check = judged(write(wrong, tmp_path / "m.zip", 16)).check("transfer_rows")
+            assert (check.status, check.first_bad_index) == ("failed", moved[0])
+    assert cases > 3
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("whole", [True, False], ids=["for all", "for a party"])
+def test_a_large_body_of_which_a_part_is_withheld_is_not_judged(whole: bool, tmp_path: Path) -> None:
+    for seed in range(20):
+        market = Market(random.Random(f"ragged {seed}"), large=0.1).run(15)
+        chance = random.Random(seed)
+        hidden = {index for index in range(len(market.entries)) if chance.random() < 0.2}
+        own = None if whole else sorted(market.accounts)[:2]
+        shown = set(range(len(market.entries))) - hidden
+        path = market.export(tmp_path / "b.zip", shown.__contains__, own=own)
+        verdict = judged(path)
+        assert not failed(verdict), (seed, verdict.explain("en"))
+        assert verdict.check("bodies").saying == "bodies_withheld"
+        if whole:  # from the first entry that is not all there nothing can be folded
+            head = heads(market)
+            assert verdict.check("accounts").facts["index"] == min(
+                head[index] for index in hidden if head[index] not in hidden or head[index] == index
+            )
+        assert {index for index, _ in bodies(path)} == set(heads(market)) - {
+            heads(market)[index] for index in hidden
+        }
 
 
 # Several processes
