@@ -53,6 +53,7 @@ class Market:
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {}
+        self.opened: dict[str, int] = {}
         self.pendings: dict[str, Pending] = {}
         self.rows: list[tuple[Transfer, int, int]] = []
         self.entries: list[Entry] = []
@@ -90,6 +91,7 @@ class Market:
             limit = "debits_must_not_exceed_credits" if self.accounts else "none"
             opened = Account(f"account-{len(self.accounts)}", "CNY", "cash", limit)  # type: ignore[arg-type]
             self.accounts[opened.id] = opened
+            self.opened[opened.id] = len(self.entries)
             body["accounts"] = [account_to_json(opened)]
         if len(self.accounts) > 1 and self.chance.random() < 0.7 and (carried := self.transfers()):
             body["transfers"] = [transfer_to_json(transfer) for transfer in carried]
@@ -361,6 +363,22 @@ def recompute(records: Records) -> None:
     """Make all that needs no key follow from the bodies."""
     relink(records)
     refold(records)
+
+
+def signed_again(records: Records, path: Path, segment: int | None = None) -> Path:
+    """A bundle whose history was rewritten by one who has the log's key."""
+    relink(records)
+    leaves = leaves_of(records)
+    notes = [{"note": sign(Checkpoint(ORIGIN, n, root(leaves[:n])), LOG)} for n in range(1, len(leaves) + 1)]
+    records["checkpoints.jsonl"] = notes
+    records["anchors.json"] = []
+    return write(records, path, segment)
+
+
+def set_by(market: Market, name: str) -> int:
+    """The entry that last set an account."""
+    moved = [index for transfer, _, index in market.rows if name in (transfer.debit, transfer.credit)]
+    return max(moved, default=market.opened[name])
 
 
 def account_row(account: Account) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Changes to a log's history, as one makes them who has everything but the keys.
+"""Changes to a log's history and tables, as one makes them who has everything but the keys.
 
-Each gives the smallest index that differs afterwards, or None where nothing changed.
+A change to history gives the smallest index that differs afterwards, one to a table the check that must find it
+and where; both give None where nothing changed.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from ledger import bundle as bundle_format
 from ledger.entries import canonical
-from tests.ledger.logbook import Market, Records
+from tests.ledger.logbook import Market, Records, set_by, wholes
 
 Change = Callable[[Records, random.Random], int | None]
 
@@ -132,6 +134,20 @@ def replay(records: Records, chance: random.Random) -> int | None:
     return len(lines) - 1
 
 
+def damage_chunk(records: Records, chance: random.Random) -> int | None:
+    """One part of a large body said otherwise, or two of its parts in each other's place."""
+    lines = records["entries.jsonl"]
+    places = [index for index, line in enumerate(lines) if '"kind":"chunk"' in line["body"]]
+    if not places:
+        return None
+    index = chance.choice(places)
+    if index + 1 in places and chance.random() < 0.3:
+        lines[index], lines[index + 1] = lines[index + 1], lines[index]
+        return index
+    member, value = chance.choice([("text", "x"), ("part", "7"), ("of", "1"), ("more", "x")])
+    return edit_body(records, chance, lambda body: body.update({member: value}), index)
+
+
 SMALL: tuple[Change, ...] = (edit_act, edit_author, edit_amount, fresh_salt)
 """Those that change one body and can each be found at its very index."""
 HISTORY: tuple[Change, ...] = (
@@ -153,5 +169,90 @@ ANYWHERE: tuple[Change, ...] = (
     truncate,
     replay,
     from_another_log,
+    damage_chunk,
 )
 """Those that fit every log, large bodies and all."""
+
+
+class Found(NamedTuple):
+    """The check that must fail, and the index that it must name."""
+
+    check: str
+    at: int
+
+
+def account_row(market: Market, records: Records, chance: random.Random) -> Found | None:
+    row = chance.choice(records["accounts.jsonl"])
+    member = chance.choice([name for name in row if name != "id"])
+    if member == "closed":
+        row[member] = not row[member]
+    else:
+        row[member] = str(int(row[member]) + 1) if row[member].isdigit() else row[member] + "x"
+    return Found("account_rows", set_by(market, row["id"]))
+
+
+def account_row_missing(market: Market, records: Records, chance: random.Random) -> Found | None:
+    rows = records["accounts.jsonl"]
+    row = rows.pop(chance.randrange(len(rows)))
+    return Found("account_rows", set_by(market, row["id"]))
+
+
+def transfer_row(market: Market, records: Records, chance: random.Random) -> Found | None:
+    rows = records["transfers.jsonl"]
+    if not rows:
+        return None
+    row = chance.choice(rows)
+    index = int(row["index"])
+    member = chance.choice([name for name in row if name not in ("index", "sequence")])
+    if member == "state":
+        row[member] = "posted" if row[member] != "posted" else "voided"
+        ended = [at for transfer, _, at in market.rows if transfer.pending == row["id"]]
+        return Found("transfer_rows", ended[0] if ended else index)
+    row[member] = f"{row[member]}1"
+    return Found("transfer_rows", index)
+
+
+def transfer_row_missing(market: Market, records: Records, chance: random.Random) -> Found | None:
+    rows = records["transfers.jsonl"]
+    if not rows:
+        return None
+    row = rows.pop(chance.randrange(len(rows)))
+    return Found("transfer_rows", int(row["index"]))
+
+
+def transfer_row_moved(market: Market, records: Records, chance: random.Random) -> Found | None:
+    """A row that says that another entry carried its transfer."""
+    rows = records["transfers.jsonl"]
+    if not rows:
+        return None
+    row = chance.choice(rows)
+    index = int(row["index"])
+    at = chance.choice([at for at in range(len(records["entries.jsonl"])) if at != index])
+    row["index"] = str(at)
+    segment = bundle_format.SEGMENT
+    if at // segment == index // segment:
+        return Found("transfer_rows", index)
+    # then it belongs to nothing where it stands now, and is missing where it stood
+    return Found("transfer_rows", min(index, at // segment * segment))
+
+
+def opening(market: Market, records: Records, chance: random.Random) -> Found | None:
+    rows = records["openings.jsonl"]
+    if not rows:
+        return None
+    row = chance.choice(rows)
+    at = next(i for i, body in wholes(records) if row["commitment"] in str(body))
+    row["salt" if chance.random() < 0.5 else "value"] = chance.randbytes(32).hex()
+    return Found("openings", at)
+
+
+TableChange = Callable[[Market, Records, random.Random], Found | None]
+
+TABLES: tuple[TableChange, ...] = (
+    account_row,
+    account_row_missing,
+    transfer_row,
+    transfer_row_missing,
+    transfer_row_moved,
+    opening,
+)

@@ -46,7 +46,8 @@ from tests.ledger.logbook import (
     leaves_of,
     read,
     recompute,
-    relink,
+    set_by,
+    signed_again,
     statuses,
     write,
 )
@@ -184,13 +185,6 @@ def test_another_number_of_entries_than_the_manifest_claims_is_refused_by_member
 # Changes to the tables: each gives the check that must fail, and the index it must name.
 
 
-def set_by(market: Market, name: str) -> int:
-    """The entry that last set an account."""
-    moved = [index for transfer, _, index in market.rows if name in (transfer.debit, transfer.credit)]
-    opened = next(i for i, e in enumerate(market.entries) if f'"id":"{name}"' in e.body.decode())
-    return max(moved, default=opened)
-
-
 def test_a_changed_account_row_names_table_identifier_and_the_entry_that_last_set_it(
     markets: list[tuple[Market, Records, Path]], tmp_path: Path
 ) -> None:
@@ -296,16 +290,6 @@ def test_transfer_rows_that_are_missing_invented_doubled_or_swapped_are_found(
 
 
 # Laws that a log may break although every key signed it: the log itself is written wrongly.
-
-
-def signed_again(records: Records, path: Path) -> Path:
-    """A bundle whose history was rewritten by one who has the log's key."""
-    relink(records)
-    leaves = leaves_of(records)
-    notes = [{"note": sign(Checkpoint(ORIGIN, n, root(leaves[:n])), LOG)} for n in range(1, len(leaves) + 1)]
-    records["checkpoints.jsonl"] = notes
-    records["anchors.json"] = []
-    return write(records, path)
 
 
 def amend(records: Records, index: int, change: Callable[[dict[str, Any]], None]) -> int:
