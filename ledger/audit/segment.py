@@ -34,7 +34,6 @@ from ledger.audit.shapes import Shapes, read_fully
 from ledger.checkpoint import Checkpoint, split_note
 from ledger.errors import CanonicalError, NoteError
 from ledger.merkle import Edge
-from ledger.postings import AMOUNT_LIMIT
 
 Fault = tuple[str, str, int, dict[str, str | int]]
 """Check, saying, index and facts of a fault."""
@@ -382,7 +381,7 @@ def _plain(report: Report, bundle: Bundle, number: int, read: _Read) -> Plain | 
         return None
     # The shapes see to the form of all of it; what needs no account to be known is left to look at.
     moving = list(map(int, amounts))
-    if max(moving) > AMOUNT_LIMIT or any(map(eq, debits, credits)) or len(set(ledgers)) > 1:
+    if any(map(eq, debits, credits)) or len(set(ledgers)) > 1:
         return None
     moved = _moved(debits, credits, moving)
     return Plain(b"\n".join(identifiers), indexes, ledgers[0].decode(), sequence, moved)
