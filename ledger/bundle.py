@@ -6,7 +6,8 @@ line ends in a newline, JSON lines are UTF-8, numbers and amounts decimal string
 segments/<8 digits>/leaves.jsonl       the public leaf of each entry
 segments/<8 digits>/bodies.jsonl       its body; an empty line where this reader may not see it
 segments/<8 digits>/salts.txt          its salt, 64 hex digits; an empty line where the body is withheld
-segments/<8 digits>/checkpoints.jsonl  {"note"}: the signed checkpoints whose sizes lie in the segment, ascending
+segments/<8 digits>/checkpoints.jsonl  {"note"}: the signed checkpoints whose sizes lie in the segment, ascending;
+                                       in the first segment of a period also the one that it begins at
 segments/<8 digits>/transfers.jsonl    {"index", "sequence", "state", "transfer"}: the claimed rows of its entries
 openings.jsonl  {"commitment", "salt" hex, "value"}, salt and value null where the opening was erased
 accounts.jsonl  the account rows as the database claims them

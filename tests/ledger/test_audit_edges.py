@@ -76,6 +76,19 @@ def test_a_period_accuses_nobody_of_a_checkpoint_that_lies_beyond_its_end(tmp_pa
             assert verdict.check("held_checkpoints").status == status
 
 
+def test_a_period_with_the_checkpoint_that_it_begins_at_shows_its_growth_from_there(tmp_path: Path) -> None:
+    market = Market(random.Random(6)).run(9)
+    records = read(market.export(tmp_path / "b.zip", start=8))
+    alone = audit(tmp_path / "b.zip", [LOG.vkey])
+    assert alone.check("consistency").status == "not checked"
+    records["checkpoints.jsonl"].insert(0, {"note": market.notes[7]})
+    both = audit(write(records, tmp_path / "m.zip"), [LOG.vkey])
+    assert both.check("consistency").facts == {"count": 1}
+    forged = sign(Checkpoint(ORIGIN, market.sizes[7], bytes(32)), LOG)
+    records["checkpoints.jsonl"][0] = {"note": forged}
+    assert failed(audit(write(records, tmp_path / "m.zip"), [LOG.vkey])) == {"checkpoints", "consistency"}
+
+
 def test_a_checkpoint_beyond_the_newest_shows_that_the_log_was_cut_back(tmp_path: Path) -> None:
     market = Market(random.Random(1)).run(20)
     path = period(tmp_path / "b.zip", market, 2, 10)
