@@ -98,7 +98,9 @@ async def export(
                 if parse_leaf(e.leaf).kind != CHUNK:  # a chunk is shown where its head is
                     show = seen is None or e.index in seen
                 entries.append(Shown(e.leaf, e.salt, e.body) if show else Shown(e.leaf, None, None))
-            after = at - (at == before.size > 0)  # the first segment brings the checkpoint at its beginning too
+            after = at - (
+                at == before.size > 0
+            )  # the first segment brings the checkpoint at its beginning too
             notes = [note async for _, note in log.checkpoints(connection, signer, after, upto)]
             rows = [Row(*row) async for row in transfer_rows(connection, at, upto, accounts)]
             bundle.segment(entries, notes, rows)
