@@ -202,14 +202,21 @@ def transfer_row(market: Market, records: Records, chance: random.Random) -> Fou
     if not rows:
         return None
     row = chance.choice(rows)
-    index = int(row["index"])
-    member = chance.choice([name for name in row if name not in ("index", "sequence")])
-    if member == "state":
-        row[member] = "posted" if row[member] != "posted" else "voided"
-        ended = [at for transfer, _, at in market.rows if transfer.pending == row["id"]]
-        return Found("transfer_rows", ended[0] if ended else index)
+    member = chance.choice([name for name in row if name not in ("index", "sequence", "state")])
     row[member] = f"{row[member]}1"
-    return Found("transfer_rows", index)
+    return Found("transfer_rows", int(row["index"]))
+
+
+def transfer_state(market: Market, records: Records, chance: random.Random) -> Found | None:
+    """Another end of a hold, or of any other transfer."""
+    rows = records["transfers.jsonl"]
+    holds = [row for row in rows if row["kind"] == "pending"]
+    if not rows:
+        return None
+    row = chance.choice(holds if holds and chance.random() < 0.8 else rows)
+    row["state"] = "posted" if row["state"] != "posted" else "voided"
+    ended = [at for transfer, _, at in market.rows if transfer.pending == row["id"]]
+    return Found("transfer_rows", ended[0] if ended else int(row["index"]))
 
 
 def transfer_row_missing(market: Market, records: Records, chance: random.Random) -> Found | None:
@@ -252,6 +259,7 @@ TABLES: tuple[TableChange, ...] = (
     account_row,
     account_row_missing,
     transfer_row,
+    transfer_state,
     transfer_row_missing,
     transfer_row_moved,
     opening,

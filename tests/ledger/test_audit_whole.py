@@ -1,4 +1,4 @@
-"""The judge over many segments, from where it stopped, for one party, and on its fast paths beside slow ones."""
+"""The judge over many segments, from where it stopped, for one party, and in several processes."""
 
 from __future__ import annotations
 
@@ -199,6 +199,31 @@ def test_a_row_withheld_from_a_party_or_changed_is_found(tmp_path: Path) -> None
         assert failed(judged(write(balance, tmp_path / "m.zip", 16))) == {"account_rows"}
         assert failed(judged(write(hidden, tmp_path / "m.zip", 16))) & {"account_rows", "transfer_rows"}
     assert cases > 6
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_a_row_invented_for_a_party_is_found_although_its_balance_fits(tmp_path: Path) -> None:
+    """Its entry is disclosed and carries another transfer, or the row stands among others out of its order."""
+    for seed in range(12):
+        market = Market(random.Random(f"party {seed}")).run(30)
+        own, visible = party(market)
+        honest = read(market.export(tmp_path / "b.zip", visible, own=own))
+        rows = honest["transfers.jsonl"]
+        payee = next(account for account in honest["accounts.jsonl"] if account["id"] == own[0])
+        if not rows:
+            continue
+        payee["credits_posted"] = str(int(payee["credits_posted"]) + 7)
+        last = rows[-1]
+        paid = {"id": "transfer-x", "kind": "post", "pending": None, "amount": "7", "credit": own[0]}
+        paid |= {"debit": "account-0", "ledger": "CNY", "code": "sale", "linked": False, "state": "posted"}
+        for sequence in (int(last["sequence"]) + 1, int(last["sequence"])):
+            payee["sequence"] = str(sequence)
+            records = {
+                **honest,
+                "transfers.jsonl": [*rows, {**paid, "index": last["index"], "sequence": str(sequence)}],
+            }
+            check = judged(write(records, tmp_path / "m.zip", 16)).check("transfer_rows")
+            assert (check.status, check.saying) == ("failed", "transfer_row_unknown")
 
 
 def heads(market: Market) -> list[int]:
