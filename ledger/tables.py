@@ -211,3 +211,15 @@ class AnchorRow(SQLModel, table=True):
     signed: bytes = octets()
     block: int | None = whole(default=None)
     state: str = word()
+
+
+class CosignatureRow(SQLModel, table=True):
+    """A witness's signature line over the log's checkpoint of one size; `witness` is its verifier key."""
+
+    __tablename__ = "cosignature"
+    __table_args__ = (APPEND_ONLY,)
+
+    size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    witness: str = word(primary_key=True)
+    line: str = word()
+    time_s: int = whole()
