@@ -23,8 +23,8 @@ setup: $(READY) ## install everything the other targets need
 demo: $(READY) ## sell a department's real data, settle it and prove it (ARGS=--keep leaves the console running)
 	@$(RUN)/exchange demo $(ARGS)
 
-test: $(READY) browser ## run all tests (ARGS="tests/ledger -x" runs some)
-	@$(RUN)/python -m pytest $(ARGS)
+test: $(READY) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
+	@$(RUN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style, types and the order of imports
 	@$(RUN)/ruff check
