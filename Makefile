@@ -24,7 +24,7 @@ demo: $(READY) ## sell a department's real data, settle it and prove it (ARGS=--
 	@$(RUN)/exchange demo $(ARGS)
 
 test: $(READY) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
-	@$(RUN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@$(RUN)/python -m pytest --numprocesses logical --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style, types and the order of imports
 	@$(RUN)/ruff check
