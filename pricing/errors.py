@@ -6,6 +6,7 @@ PricingError
 ├── SaleError        the terms of a fixed-price offer contradict one another
 ├── AuctionError     the rules of a lot, or a bid, that cannot be
 ├── OutcomeError     a book of bids, or an outcome, that the rules do not bear out
+├── SealError        a sealed bid, a share or a committee that proves nothing
 ├── QualityError     a declaration of quality rules that cannot be judged
 └── AppraisalError   an appraisal that may not be written
 
@@ -42,6 +43,10 @@ class AuctionError(PricingError):
 
 
 class OutcomeError(PricingError):
+    pass
+
+
+class SealError(PricingError):
     pass
 
 
