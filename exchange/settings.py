@@ -16,6 +16,7 @@ Profile = Literal["cn-venue", "generic"]
 
 DEFAULT_ORIGIN: Final = "localhost/data-asset-exchange"
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -31,10 +32,29 @@ MEANINGS: Final[Mapping[str, str]] = {
     "sandbox": "a market whose clock can be moved; its log says so in its first entry",
     "profile": "rulebook profile: cn-venue or generic",
     "crash_at": "for drills: the named point at which this process kills itself",
+    "backup_target": "store that takes backups: a directory, or s3://BUCKET/PREFIX",
+    "backup_every_s": "seconds from one backup to the next; every 28th is a full one",
+    "backup_keep_days": "days back to which every moment can be restored",
 }
 """What each setting means, for whoever sets it."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A place in an S3-compatible store, and what logs in there: from the usual AWS_… variables."""
+
+    name: str
+    prefix: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str = "us-east-1"
+    endpoint: str | None = None
+
+    def __str__(self) -> str:
+        return f"s3://{self.name}/{self.prefix}".rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,9 @@ class Settings:
     sandbox: bool = False
     profile: Profile = "cn-venue"
     crash_at: str | None = None  # for drills: a named point at which this process kills itself
+    backup_target: Path | Bucket | None = None
+    backup_every_s: int = 21_600
+    backup_keep_days: int = 30
 
     @property
     def keys_dir(self) -> Path:
@@ -100,6 +123,11 @@ class Settings:
             sandbox=sandbox,
             profile=read("EXCHANGE_PROFILE", _profile, "cn-venue"),
             crash_at=read("EXCHANGE_CRASH_AT", lambda _, text: text, None),
+            backup_target=read(
+                "EXCHANGE_BACKUP_TARGET", lambda name, text: store_address(name, text, environ), None
+            ),
+            backup_every_s=read("EXCHANGE_BACKUP_EVERY_S", _seconds, 21_600),
+            backup_keep_days=read("EXCHANGE_BACKUP_KEEP_DAYS", _days, 30),
         )
 
 
@@ -127,6 +155,66 @@ def _seconds(name: str, text: str) -> int:
             name, f"is {text!r}", "has to be 1 to 86400 seconds", f"set {name} to 600, or leave it out"
         )
     return int(text)
+
+
+def _days(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) >= 1:
+        return int(text)
+    raise _refuse(name, f"is {text!r}", "has to be 1 to 99999 days", f"set {name} to 30, or leave it out")
+
+
+def store_address(name: str, text: str, environ: Mapping[str, str]) -> Path | Bucket:
+    """Read where backups go: a directory, or `s3://BUCKET/PREFIX` with what `environ` says of the store.
+
+    Raises `Misconfigured` naming `name` or the AWS_… variable that breaks its rule.
+    """
+    if not text.startswith("s3://"):
+        return _directory(name, text).absolute()
+    bucket, _, prefix = text.removeprefix("s3://").partition("/")
+    if not _BUCKET_NAME.fullmatch(bucket) or not text.isprintable() or ".." in text or "//" in prefix:
+        raise _refuse(
+            name,
+            f"is {text!r}",
+            "has to name a directory, or a bucket and a prefix",
+            f"set {name} to a directory or to an address such as s3://exchange-backup/market",
+        )
+
+    def given(*variables: str) -> str | None:
+        return next((value for v in variables if (value := environ.get(v, "").strip())), None)
+
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        if given(variable) is None:
+            raise _refuse(
+                variable,
+                "is not set",
+                "belongs to an s3:// address",
+                f"set {variable} to what the store gave you for this exchange",
+            )
+    return Bucket(
+        name=bucket,
+        prefix=prefix.strip("/"),
+        access_key_id=given("AWS_ACCESS_KEY_ID") or "",
+        secret_access_key=given("AWS_SECRET_ACCESS_KEY") or "",
+        session_token=given("AWS_SESSION_TOKEN"),
+        region=given("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
+        endpoint=_endpoint(given("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
+    )
+
+
+def _endpoint(text: str | None) -> str | None:
+    if text is None:
+        return None
+    name, rule = "AWS_ENDPOINT_URL", "has to be an https address; http is for a store on 127.0.0.1 alone"
+    remedy = f"set {name} to an address such as https://s3.example.cn"
+    parts = _split(name, text, rule, remedy)
+    local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if (
+        not parts.hostname
+        or parts.username
+        or not (parts.scheme == "https" or (parts.scheme == "http" and local))
+    ):
+        raise _refuse(name, f"has the scheme {parts.scheme!r} and the host {parts.hostname!r}", rule, remedy)
+    return text.rstrip("/")
 
 
 def _split(name: str, text: str, rule: str, remedy: str) -> SplitResult:
