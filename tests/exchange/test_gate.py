@@ -308,6 +308,44 @@ async def test_plain_acts_come_in_smaller_batches_than_those_of_the_hot_path(hou
     assert max(await sizes(jots, gate.BATCH_LIMIT)) > gate.PLAIN_LIMIT
 
 
+async def test_a_batch_is_answered_while_the_next_one_waits_for_another_process(
+    house: House, database: Addresses
+) -> None:
+    holding: asyncio.Future[Any] | None = None
+
+    with psycopg.connect(database.app_url) as holder:
+
+        async def overtaken(tx: Transaction, act: Note) -> Record:
+            """While this batch holds the head, another process asks for it, and so gets it before the next batch."""
+            nonlocal holding
+            holding = asyncio.get_running_loop().run_in_executor(
+                None, holder.execute, "SELECT 1 FROM log_head FOR UPDATE"
+            )
+            await asyncio.sleep(0.2)
+            return await note(tx, act)
+
+        first = asyncio.create_task(house.gate.perform(overtaken, Note("first"), caller=ANNA, key="a"))
+        await asyncio.sleep(0.05)
+        next_one = asyncio.create_task(house.gate.perform(note, Note("next"), caller=ANNA, key="b"))
+        await asyncio.wait_for(first, 1.0)
+        assert holding is not None
+        await holding
+        await asyncio.sleep(0.1)
+        assert not next_one.done()
+        holder.rollback()
+    assert (await next_one).index == first.result().index + 1
+
+
+async def test_an_identifier_that_would_part_a_column_is_refused_by_name(house: House) -> None:
+    answers = await all_of(
+        house.gate.perform(note, Note("one"), caller=ANNA, key="a\x1fb"),
+        house.gate.perform(note, Note("two"), caller=ANNA, key="c"),
+    )
+    assert isinstance(answers[0], Unprocessable)
+    assert answers[0].field == "Idempotency-Key"
+    assert texts(await bodies(house.gate)) == ["two"]
+
+
 async def test_stop_finishes_what_waits_and_then_answers_nobody(house: House) -> None:
     waiting = [
         asyncio.create_task(house.gate.perform(note, Note(str(n)), caller=ANNA, key=f"k{n}"))

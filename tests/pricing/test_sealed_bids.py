@@ -176,8 +176,8 @@ def mutated(chance: random.Random) -> SealedBid:
             members[at], members[other] = members[other], members[at]
         else:
             members = [flipped(m, chance) if n == at else m for n, m in enumerate(value)]
-        return replace(SEALED, **{name: tuple(members)})
-    return replace(SEALED, **{name: flipped(value, chance)})
+        return replace(SEALED, **{name: tuple(members)})  # type: ignore[arg-type]  # a member by its name
+    return replace(SEALED, **{name: flipped(value, chance)})  # type: ignore[arg-type]  # the same
 
 
 def flipped(value: bytes, chance: random.Random) -> bytes:
