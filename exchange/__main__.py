@@ -10,6 +10,7 @@ from rich.markup import escape
 from exchange.arrow import without_pandas
 from exchange.errors import ExchangeError, Misconfigured
 from ledger.errors import LedgerError
+from pricing.errors import PricingError
 
 
 def main() -> None:
@@ -19,11 +20,13 @@ def main() -> None:
 
     try:
         app()
-    except (ExchangeError, LedgerError) as problem:
+    except (ExchangeError, LedgerError, PricingError) as problem:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        # A setting's message begins with its variable: it is not said twice.
-        named = problem.field is None or problem.detail.startswith(problem.field)
-        said = problem.detail if named else f"{problem.field}: {problem.detail}"
+        # The mind's errors have no detail beside the rule; a setting's message begins with its variable: neither is
+        # said twice.
+        detail = "refused" if isinstance(problem, PricingError) else problem.detail
+        named = problem.field is None or detail.startswith(problem.field)
+        said = detail if named else f"{problem.field}: {detail}"
         console.print(f"[bold red]✗[/] {escape(said)}")
         if problem.rule:
             console.print(f"  [dim]rule[/]    {escape(problem.rule)}")

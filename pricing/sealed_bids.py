@@ -321,6 +321,82 @@ def check(sealed: SealedBid, context: Context, committee: Committee) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """When a lot's holders open it: from `opens_at_us`, which is the lot's close, to before `ends_at_us`."""
+
+    opens_at_us: int
+    ends_at_us: int
+
+    def __post_init__(self) -> None:
+        require_whole(self.opens_at_us, "opens_at_us", error=SealError)
+        require_whole(self.ends_at_us, "ends_at_us", error=SealError)
+        if self.ends_at_us <= self.opens_at_us:
+            raise SealError(
+                field="ends_at_us",
+                rule=f"must be after {self.opens_at_us}, when the ceremony begins",
+                remedy="give the holders time to open",
+            )
+
+    def judge(self, at_us: int) -> Fault | None:
+        """Whether something published at this time of the log counts; if not, why."""
+        require_whole(at_us, "at_us", error=SealError)
+        if at_us < self.opens_at_us:
+            return Fault.EARLY
+        return Fault.LATE if at_us >= self.ends_at_us else None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLot:
+    """All that holders and strangers need to open a lot: its committee, its ceremony and its sealed bids, public as
+    a whole. Each bid is of this lot, and no two share code and identifier.
+    """
+
+    lot: str
+    committee: Committee
+    ceremony: Ceremony
+    bids: tuple[SealedBid, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[str, str]] = set()
+        for position, bid in enumerate(self.bids):
+            name = (bid.context.code, bid.context.bid_id)
+            if bid.context.lot != self.lot or name in seen:
+                raise SealError(
+                    field=f"bids[{position}]",
+                    rule=f"each bid is of lot {self.lot!r}, and no two of one code share an identifier",
+                    remedy="take the file as the market wrote it",
+                )
+            seen.add(name)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "algorithm": ALGORITHM,
+            "bids": [bid.to_json() for bid in self.bids],
+            "committee": self.committee.to_json(),
+            "ends_at_us": self.ceremony.ends_at_us,
+            "lot": self.lot,
+            "opens_at_us": self.ceremony.opens_at_us,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> SealedLot:
+        """Read what `to_json` wrote; SealError names the member that is not so. Each bid is still to be checked."""
+        names = ("algorithm", "bids", "committee", "ends_at_us", "lot", "opens_at_us")
+        members = _members(value, "sealed lot", names)
+        _require_algorithm(members["algorithm"], ALGORITHM)
+        if not isinstance(members["bids"], list):
+            raise _misread("bids", "a list of sealed bids")
+        return cls(
+            _text(members["lot"], "lot"),
+            Committee.from_json(members["committee"]),
+            Ceremony(
+                _whole(members["opens_at_us"], "opens_at_us"), _whole(members["ends_at_us"], "ends_at_us")
+            ),
+            tuple(SealedBid.from_json(bid) for bid in members["bids"]),
+        )
+
+
 # --- what holders do after the close ---
 
 
@@ -554,31 +630,6 @@ def open_bid(sealed: SealedBid, committee: Committee, submissions: Sequence[Shar
     except (InvalidTag, SealError):
         return Void(VoidReason.UNREADABLE, _listed(faults))
     return Opened(price, _listed(faults))
-
-
-@dataclass(frozen=True, slots=True)
-class Ceremony:
-    """When a lot's holders open it: from `opens_at_us`, which is the lot's close, to before `ends_at_us`."""
-
-    opens_at_us: int
-    ends_at_us: int
-
-    def __post_init__(self) -> None:
-        require_whole(self.opens_at_us, "opens_at_us", error=SealError)
-        require_whole(self.ends_at_us, "ends_at_us", error=SealError)
-        if self.ends_at_us <= self.opens_at_us:
-            raise SealError(
-                field="ends_at_us",
-                rule=f"must be after {self.opens_at_us}, when the ceremony begins",
-                remedy="give the holders time to open",
-            )
-
-    def judge(self, at_us: int) -> Fault | None:
-        """Whether something published at this time of the log counts; if not, why."""
-        require_whole(at_us, "at_us", error=SealError)
-        if at_us < self.opens_at_us:
-            return Fault.EARLY
-        return Fault.LATE if at_us >= self.ends_at_us else None
 
 
 def open_in_time(

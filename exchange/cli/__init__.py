@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import audit, backup, demo, desensitize, market
+from exchange.cli import audit, backup, demo, desensitize, holder, market
 
 app = typer.Typer(
     name="exchange",
@@ -27,4 +27,5 @@ app.command("settings", rich_help_panel="Run it")(market.settings)
 app.command("backup", rich_help_panel="Keep it")(backup.backup)
 app.command("restore", rich_help_panel="Keep it")(backup.restore)
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
+app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
 app.add_typer(desensitize.app, name="desensitize", rich_help_panel="Bring data (departments)")
