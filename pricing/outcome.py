@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from pricing.canonical import Json, canonical
 from pricing.errors import AuctionError, OutcomeError
@@ -72,7 +72,25 @@ class Bid:
         ).encode()
 
 
-def in_sequence(bids: Iterable[Bid]) -> list[Bid]:
+class InBook(Protocol):
+    """What a book of bids holds: each by one code under one identifier, at one place in the log."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def bid_id(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+
+    def row(self) -> bytes:
+        """The bid's canonical bytes, a leaf of the book's tree."""
+        ...
+
+
+B = TypeVar("B", bound=InBook)
+
+
+def in_sequence(bids: Iterable[B]) -> list[B]:
     """The book in log order, however its rows came; a sequence or an identifier that occurs twice is refused."""
     book = sorted(bids, key=lambda bid: bid.sequence)
     for name, distinct in (
@@ -88,7 +106,7 @@ def in_sequence(bids: Iterable[Bid]) -> list[Bid]:
     return book
 
 
-def bids_root(book: Sequence[Bid]) -> str:
+def bids_root(book: Sequence[InBook]) -> str:
     """The Merkle root over the rows of a book in log order: SHA-256, leaves and nodes as in RFC 6962 §2.1.
 
     Leaf = SHA-256(0x00 ‖ row), node = SHA-256(0x01 ‖ left ‖ right), the left subtree being the largest full
