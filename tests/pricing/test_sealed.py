@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -216,7 +217,7 @@ def test_the_discriminatory_the_uniform_and_the_vickrey_price_of_a_textbook_book
 # --- properties ---
 
 
-def value_of(types: dict[str, tuple[int, ...]], outcome: Outcome, code: str) -> int:
+def value_of(types: Mapping[str, tuple[int, ...]], outcome: Outcome, code: str) -> int:
     """What a bidder with these falling values for units has from an outcome."""
     units, fen = paid(outcome).get(code, (0, 0))
     return sum(types[code][:units]) - fen
