@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import threading
@@ -24,7 +25,9 @@ from exchange import crash, keys, rulebook, venue
 from exchange.acts import Caller
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
 from exchange.api.swift import SwiftBids
+from exchange.backup import Keeper, Store, refuse_behind
 from exchange.database import Database, addresses, upgrade
+from exchange.embedded import Postgres
 from exchange.errors import ExchangeError, Misconfigured
 from exchange.gate import Gate, Reply
 from exchange.settings import Settings
@@ -32,6 +35,9 @@ from exchange.vault import Vault
 from exchange.worker import Worker
 from ledger import log
 from ledger.anchor import Anchor, deploy, load_key
+from ledger.checkpoint import sign
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -73,6 +79,7 @@ async def running(
     """
     if settings.crash_at is not None:
         crash.arm(settings.crash_at)
+    refuse_behind(settings.data_dir)
     async with AsyncExitStack() as stack:
         reached = await asyncio.to_thread(stack.enter_context, addresses(settings, say=say))
         await asyncio.to_thread(upgrade, reached.app_url, reached.owner_url)
@@ -85,7 +92,15 @@ async def running(
         await gate.start()
         stack.push_async_callback(gate.stop)
         anchor = await asyncio.to_thread(_anchor, settings) if work else None
-        worker = Worker(gate, database, anchor, settings.anchor_every_s)
+        worker = Worker(
+            gate,
+            database,
+            anchor,
+            settings.anchor_every_s,
+            await asyncio.to_thread(_keeper, settings, reached.app_url, ours) if work else None,
+            settings.backup_every_s,
+            settings.backup_keep_days,
+        )
         if work:
             await worker.start()
             stack.push_async_callback(worker.stop)
@@ -116,6 +131,37 @@ async def _require_log(database: Database, settings: Settings) -> None:
             remedy=f"set EXCHANGE_ORIGIN to {row[0]}"
             + (" and EXCHANGE_SANDBOX to 1" if row[0].endswith("/sandbox") else ""),
         )
+
+
+def _keeper(settings: Settings, app_url: str, ours: keys.Keys) -> Keeper | None:
+    """What ships the log of our own cluster to the configured store."""
+    if settings.backup_target is None:
+        return None
+    if settings.database_url is not None:
+        raise Misconfigured(
+            "backup.other_cluster",
+            "this exchange uses a cluster that it does not run",
+            field="EXCHANGE_BACKUP_TARGET",
+            rule="a cluster is backed up by whoever runs it",
+            remedy="leave EXCHANGE_BACKUP_TARGET out, and back that cluster up with its own tools",
+        )
+    signer = ours.signer(settings.origin)
+
+    async def tip() -> str:
+        connection = await Database(app_url).connect(application_name="exchange backup")
+        try:
+            return sign((await log.read_head(connection)).checkpoint(), signer)
+        finally:
+            await connection.close()
+
+    return Keeper(
+        Store(settings.backup_target, keys.backup_key(settings.keys_dir, make=True), make=True),
+        Postgres.attach(settings.data_dir),
+        settings.data_dir,
+        tip=lambda: asyncio.run(tip()),
+        clock_us=wall_clock_us,
+        say=logger.info,
+    )
 
 
 def _anchor(settings: Settings) -> Anchor | None:

@@ -1,4 +1,4 @@
-"""The clock's hand: closes and settles what is due, writes full tiles, puts checkpoints on a chain.
+"""The clock's hand: closes and settles what is due, writes full tiles, puts checkpoints on a chain, keeps backups.
 
 It only nudges: what is due is a fact of the database, so a late, doubled or killed worker changes nothing but
 when the act is logged. Identifiers are made of what is done (`close-LOT`), so two workers do it once.
@@ -7,6 +7,7 @@ when the act is logged. Identifiers are made of what is done (`close-LOT`), so t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import auctions, money
 from exchange.acts import CLOCK
+from exchange.backup import SHIP_EVERY_S, Keeper, Stopped
 from exchange.crash import reach
 from exchange.database import Database, driver
 from exchange.errors import ExchangeError, Unavailable
@@ -37,28 +39,38 @@ ASIDE_S = 60.0
 
 @dataclass(slots=True)
 class Worker:
-    """One worker beside a gate; `anchor` is the contract to write to, or None where no chain is configured."""
+    """One worker beside a gate; `anchor` is the contract to write to, or None where no chain is configured, `keeper`
+    what ships the log to a store, or None where none is.
+    """
 
     gate: Gate
     database: Database
     anchor: Anchor | None = None
     anchor_every_s: float = 600.0
+    keeper: Keeper | None = None
+    backup_every_s: int = 21_600
+    backup_keep_days: int = 30
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _tiled: int = 0
     _aside: dict[str, float] = field(default_factory=dict)
 
     async def start(self) -> None:
-        """Begin to look. Anchoring has a task of its own: a silent chain never delays a close."""
+        """Begin to look. Anchors and backups have tasks of their own: a silent chain or store never delays a close."""
         self._tasks.append(asyncio.create_task(self._every(TICK_S, self.tick), name="worker"))
         if self.anchor is not None:
             self._tasks.append(
                 asyncio.create_task(self._every(self.anchor_every_s, self.put_anchor), name="anchor")
             )
 
+        if self.keeper is not None:
+            self._tasks.append(asyncio.create_task(self._every(SHIP_EVERY_S, self.back_up), name="backup"))
+
     async def stop(self) -> None:
-        """Finish what is under way and end."""
+        """Finish what is under way and end; a backup that is under way is given up."""
         self._stopping.set()
+        if self.keeper is not None:
+            self.keeper.stop()
         await asyncio.gather(*self._tasks)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
@@ -131,6 +143,12 @@ class Worker:
         finally:
             await connection.close()
         self._tiled = full
+
+    async def back_up(self) -> None:
+        """Ship the log to the store and, where it is due, take a backup; the market does not wait for either."""
+        if self.keeper is not None:
+            with contextlib.suppress(Stopped):
+                await asyncio.to_thread(self.keeper.keep, self.backup_every_s, self.backup_keep_days)
 
     async def put_anchor(self) -> AnchorReceipt | None:
         """Put the newest checkpoint on the chain, wait until it is in a block, keep where; None if nothing is new.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import audit, backup, demo, desensitize, holder, market
+from exchange.cli import audit, backup, demo, desensitize, holder, keys, market
 
 app = typer.Typer(
     name="exchange",
@@ -24,8 +24,9 @@ app.command("demo", rich_help_panel="See it")(demo.demo)
 app.command("init", rich_help_panel="Run it")(market.init)
 app.command("serve", rich_help_panel="Run it")(market.serve)
 app.command("settings", rich_help_panel="Run it")(market.settings)
-app.command("backup", rich_help_panel="Keep it")(backup.backup)
+app.add_typer(backup.app, name="backup", rich_help_panel="Keep it")
 app.command("restore", rich_help_panel="Keep it")(backup.restore)
+app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
 app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
 app.add_typer(desensitize.app, name="desensitize", rich_help_panel="Bring data (departments)")

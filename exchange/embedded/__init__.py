@@ -19,7 +19,8 @@ Layout of a data directory:
         port               the port used last, kept over a restart when it is free
         server.log         what the server said, with the run before in server.log.1
         data/              the cluster itself, owned by the account that runs it
-        wal_archive/       every finished segment of the write-ahead log, for backups
+        wal_archive/       finished segments of the write-ahead log, until a backup's store has them
+        wal_restore/       while a restore lasts: the log that it recovers from
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 from exchange.embedded.cluster import APPLICATION, DATABASE, OWNER, SUPERUSER, Role
 from exchange.embedded.installation import binaries
 from exchange.embedded.moving import move_in, refuse_existing, remove, take_in
+from exchange.embedded.refusals import explained
 from exchange.embedded.server import Postgres, own_cluster
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Postgres",
     "Role",
     "binaries",
+    "explained",
     "move_in",
     "own_cluster",
     "refuse_existing",

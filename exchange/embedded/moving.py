@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from exchange.embedded.place import Lock, Place
@@ -15,9 +15,9 @@ from exchange.embedded.refusals import MIB, RUNNING_CLUSTER_MIB, check_space, ex
 from exchange.errors import Misconfigured
 
 
-def take_in(data_dir: Path, base: Path, segments: Iterable[Path], credentials: Mapping[str, str]) -> None:
-    """Put a copy of a base backup where the cluster of a data directory without one belongs, and copies of
-    write-ahead log segments into its archive. Nothing is started; what fails leaves nothing behind.
+def take_in(data_dir: Path, base: Path, log: Path, credentials: Mapping[str, str]) -> None:
+    """Move a base backup to where the cluster of a data directory without one belongs, and a folder of
+    write-ahead log beside it, as `wal_restore`. Nothing is started; what fails leaves no cluster behind.
 
     Raises `Misconfigured` when a cluster is there already, or another process holds the directory.
     """
@@ -25,7 +25,7 @@ def take_in(data_dir: Path, base: Path, segments: Iterable[Path], credentials: M
         refuse_existing(data_dir)
         place = Place.find(data_dir.absolute())
         try:
-            _fill(place, base, segments, credentials)
+            _fill(place, base, log, credentials)
         except BaseException:
             place.remove()
             raise
@@ -73,16 +73,17 @@ def _held(data_dir: Path) -> Iterator[None]:
             lock.release()
 
 
-def _fill(place: Place, base: Path, segments: Iterable[Path], credentials: Mapping[str, str]) -> None:
-    needed = sum(path.stat().st_size for path in base.rglob("*") if path.is_file())
+def _fill(place: Place, base: Path, log: Path, credentials: Mapping[str, str]) -> None:
+    needed = 0  # moved on one disk, they take no more than they do
+    if base.stat().st_dev != place.folder.stat().st_dev:
+        needed = sum(path.stat().st_size for part in (base, log) for path in part.rglob("*"))
     check_space(place.folder, needed // MIB + RUNNING_CLUSTER_MIB)
     place.write("credentials.json", json.dumps(dict(credentials)))
     place.make_folder(place.wal_archive)
-    for segment in segments:
-        place.give_to_account(Path(shutil.copyfile(segment, place.wal_archive / segment.name)))
     new = place.folder / "data.new"
-    shutil.copytree(base, new, symlinks=True)
-    for path in (new, *new.rglob("*")):
-        place.give_to_account(path)
-    new.chmod(0o700)
+    for source, target in ((log, place.folder / "wal_restore"), (base, new)):
+        shutil.move(source, target)
+        for path in (target, *target.rglob("*")):
+            place.give_to_account(path)
+        target.chmod(0o700)
     new.rename(place.data)

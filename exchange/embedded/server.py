@@ -43,12 +43,13 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # Base backups and recovery to a point in time. The module writes aside, syncs and renames, and accepts
+    # Base and incremental backups, and recovery to a point in time. The module writes aside, syncs and renames, and accepts
     # a file that is there already with the same content, which `cp` does not.
     "wal_level": "replica",
     "max_wal_senders": "4",
     "archive_mode": "on",
     "archive_library": "basic_archive",
+    "summarize_wal": "on",
     # A console report never takes the cores from the market, and compiles nothing.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",

@@ -1,280 +1,71 @@
-"""Backups and the way back: what was acknowledged comes back, what is not proven does not."""
+"""Backups and the way back: what was acknowledged comes back, to the entry, and what is not proven does not."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
+import json
+import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
 
-from exchange import keys
-from exchange.backup import Backup, Proof, backup, backups, read, restore
+from exchange.backup import (
+    BEHIND,
+    Aim,
+    Backup,
+    Index,
+    Keeper,
+    Moment,
+    Proof,
+    Stopped,
+    Store,
+    backups,
+    reached,
+    refuse_behind,
+    restore,
+)
+from exchange.backup.chains import forks, living
 from exchange.database import upgrade
 from exchange.embedded import Postgres
 from exchange.errors import Conflict, Misconfigured
-from exchange.settings import Settings
+from exchange.settings import store_address
 from ledger import log
 from ledger.checkpoint import Signer, sign
 from ledger.entries import Entry, canonical
 
-NOW_US = 1_767_225_600_123_456  # 2026-01-01T00:00:00.123456Z
+ORIGIN = "exchange.example/log"
+SIGNER = Signer(ORIGIN, b"l" * 32)
+KEY = b"b" * 32
+NOW_US = 1_767_225_600_000_000
 PRODUCT = b"a desensitized table"
-
-
-@dataclass
-class Market:
-    """A running cluster with a table that stands for the log, and a vault with one product."""
-
-    postgres: Postgres
-    vault: Path
-    root: Path
-
-    def write(self, *numbers: int) -> None:
-        with psycopg.connect(self.postgres.owner_url) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS kept (n bigint PRIMARY KEY)")
-            for number in numbers:
-                connection.execute("INSERT INTO kept VALUES (%s)", [number])
-
-    def backup(self, target: str, now_us: int = NOW_US) -> Backup:
-        return backup(
-            self.postgres,
-            self.vault,
-            self.root / target,
-            now_us=now_us,
-            checkpoint="the newest note",
-            say=lambda line: None,
-        )
-
-
-def kept(postgres: Postgres) -> set[int]:
-    with psycopg.connect(postgres.owner_url) as connection:
-        return {n for (n,) in connection.execute("SELECT n FROM kept")}
-
-
-def judge(expected: set[int], seen: list[Sequence[str]] | None = None) -> Callable[..., Proof]:
-    """An auditor who knows what has to be there."""
-
-    def look(postgres: Postgres, held: Sequence[str]) -> Proof:
-        if seen is not None:
-            seen.append(held)
-        found = kept(postgres)
-        return Proof(len(found), b"", found == expected, f"found {sorted(found)}")
-
-    return look
+DIGEST = hashlib.sha256(PRODUCT).hexdigest()
 
 
 def quiet(line: str) -> None:
     """No progress."""
 
 
-@contextlib.contextmanager
-def running_market() -> Iterator[Market]:
-    with tempfile.TemporaryDirectory(prefix="exchange-backup-") as folder:
-        os.chmod(folder, 0o711)
-        root = Path(folder)
-        digest = hashlib.sha256(PRODUCT).hexdigest()
-        product = root / "var" / "vault" / "products" / digest[:2] / digest
-        product.parent.mkdir(parents=True)
-        product.write_bytes(PRODUCT)
-        # Processes are killed here, the machine is not: what reached the kernel stays.
-        with Postgres.start(root / "var", durable=False) as postgres:
-            market = Market(postgres, root / "var" / "vault", root)
-            market.write(1)
-            yield market
-
-
-@pytest.fixture(scope="module")
-def market() -> Iterator[Market]:
-    """One market for the tests of this module; its rows only grow."""
-    with running_market() as market:
-        yield market
-
-
-@pytest.fixture(scope="module")
-def made(market: Market) -> Backup:
-    """A backup with at least the row 1, which each test leaves as it was."""
-    return market.backup("made")
-
-
-@pytest.fixture
-def where(market: Market) -> Iterator[Path]:
-    """An empty directory that the server's account may enter."""
-    with tempfile.TemporaryDirectory(dir=market.root) as folder:
-        os.chmod(folder, 0o711)
-        yield Path(folder)
-
-
-def test_a_backup_comes_back_whole_elsewhere(market: Market, where: Path) -> None:
-    said: list[str] = []
-    rows = kept(market.postgres)
-    made = backup(
-        market.postgres,
-        market.vault,
-        where / "backups",
-        now_us=NOW_US,
-        checkpoint="the newest note",
-        say=said.append,
-    )
-    assert made.folder == where / "backups" / "20260101T000000Z"
-    assert (made.taken_us, made.checkpoint, made.products) == (NOW_US, "the newest note", 1)
-    assert made.folder.stat().st_mode & 0o777 == 0o700
-    assert "copying the cluster: 100 %" in said
-    assert read(made.folder) == made
-    assert backups(where / "backups") == [made]
-    market.write(2)  # after the backup
-
-    seen: list[Sequence[str]] = []
-    var = where / "var"
-    proof = restore(
-        made.folder, var, var / "vault", judge=judge(rows, seen), held=["a witness's"], say=said.append
-    )
-    assert proof.ok
-    assert seen == [("the newest note", "a witness's")]
-    digest = hashlib.sha256(PRODUCT).hexdigest()
-    assert (var / "vault" / "products" / digest[:2] / digest).read_bytes() == PRODUCT
-    assert not (var / "restoring").exists()
-    with Postgres.start(var) as restored:
-        assert restored.port != market.postgres.port
-        with psycopg.connect(restored.app_url) as connection:
-            assert connection.execute("SELECT current_user").fetchone() == ("exchange_app",)
-        with psycopg.connect(restored.owner_url) as connection:
-            connection.execute("INSERT INTO kept VALUES (9)")
-        restored.restart()  # it archives and lives on like any other
-        assert kept(restored) == {*rows, 9}
-    assert 9 not in kept(market.postgres)
-
-
-def test_the_archived_log_leads_to_any_moment_after_the_backup(market: Market, where: Path) -> None:
-    rows = kept(market.postgres)
-    made = backup(
-        market.postgres,
-        market.vault,
-        where / "backups",
-        now_us=NOW_US,
-        checkpoint=None,
-        say=lambda line: None,
-    )
-    market.write(10)
-    time.sleep(0.05)
-    moment_us = time.time_ns() // 1000
-    time.sleep(0.05)
-    market.write(11)
-    lost = market.postgres
-    lost.kill()  # its last segment was never archived
-    segments = [lost.wal_archive, lost.data / "pg_wal"]
-
-    def come_back(name: str, expected: set[int], to_time_us: int | None, segments: Sequence[Path]) -> None:
-        restore(
-            made.folder,
-            where / name,
-            where / name / "vault",
-            judge=judge(expected),
-            segments=segments,
-            to_time_us=to_time_us,
-            say=quiet,
-        )
-
-    come_back("at_the_moment", {*rows, 10}, moment_us, segments)
-    come_back("at_the_end", {*rows, 10, 11}, None, segments)
-    with pytest.raises(Conflict, match="cannot be reached"):
-        come_back("in_the_future", set(), moment_us + 3_600_000_000, segments)
-    assert not (where / "in_the_future" / "restoring").exists()
-    with pytest.raises(Misconfigured, match="no write-ahead log"):
-        come_back("without_log", set(), moment_us, [])
-    lost.restart()
-    assert kept(lost) == {*rows, 10, 11}
-
-
-def test_what_the_judge_refuses_is_not_kept(made: Backup, where: Path) -> None:
-    with pytest.raises(Conflict, match=r"not the log's history: found \[1") as caught:
-        restore(made.folder, where, where / "vault", judge=judge({-1}), say=quiet)
-    assert caught.value.code == "backup.not_proven"
-    assert {path.name for path in where.iterdir()} <= {"postgres.lock"}
-
-
-def test_a_restore_never_writes_over_a_cluster(market: Market, made: Backup) -> None:
-    before = kept(market.postgres)
-    with pytest.raises(Misconfigured, match="already holds a database"):
-        restore(made.folder, market.root / "var", market.vault, judge=judge(before), say=quiet)
-    assert kept(market.postgres) == before
-
-
-def test_a_changed_byte_in_a_backup_is_found_before_anything_is_restored(made: Backup, where: Path) -> None:
-    changed = made.folder / "base" / "global" / "pg_filenode.map"
-    honest = changed.read_bytes()
-    changed.write_bytes(honest[:100] + bytes([honest[100] ^ 1]) + honest[101:])
-    with pytest.raises(Conflict, match=r"pg_filenode\.map") as caught:
-        restore(made.folder, where, where / "vault", judge=judge({1}), say=quiet)
-    changed.write_bytes(honest)
-    assert caught.value.code == "backup.damaged"
-    assert list(where.iterdir()) == []
-
-
-def test_a_changed_product_is_found_and_nothing_is_kept(made: Backup, where: Path) -> None:
-    product = next(path for path in (made.folder / "products").rglob("*") if path.is_file())
-    product.write_bytes(b"another table")
-    with pytest.raises(Conflict, match="other bytes"):
-        restore(made.folder, where, where / "vault", judge=lambda _, __: Proof(0, b"", True, ""), say=quiet)
-    product.write_bytes(PRODUCT)
-    assert {path.name for path in where.iterdir()} <= {"postgres.lock"}
-
-
-def test_an_unfinished_folder_is_no_backup(where: Path) -> None:
-    unfinished = where / "20260101T000000Z"
-    (unfinished / "base").mkdir(parents=True)
-    assert backups(where) == []
-    with pytest.raises(Misconfigured, match="not a whole backup"):
-        read(unfinished)
-    (unfinished / "backup.json").write_text('{"format": "another"}')
-    with pytest.raises(Misconfigured, match="not a whole backup"):
-        read(unfinished)
-
-
-def test_a_backup_that_fails_leaves_nothing_and_says_why(market: Market) -> None:
-    target = market.root / "failing"
-    target.write_text("a file")
-    with pytest.raises(Misconfigured, match="cannot take the backup"):
-        market.backup("failing")
-    target.unlink()
-    market.postgres.kill()
-    with pytest.raises((Conflict, psycopg.OperationalError)):
-        market.backup("failing")
-    assert list(target.iterdir()) == []
-    market.postgres.restart()
-
-
-def test_log_that_no_backup_needs_is_forgotten_and_the_rest_is_kept(market: Market) -> None:
-    def archived() -> set[str]:
-        return {path.name for path in market.postgres.wal_archive.iterdir() if len(path.name) == 24}
-
-    market.postgres.restart()  # archives a segment
-    before = archived()
-    first = market.backup("pruned")
-    assert before
-    assert not before & archived()
-    market.postgres.restart()
-    second = market.backup("pruned", now_us=NOW_US + 1_000_000)
-    assert first.first_segment in archived()  # the older backup still needs it
-    shutil.rmtree(first.folder)
-    third = market.backup("pruned", now_us=NOW_US + 2_000_000)
-    assert first.first_segment not in archived()
-    assert backups(market.root / "pruned") == [second, third]
+def wall_us() -> int:
+    return time.time_ns() // 1000
 
 
 async def _append(url: str, count: int) -> None:
     """Put a batch of entries on the log, as the gate does, beginning it where there is none."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
         if await (await connection.execute(log.READ_HEAD)).fetchone() is None:
-            await log.create(connection, "exchange.example/log", NOW_US)
+            await log.create(connection, ORIGIN, NOW_US)
         head = await log.read_head(connection)
         entries = []
         for index in range(head.edge.size, head.edge.size + count):
@@ -291,50 +82,523 @@ async def _append(url: str, count: int) -> None:
             await connection.execute(statement, values)
 
 
-async def _tip(url: str, signer: Signer) -> str:
+async def _tip(url: str) -> str:
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        return sign((await log.read_head(connection)).checkpoint(), signer)
+        return sign((await log.read_head(connection)).checkpoint(), SIGNER)
 
 
-def test_the_commands_keep_a_log_that_an_audit_proves_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def size_of(postgres: Postgres) -> int:
+    with psycopg.connect(postgres.owner_url) as connection:
+        row = connection.execute("SELECT size FROM log_head").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@dataclass
+class Market:
+    """A running cluster with a log, a vault with a product, and a store."""
+
+    postgres: Postgres
+    root: Path
+    store: Store
+    said: list[str] = field(default_factory=list)
+
+    def keeper(self, store: Store | None = None) -> Keeper:
+        return Keeper(
+            store or self.store,
+            self.postgres,
+            self.root / "var",
+            tip=lambda: asyncio.run(_tip(self.postgres.app_url)),
+            clock_us=wall_us,
+            say=self.said.append,
+        )
+
+    def append(self, count: int) -> int:
+        """One batch; the log's size after it."""
+        asyncio.run(_append(self.postgres.app_url, count))
+        return size_of(self.postgres)
+
+    def take(self, *, incremental: bool = False) -> Backup:
+        while True:
+            try:
+                return self.keeper().take(incremental=incremental)
+            except Conflict as problem:
+                if problem.code != "backup.exists":
+                    raise
+                time.sleep(0.2)
+
+    def archived(self) -> list[str]:
+        return sorted(path.name for path in self.postgres.wal_archive.iterdir() if len(path.name) == 24)
+
+
+def judging(
+    seen: list[Sequence[str]] | None = None, *, sound: bool = True, outside: int = 0
+) -> Callable[..., Proof]:
+    """An auditor who says how large the log is, and knows how large it was seen."""
+
+    def look(postgres: Postgres, kept: Sequence[str]) -> Proof:
+        if seen is not None:
+            seen.append(kept)
+        return Proof(size_of(postgres), b"r" * 32, sound, "words", outside)
+
+    return look
+
+
+@contextlib.contextmanager
+def running_market() -> Iterator[Market]:
+    with tempfile.TemporaryDirectory(prefix="exchange-backup-") as folder:
+        os.chmod(folder, 0o711)
+        root = Path(folder)
+        product = root / "var" / "vault" / "products" / DIGEST[:2] / DIGEST
+        product.parent.mkdir(parents=True)
+        product.write_bytes(PRODUCT)
+        (root / "var" / "anchor.json").write_text('{"contract": "0xc"}')
+        # Processes are killed here, the machine is not: what reached the kernel stays.
+        with Postgres.start(root / "var", durable=False) as postgres:
+            upgrade(postgres.app_url, postgres.owner_url)
+            market = Market(postgres, root, Store(root / "store", KEY, make=True))
+            market.append(5)
+            yield market
+
+
+@pytest.fixture(scope="module")
+def market() -> Iterator[Market]:
+    """One market for the tests of this module; its log and its store only grow."""
+    with running_market() as market:
+        yield market
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the market's store was filled with, in this order, and how large the log was after each step."""
+
+    full: Backup
+    incremental: Backup
+    batches: list[int]  # the log's size after each batch since
+    moment_us: int  # between the second and the third of them
+    shipped_us: int
+
+
+@pytest.fixture(scope="module")
+def past(market: Market) -> Past:
+    full = market.take()
+    market.append(3)
+    incremental = market.take(incremental=True)
+    batches = [market.append(2), market.append(3)]
+    time.sleep(0.02)
+    moment_us = wall_us()
+    time.sleep(0.02)
+    batches += [market.append(1), market.append(4)]
+    return Past(full, incremental, batches, moment_us, market.keeper().ship().time_us)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Callable[[str], Store]]:
+    """An S3-compatible server of its own on 127.0.0.1, and stores in it by prefix."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    httpx.put(f"{endpoint}/backups")
+    environ = {
+        "AWS_ACCESS_KEY_ID": "exchange",
+        "AWS_SECRET_ACCESS_KEY": "a secret of the store",
+        "AWS_ENDPOINT_URL": endpoint,
+    }
+
+    def store(prefix: str) -> Store:
+        return Store(store_address("--store", f"s3://backups/{prefix}", environ), KEY)
+
+    yield store
+    server.stop()
+
+
+@pytest.fixture
+def where(market: Market) -> Iterator[Path]:
+    """An empty directory that the server's account may enter."""
+    with tempfile.TemporaryDirectory(dir=market.root) as folder:
+        os.chmod(folder, 0o711)
+        yield Path(folder)
+
+
+def size_after(store: Store, folder: Path, aim: Aim, segments: Sequence[Path] = ()) -> int:
+    """How large the log is that comes back; nothing of it is kept."""
+    found: list[int] = []
+
+    def look(postgres: Postgres, kept: Sequence[str]) -> Proof:
+        found.append(size_of(postgres))
+        return Proof(found[0], b"", False, "seen, not kept")
+
+    try:
+        restore(store, folder, judge=look, aim=aim, segments=segments, say=quiet)
+    except Conflict as problem:
+        if problem.code != "backup.not_proven":
+            raise
+    assert not (folder / "postgres").exists()
+    assert not (folder / "restoring").exists()
+    return found[0]
+
+
+def test_a_backup_comes_back_whole_elsewhere(market: Market, past: Past, where: Path) -> None:
+    full, incremental = past.full, past.incremental
+    assert (full.below, full.size_before, full.size_after, full.products) == (None, 5, 5, 1)
+    assert (incremental.below, incremental.size_before) == (full.name, 8)
+    assert full.started_us < full.ended_us < full.verified_us < incremental.started_us
+    assert incremental.stored_bytes < full.stored_bytes / 5
+    assert backups(market.store) == [full, incremental]
+
+    seen: list[Sequence[str]] = []
+    said: list[str] = []
+    proof = restore(market.store, where, judge=judging(seen, outside=18), say=said.append)
+    assert (proof.ok, proof.size) == (True, 18)
+    upto = reached(market.store)
+    assert upto is not None
+    assert (upto.time_us, upto.size) == (past.shipped_us, 18)
+    assert seen == [[full.checkpoint, incremental.checkpoint, upto.checkpoint]]
+    assert f"fetching the full copy {full.name}" in said
+    assert (where / "vault" / "products" / DIGEST[:2] / DIGEST).read_bytes() == PRODUCT
+    assert json.loads((where / "anchor.json").read_text()) == {"contract": "0xc"}
+    assert sorted(p.name for p in where.iterdir()) == ["anchor.json", "postgres", "postgres.lock", "vault"]
+    with Postgres.start(where) as restored:
+        assert not (restored.folder / "wal_restore").exists()
+        assert restored.port != market.postgres.port
+        with psycopg.connect(restored.app_url) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("exchange_app",)
+        asyncio.run(_append(restored.app_url, 1))
+        restored.restart()  # it archives and lives on like any other
+        assert size_of(restored) == 19
+        assert any(path.name.startswith("00000002") for path in restored.wal_archive.iterdir())
+    assert size_of(market.postgres) == 18
+
+
+def test_a_restore_to_an_entry_ends_after_its_batch_and_before_the_next(
+    market: Market, past: Past, where: Path
+) -> None:
+    # Batches after the incremental one end at 10, 13, 14 and 18; entry 10 is in the middle of none of them twice.
+    assert past.batches == [10, 13, 14, 18]
+    assert size_after(market.store, where / "first", Index(9)) == 10
+    assert size_after(market.store, where / "begun", Index(10)) == 13
+    assert size_after(market.store, where / "alone", Index(13)) == 14
+    assert size_after(market.store, where / "newest", Index(17)) == 18
+    # Before the incremental backup ended: from the full one.
+    assert size_after(market.store, where / "earlier", Index(6)) == 8
+    with pytest.raises(Conflict, match="every backup that is kept already holds entry 4") as caught:
+        size_after(market.store, where / "too_early", Index(4))
+    assert caught.value.code == "backup.moment"
+    with pytest.raises(Conflict, match="the store goes to entry 17"):
+        size_after(market.store, where / "too_late", Index(18))
+
+
+def test_a_restore_to_a_moment_has_all_that_was_committed_by_then_and_nothing_after(
+    market: Market, past: Past, where: Path
+) -> None:
+    assert size_after(market.store, where / "between", Moment(past.moment_us)) == 13
+    assert size_after(market.store, where / "after", Moment(past.incremental.ended_us)) == 8
+    assert size_after(market.store, where / "before", Moment(past.incremental.ended_us - 1)) == 8
+    # Nothing was committed between the last act and how far the store goes.
+    assert size_after(market.store, where / "quiet", Moment(past.shipped_us)) == 18
+    with pytest.raises(Conflict, match="the store goes to 20") as caught:
+        size_after(market.store, where / "future", Moment(past.shipped_us + 1))
+    assert caught.value.field == "--to"
+    with pytest.raises(Conflict, match="no backup had ended by that moment"):
+        size_after(market.store, where / "past", Moment(past.full.ended_us - 1))
+
+
+def test_what_the_judge_refuses_is_not_kept(market: Market, past: Past, where: Path) -> None:
+    with pytest.raises(Conflict, match="not the log's history: words") as caught:
+        restore(market.store, where, judge=judging(sound=False, outside=99), say=quiet)
+    assert caught.value.code == "backup.not_proven"
+    assert list(where.iterdir()) == [where / "postgres.lock"] or list(where.iterdir()) == []
+
+
+def test_a_log_behind_what_was_seen_takes_the_rest_back_and_is_judged_again(
+    market: Market, past: Past, where: Path
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def recall(postgres: Postgres, seen_size: int) -> int:
+        asked.append((size_of(postgres), seen_size))
+        asyncio.run(_append(postgres.app_url, seen_size - size_of(postgres)))
+        return size_of(postgres)
+
+    seen: list[Sequence[str]] = []
+    proof = restore(market.store, where, judge=judging(seen, outside=20), recall=recall, say=quiet)
+    assert asked == [(18, 20)]
+    assert len(seen) == 2
+    assert (proof.ok, proof.size) == (True, 20)
+    with Postgres.start(where) as restored:
+        assert size_of(restored) == 20
+
+
+def test_a_log_behind_what_was_seen_is_kept_only_when_asked_and_served_by_nobody(
+    market: Market, past: Past, where: Path
+) -> None:
+    with pytest.raises(Conflict, match="has 18 entries, and 20 were seen outside") as caught:
+        restore(market.store, where, judge=judging(outside=20), say=quiet)
+    assert caught.value.code == "backup.behind"
+    assert "exchange succeed" in str(caught.value.remedy)
+    refuse_behind(where)
+    assert not (where / "postgres").exists()
+    proof = restore(market.store, where, judge=judging(outside=20), keep_behind=True, say=quiet)
+    assert (proof.ok, proof.size) == (False, 18)
+    assert (where / BEHIND).exists()
+    with pytest.raises(Misconfigured, match="18 entries, and 20 were seen") as refused:
+        refuse_behind(where)
+    assert refused.value.code == "market.behind"
+    with Postgres.start(where) as kept:
+        assert size_of(kept) == 18
+
+
+def test_a_restore_never_writes_over_a_cluster(market: Market, past: Past) -> None:
+    with pytest.raises(Misconfigured, match="already holds a database"):
+        restore(market.store, market.root / "var", judge=judging(), say=quiet)
+    assert size_of(market.postgres) == 18
+
+
+@pytest.fixture
+def copied(market: Market, past: Past, where: Path) -> Store:
+    """A copy of the store that a test may damage."""
+    shutil.copytree(market.root / "store", where / "store")
+    return Store(where / "store", KEY)
+
+
+def test_a_changed_missing_or_exchanged_object_is_named_and_nothing_is_restored(
+    copied: Store, past: Past, where: Path
+) -> None:
+    folder = where / "store"
+    full, incremental = f"backups/{past.full.name}", f"backups/{past.incremental.name}"
+    segment = f"wal/{past.incremental.first_segment}"
+
+    def refused(name: str, code: str = "backup.damaged") -> None:
+        with pytest.raises(Conflict) as caught:
+            restore(copied, where / "var", judge=judging(), say=quiet)
+        assert caught.value.code == code
+        assert name in caught.value.detail
+        assert not (where / "var" / "postgres").exists()
+        assert not (where / "var" / "vault").exists() or code == "backup.damaged"
+
+    for name in (f"{full}/base.tar", f"{incremental}/base.tar", segment, f"{full}/backup.json"):
+        honest = (folder / name).read_bytes()
+        middle = len(honest) // 2
+        (folder / name).write_bytes(honest[:middle] + bytes([honest[middle] ^ 1]) + honest[middle + 1 :])
+        refused(name)
+        (folder / name).write_bytes(honest[:-1])
+        refused(name)
+        (folder / name).write_bytes(honest)
+    # An older copy in the newer one's place is whole, and not what belongs there.
+    honest = (folder / incremental / "base.tar").read_bytes()
+    shutil.copyfile(folder / full / "base.tar", folder / incremental / "base.tar")
+    refused(f"{incremental}/base.tar")
+    (folder / incremental / "base.tar").write_bytes(honest)
+    (folder / full / "base.tar").rename(folder / "aside")
+    refused(f"{full}/base.tar", "backup.missing")
+    (folder / "aside").rename(folder / full / "base.tar")
+    (folder / segment).rename(folder / "aside")
+    refused(past.incremental.name, "backup.log_missing")
+    (folder / "aside").rename(folder / segment)
+    (folder / "products" / DIGEST[:2] / DIGEST).write_bytes(b"another table")
+    refused(f"products/{DIGEST[:2]}/{DIGEST}")
+
+
+def test_a_store_shows_nothing_and_opens_under_its_own_key_alone(copied: Store, where: Path) -> None:
+    folder = where / "store"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    passwords = json.loads((where.parent / "var" / "postgres" / "credentials.json").read_text()).values()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for secret in (PRODUCT, b"test.act", b"exchange_app", *(p.encode() for p in passwords)):
+                assert secret not in content
+    with pytest.raises(Misconfigured) as caught:
+        restore(Store(folder, b"c" * 32), where / "var", judge=judging(), say=quiet)
+    assert caught.value.code == "backup.wrong_key"
+
+
+def test_a_folder_that_is_no_store_is_refused_by_name(market: Market, past: Past, where: Path) -> None:
+    with pytest.raises(Misconfigured, match="holds no backup"):
+        backups(Store(where / "empty", KEY, make=True))
+    (where / "other").mkdir()
+    (where / "other" / "letter").write_text("something else")
+    for use in (backups, lambda store: market.keeper(store).ship()):
+        with pytest.raises(Misconfigured) as caught:
+            use(Store(where / "other", KEY))
+        assert caught.value.code == "backup.foreign"
+    (where / "file").write_text("a file")
+    with pytest.raises(Misconfigured, match="cannot be used"):
+        Store(where / "file", KEY, make=True)
+    with pytest.raises(Misconfigured, match="cannot be used"):
+        Store(where / "nowhere", KEY)
+
+
+def test_an_incremental_backup_needs_one_below_it(market: Market, past: Past, where: Path) -> None:
+    with pytest.raises(Conflict) as caught:
+        market.keeper(Store(where / "new", KEY, make=True)).take(incremental=True)
+    assert caught.value.code == "backup.no_ground"
+
+
+def test_log_leaves_the_archive_only_when_the_store_has_it() -> None:
+    with running_market() as market:
+        market.append(1)
+        keeper = market.keeper()
+        keeper.ship()
+        assert market.archived() == []
+        shipped = set(market.store.names("wal"))
+        assert shipped
+        (market.root / "store").rename(market.root / "away")  # the disk is gone
+        (market.root / "store").write_text("a file")
+        market.append(1)
+        for _ in range(2):
+            with pytest.raises(Misconfigured):
+                keeper.ship()
+        assert len(market.archived()) == 1
+        (market.root / "store").unlink()
+        (market.root / "away").rename(market.root / "store")
+        before = reached(market.store)
+        assert before is not None
+        assert before.size == 6
+        upto = keeper.ship()
+        assert (upto.size, market.archived()) == (7, [])
+        assert len(set(market.store.names("wal")) - shipped) == 1
+        # Nothing is written while nothing happens.
+        keeper.ship()
+        assert keeper.ship().size == 7
+        assert len(set(market.store.names("wal")) - shipped) == 1
+
+        # A copy that is given up in the middle is none, and leaves the next one its place.
+        failing = market.keeper()
+        threading.Timer(0.3, failing.stop).start()
+        with pytest.raises(Stopped):
+            while True:
+                failing.take()
+        whole = {backup.name for backup in backups(market.store)}
+        parts = {name.split("/")[1] for name in market.store.names("backups")}
+        assert not list((market.root / "store").rglob("*#*"))  # how the library names what it is writing
+        market.take()
+        assert len(backups(market.store)) == len(whole) + 1
+        # What it left is removed when it is surely nobody's work any more.
+        aged = Keeper(
+            market.store,
+            market.postgres,
+            market.root / "var",
+            tip=lambda: None,
+            clock_us=lambda: wall_us() + 2 * 86_400_000_000,
+            say=quiet,
+        )
+        assert aged.prune(0) == []
+        assert {name.split("/")[1] for name in market.store.names("backups")} == {
+            backup.name for backup in backups(market.store)
+        }
+        assert parts >= whole
+
+        # Another cluster's log under the same name is found before it is taken for ours.
+        stranger = market.store.names("wal")
+        name = next(iter(stranger))
+        (market.postgres.wal_archive / name.removeprefix("wal/")).write_bytes(bytes(16 << 20))
+        with pytest.raises(Conflict) as caught:
+            keeper.ship()
+        assert caught.value.code == "backup.forked"
+
+
+def test_the_last_seconds_come_from_the_lost_disk_and_the_next_exchange_goes_on_from_there(
+    where_open: Path,
 ) -> None:
     with running_market() as market:
-        keep_prove_and_refuse(market, monkeypatch, capsys)
+        market.take()
+        market.append(2)
+        market.keeper().ship()
+        market.append(3)
+        lost = market.postgres
+        lost.kill()  # its last segment was never archived
+        tail = [lost.wal_archive, lost.data / "pg_wal"]
+        assert size_after(market.store, where_open / "without", None) == 7
+        restore(market.store, where_open / "var", judge=judging(), segments=tail, say=quiet)
+        with Postgres.start(where_open / "var", durable=False) as restored:
+            assert size_of(restored) == 10
+            after = Market(restored, where_open, market.store)
+            assert after.append(1) == 11
+            # The schedule begins a chain of its own on the new timeline.
+            keeper = after.keeper()
+            time.sleep(1.0)
+            keeper.keep(1, 30)
+            made = backups(market.store)
+            assert [b.below for b in made] == [None, None]
+            assert made[1].timeline > made[0].timeline
+            assert forks(market.store)[1] > 0
+            # What lay only on the lost disk is in the store now, on the way to any later moment.
+            assert size_after(market.store, where_open / "older", Index(8)) == 10
+            assert size_after(market.store, where_open / "newest", None) == 11
+
+            # A restore to an earlier entry leaves the rest behind, for every restore after it.
+            restored.stop()
+            restore(market.store, where_open / "back", judge=judging(), aim=Index(6), say=quiet)
+        with Postgres.start(where_open / "back", durable=False) as again:
+            assert size_of(again) == 7
+            after = Market(again, where_open, market.store)
+            after.append(2)
+            after.keeper().ship()
+            assert size_after(market.store, where_open / "branch", None) == 9
+            assert [b.name for b in living(backups(market.store), forks(market.store))] == [made[0].name]
+            with pytest.raises(Conflict, match="the store goes to entry 8"):
+                size_after(market.store, where_open / "left", Index(9))
+        lost.restart()
 
 
-def keep_prove_and_refuse(
-    market: Market, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def where_open() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="exchange-backup-") as folder:
+        os.chmod(folder, 0o711)
+        yield Path(folder)
+
+
+def test_a_running_exchange_takes_what_is_due_and_removes_what_nobody_needs(
+    market: Market, past: Past, where: Path
 ) -> None:
-    from exchange.cli import backup as commands
+    store = Store(where / "store", KEY, make=True)
+    now = [wall_us()]
+    said: list[str] = []
+    keeper = Keeper(
+        store,
+        market.postgres,
+        market.root / "var",
+        tip=lambda: None,
+        clock_us=lambda: now[0],
+        say=said.append,
+    )
+    hour_us = 3_600_000_000
+    keeper.keep(3600, 1)
+    keeper.keep(3600, 1)  # not due
+    first = backups(store)
+    assert [b.below for b in first] == [None]
+    now[0] += hour_us
+    keeper.keep(3600, 1)
+    made = backups(store)
+    assert [b.below for b in made] == [None, made[0].name]
+    # Without what changed since the one below, a full one is taken.
+    now[0] += hour_us
+    store.delete([f"backups/{made[1].name}/manifest"])
+    store.put(f"backups/{made[1].name}/manifest", [b"{}"])
+    keeper.keep(3600, 1)
+    assert backups(store)[2].below is None
+    assert any("a full one is taken instead" in line for line in said)
+    # Two days later only what the last day needs is left: the newest that had ended before it.
+    now[0] += 48 * hour_us
+    before = store.names("wal")
+    keeper.keep(3600, 1)
+    left = backups(store)
+    assert [b.below for b in left][0] is None
+    assert made[0].name not in {b.name for b in left}
+    assert {name.split("/")[1] for name in store.names("backups")} == {b.name for b in left}
+    assert min(store.names("wal")) > min(before)
 
-    monkeypatch.setenv("EXCHANGE_DATA_DIR", str(market.root / "var"))
-    monkeypatch.setenv("EXCHANGE_ORIGIN", "exchange.example/log")
-    for name in ("EXCHANGE_DATABASE_URL", "EXCHANGE_DATABASE_OWNER_URL"):
-        monkeypatch.delenv(name, raising=False)
-    settings = Settings.from_environment(os.environ)
-    signer = keys.load(settings.keys_dir, make=True).signer(settings.origin)
-    upgrade(market.postgres.app_url, market.postgres.owner_url)
-    asyncio.run(_append(market.postgres.app_url, 5))
-    commands.backup(market.root / "backups")
-    assert "private keys are not in it" in capsys.readouterr().out
-    (made,) = backups(market.root / "backups")
-    asyncio.run(_append(market.postgres.app_url, 3))
-    tip = market.root / "witnessed"
-    tip.write_text(asyncio.run(_tip(market.postgres.app_url, signer)))
-    market.postgres.stop()
-    lost = market.root / "lost"
-    (market.root / "var" / "postgres").rename(lost)
 
-    # The witness has seen eight entries: a backup of five is a log that was cut back.
-    with pytest.raises(Conflict, match="not the log's history"):
-        commands.restore(made.folder, held=[tip])
-    assert not os.path.lexists(market.root / "var" / "postgres")
-
-    commands.restore(made.folder, wal=[lost / "wal_archive"], held=[tip])
-    said = capsys.readouterr().out
-    assert "restored and proven: 8 entries" in said
-    with Postgres.start(market.root / "var") as restored:
-        assert asyncio.run(_tip(restored.app_url, signer)) == tip.read_text()
-    with pytest.raises(Misconfigured, match="is no moment"):
-        commands.restore(made.folder, to_time="yesterday")
+def test_a_bucket_takes_backups_as_a_folder_does(
+    market: Market, past: Past, where: Path, bucket: Callable[[str], Store]
+) -> None:
+    store = bucket("exchange/market")
+    full = market.keeper(store).take()
+    assert backups(store) == [full]
+    market.keeper(store).ship()
+    assert size_after(store, where / "var", None) == 18
+    assert full.name in {name.split("/")[1] for name in store.names("backups")}
+    assert market.keeper(store).prune(full.ended_us - 1) == []

@@ -1,0 +1,245 @@
+"""Where backups lie: a directory or an S3-compatible bucket, whose objects only the backup key opens."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import LocalStore, S3Store
+
+from exchange.backup.sealing import SALT_BYTES, damaged, seal, unseal
+from exchange.errors import Conflict, ExchangeError, Misconfigured, Unavailable
+from exchange.settings import Bucket
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
+_PART: Final = 32 << 20
+"""Bytes of one part of a large upload: 10,000 parts, the most that S3 takes, are 312 GiB."""
+_READ: Final = 16 << 20
+_FILE_READ: Final = 1 << 20
+
+
+class Store:
+    """Named objects, each there whole or not at all; nothing readable leaves this process."""
+
+    def __init__(self, address: Path | Bucket, key: bytes, *, make: bool = False) -> None:
+        """`key` is the backup key. A directory that is missing is made with `make`, mode 0700.
+
+        Raises `Misconfigured` where the address cannot be a store, or where there is none.
+        """
+        self.address = address
+        self._key = key
+        self._store: LocalStore | S3Store
+        with self._explained(""):
+            match address:
+                case Path():
+                    if make and not address.exists():
+                        address.mkdir(mode=0o700, parents=True)
+                    self._store = LocalStore(address)
+                case Bucket():
+                    self._store = _bucket(address)
+
+    def put(self, name: str, plain: Iterable[bytes]) -> int:
+        """Seal `plain` into the store under `name`, in constant memory, and return the bytes that it takes there.
+
+        The object appears when all of it is there (in a directory: on the disk); what fails leaves none.
+        """
+        failure: list[BaseException] = []
+        taken = 0
+
+        def sealed() -> Iterator[bytes]:
+            nonlocal taken
+            try:
+                for piece in seal(plain, self._key, name, secrets.token_bytes(SALT_BYTES)):
+                    taken += len(piece)
+                    yield piece
+            except BaseException as error:
+                failure.append(error)
+                raise
+
+        with self._explained(name):
+            try:
+                pieces, first = sealed(), bytearray()
+                for piece in pieces:
+                    first += piece
+                    if len(first) > _PART:
+                        break
+                else:
+                    obstore.put(self._store, name, bytes(first))
+                    return self._kept(name, taken)
+                obstore.put(
+                    self._store,
+                    name,
+                    itertools.chain([bytes(first)], pieces),
+                    chunk_size=_PART,
+                    max_concurrency=2,
+                )
+            except BaseException:
+                if failure:  # what happened here, not what the library made of it
+                    raise failure[0] from None
+                raise
+            return self._kept(name, taken)
+
+    def get(self, name: str) -> Iterator[bytes]:
+        """The object `name`, opened, in pieces. It may be relied on when the iterator is exhausted.
+
+        Raises `Conflict` where it is missing or damaged, `Misconfigured` where another key sealed it.
+        """
+        return unseal(self._ranges(name), self._key, name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an object of this name; says nothing of whether it opens."""
+        with self._explained(name):
+            try:
+                obstore.head(self._store, name)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def names(self, folder: str) -> dict[str, int]:
+        """The objects below `folder`, in order, each with the bytes that it takes."""
+        with self._explained(folder):
+            found = itertools.chain.from_iterable(obstore.list(self._store, folder))
+            return dict(sorted((item["path"], item["size"]) for item in found))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove objects, one after the other in this order; one that is not there is no error."""
+        for name in names:
+            with self._explained(name), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, name)
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Write an object into a new file, which stays only when the object opened whole."""
+        try:
+            with open(path, "xb", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+                for piece in self.get(name):
+                    file.write(piece)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def put_json(self, name: str, value: object) -> int:
+        """Put a small document."""
+        return self.put(name, [json.dumps(value, ensure_ascii=False, indent=2).encode()])
+
+    def get_json(self, name: str) -> Any:
+        """Read a small document."""
+        try:
+            return json.loads(b"".join(self.get(name)))
+        except ValueError as error:
+            raise damaged(name, str(error)) from error
+
+    def _ranges(self, name: str) -> Iterator[bytes]:
+        """The sealed bytes, a request each range, so that no request lasts longer than its timeout."""
+        with self._explained(name):
+            size = obstore.head(self._store, name)["size"]
+        for start in range(0, size, _READ):
+            with self._explained(name):
+                piece = obstore.get_range(self._store, name, start=start, end=min(size, start + _READ))
+            yield bytes(piece)
+
+    def _kept(self, name: str, taken: int) -> int:
+        """Bring an object of a directory to the disk: the library renames, and leaves that to the kernel."""
+        if isinstance(root := self.address, Path):
+            path = root / name
+            for part in (path, *itertools.takewhile(lambda parent: parent != root.parent, path.parents)):
+                descriptor = os.open(part, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        return taken
+
+    @contextlib.contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        """Turn what the store says into what the operator can do. Its words never hold the credentials."""
+        try:
+            yield
+        except ExchangeError:
+            raise
+        except (BaseError, OSError) as error:
+            raise self._refusal(name, error) from error
+
+    def _refusal(self, name: str, error: Exception) -> ExchangeError:
+        said = str(error).partition("\n\nDebug source")[0].strip()[:400]
+        place = f"{self.address}/{name}".rstrip("/")
+        if any(words in said for words in ("No space left", "Disk quota", "StorageFull", "os error 28")):
+            return full(self.address, said)
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in said and name:
+            return Conflict(
+                "backup.missing",
+                f"{place} is not there",
+                rule="a backup is whole: every object that it names is in the store",
+                remedy="use an earlier backup (`exchange backup list`); look at what was deleted there",
+            )
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError, OSError)) or (
+            isinstance(self.address, Path)
+        ):
+            return Misconfigured(
+                "backup.store_refused",
+                f"{place} cannot be used: {said}",
+                field="EXCHANGE_BACKUP_TARGET",
+                rule="the store is a directory that this user may write, or a bucket that these AWS_… credentials open",
+                remedy="make it, correct its rights or the credentials, or name another store",
+            )
+        return Unavailable(
+            "backup.store_unreachable",
+            f"{place} does not answer: {said}",
+            retry_after_s=30,
+            remedy="look whether the store runs and AWS_ENDPOINT_URL leads there; nothing was left half-written",
+        )
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a mebibyte at a time."""
+    with path.open("rb") as file:
+        while piece := file.read(_FILE_READ):
+            yield piece
+
+
+def full(address: Path | Bucket, detail: str) -> Misconfigured:
+    """The refusal of a store without room."""
+    return Misconfigured(
+        "backup.disk_full",
+        f"{address} cannot take the backup: {detail}",
+        field="target",
+        rule="a backup is at most as large as the database and its products",
+        remedy="free some space there, let this user write there, or name a directory on another disk",
+    )
+
+
+def _bucket(address: Bucket) -> S3Store:
+    endpoint = address.endpoint or ""
+    host = endpoint.partition("://")[2]
+    given: S3Config = {}
+    if endpoint:
+        given["endpoint"] = endpoint
+    if address.session_token:
+        given["session_token"] = address.session_token
+    return S3Store(
+        address.name,
+        prefix=address.prefix or None,
+        access_key_id=address.access_key_id,
+        secret_access_key=address.secret_access_key,
+        region=address.region,
+        # An address that names the bucket is one of a virtual host (Alibaba OSS, Tencent COS); others take it in the path.
+        virtual_hosted_style_request=host.startswith(f"{address.name}."),
+        disable_bulk_delete=True,  # not all compatible stores know it
+        client_options={
+            "allow_http": endpoint.startswith("http://"),  # settings allow that for 127.0.0.1 alone
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=180),
+        },
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
+        config=given,
+    )
