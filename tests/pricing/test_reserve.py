@@ -31,7 +31,7 @@ def slow_revenue(values: Values, bidders: int, reserve: int) -> Fraction:
         taken = sorted((v for v in profile if v >= reserve), reverse=True)
         paid = 0 if not taken else max(reserve, taken[1]) if len(taken) > 1 else reserve
         total += paid * prod(weights[v] for v in profile)
-    return total / sum(values.weights) ** bidders
+    return total / Fraction(sum(values.weights)) ** bidders
 
 
 def test_the_published_revenues_come_out(vectors: Path) -> None:
