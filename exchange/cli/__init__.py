@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import audit, backup, demo, desensitize, holder, keys, market
+from exchange.cli import audit, backup, demo, desensitize, holder, keys, market, simulate
 
 app = typer.Typer(
     name="exchange",
@@ -28,5 +28,6 @@ app.add_typer(backup.app, name="backup", rich_help_panel="Keep it")
 app.command("restore", rich_help_panel="Keep it")(backup.restore)
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
+app.add_typer(simulate.app, name="simulate", rich_help_panel="Run it")
 app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
 app.add_typer(desensitize.app, name="desensitize", rich_help_panel="Bring data (departments)")
