@@ -82,7 +82,7 @@ async def open_lot(tx: Transaction, act: OpenLot) -> Record:
             "listing": listing.id,
             "offer": plain(act.offer),
             "rulebook": {"digest": rules.digest, "version": rules.version},
-            "rules": plain(terms),
+            "rules": plain(terms.to_json()),
             "seller": listing.seller,
             "state": "open",
         },

@@ -349,6 +349,8 @@ def rules_of(member: Mapping[str, Any]) -> AscendingRules:
         soft_close_window_us=int(member["soft_close_window_us"]),
         soft_close_extension_us=int(member["soft_close_extension_us"]),
         ceiling_fen=None if ceiling is None else int(ceiling),
+        priority=tuple(member.get("priority", ())),
+        draw_at_ceiling=bool(member.get("draw_at_ceiling", False)),
     )
 
 

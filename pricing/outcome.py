@@ -153,6 +153,16 @@ class Outcome:
     """The best bid of another code than the winner's: what the lot would have fetched without the winner."""
 
     @property
+    def seed_bytes(self) -> bytes | None:
+        """The drawn randomness, or None; OutcomeError where it is no hex."""
+        try:
+            return None if self.seed is None else bytes.fromhex(self.seed)
+        except ValueError as error:
+            raise OutcomeError(
+                field="seed", rule="must be hex", remedy="take the outcome as it was published"
+            ) from error
+
+    @property
     def failed(self) -> bool:
         return not self.allocation
 

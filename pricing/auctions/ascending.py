@@ -5,13 +5,16 @@ The rule, in the order in which a bid is judged (法释〔2016〕18号; every fi
 1. The time is the log's. Before `opens_at_us` a bid is `not_open`, from the close on it is `closed`.
 2. Above the ceiling nothing is admitted, whoever bids it.
 3. The first bid must reach the start price, which is the reserve. Every later one must be above the standing
-   price: of two equal bids the earlier in log order holds, so a tie is decided by sequence and by nothing else.
+   price: of two equal bids the earlier in log order holds, so a tie is decided by sequence and by nothing else. But a
+   priority holder takes over at the standing price from who is none, once a price.
 4. A raise is at least one increment, and the price lies on the grid of increments counted from the start
    price. The ceiling is the one price that is always on the grid and always a sufficient raise, so that
    neither an increment nor an odd ceiling locks anybody out of the highest price that is allowed.
+   With `draw_at_ceiling` a bid at the ceiling ends no auction: every code may join there once until the close, and
+   the winner is drawn, among priority holders first, by a seed that nobody could choose (`pricing.auctions.draw`).
 5. An admitted bid in the last `soft_close_window_us` moves the close to `soft_close_extension_us` after that
-   bid, never nearer, as often as it happens. A rejected bid moves nothing. Every move costs a raise, so the
-   auction ends.
+   bid, never nearer, as often as it happens. A rejected bid moves nothing. Every move costs a raise, or the one
+   turn that a code has at the ceiling or a priority holder at a price, so the auction ends.
 
 A code may raise its own bid: no rule forbids it, and it harms only its owner. Bids cannot be withdrawn.
 
@@ -28,12 +31,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from pricing.auctions.draw import draw_order
 from pricing.canonical import Json, digest
 from pricing.errors import AuctionError, OutcomeError
 from pricing.money import MAX_AMOUNT, Language, fen_in_words, require_whole
 from pricing.outcome import Allotment, Bid, Explanation, Outcome, bids_root, compare, in_sequence
 
 VERSION = "ascending@1"
+WITH_PRIORITY_OR_DRAW = "ascending@2"
+"""The version of lots that know priority holders or draw at the ceiling; all others stay what they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class AscendingRules:
     soft_close_extension_us: int
     ceiling_fen: int | None = None
     ladder: tuple[Rung, ...] = ()
+    priority: tuple[str, ...] = ()
+    draw_at_ceiling: bool = False
 
     def __post_init__(self) -> None:
         require_whole(self.start_price_fen, "start_price_fen", least=1, error=AuctionError)
@@ -88,6 +96,18 @@ class AscendingRules:
                     rule=f"must not exceed the ceiling {self.ceiling_fen}, not {self.start_price_fen}",
                     remedy="reappraise, or start lower",
                 )
+        elif self.draw_at_ceiling:
+            raise AuctionError(
+                field="draw_at_ceiling",
+                rule="draws among bids at a ceiling, and this lot has none",
+                remedy="name the ceiling, or leave the draw out",
+            )
+        if len(set(self.priority)) != len(self.priority) or not all(self.priority):
+            raise AuctionError(
+                field="priority",
+                rule="names codes, each once",
+                remedy="name each priority holder's code on this lot once",
+            )
         below = Rung(self.start_price_fen, self.increment_fen)
         for position, rung in enumerate(self.ladder):
             name = f"ladder[{position}]"
@@ -114,8 +134,13 @@ class AscendingRules:
                 return rung
         return Rung(self.start_price_fen, self.increment_fen)
 
+    @property
+    def version(self) -> str:
+        """The algorithm that these terms ask for."""
+        return WITH_PRIORITY_OR_DRAW if self.priority or self.draw_at_ceiling else VERSION
+
     def to_json(self) -> dict[str, Json]:
-        return {
+        terms: dict[str, Json] = {
             "ceiling_fen": self.ceiling_fen,
             "closes_at_us": self.closes_at_us,
             "increment_fen": self.increment_fen,
@@ -125,10 +150,13 @@ class AscendingRules:
             "soft_close_window_us": self.soft_close_window_us,
             "start_price_fen": self.start_price_fen,
         }
+        if self.version == WITH_PRIORITY_OR_DRAW:
+            terms |= {"draw_at_ceiling": self.draw_at_ceiling, "priority": sorted(self.priority)}
+        return terms
 
     @property
     def digest(self) -> str:
-        return digest({"rules": self.to_json(), "version": VERSION})
+        return digest({"rules": self.to_json(), "version": self.version})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +168,8 @@ class Standing:
     sequence: int | None
     bids: int
     closes_at_us: int
+    at_ceiling: tuple[str, ...] = ()
+    """Who has bid the ceiling, in log order, where the winner is drawn among them."""
 
 
 class Reason(StrEnum):
@@ -152,6 +182,7 @@ class Reason(StrEnum):
     NOT_HIGHER = "not_higher"
     BELOW_INCREMENT = "below_increment"
     OFF_INCREMENT = "off_increment"
+    AT_CEILING_ALREADY = "at_ceiling_already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +227,8 @@ def _refusal(reason: Reason) -> tuple[str, str]:
             )
         case Reason.BELOW_INCREMENT:
             return "加价不足一个加价幅度", "the raise is less than one increment"
+        case Reason.AT_CEILING_ALREADY:
+            return "已按最高限价报价,等待抽签", "this code has bid the ceiling, and is in the draw"
         case Reason.OFF_INCREMENT:
             return (
                 "报价不在以起拍价为起点的加价阶梯上",
@@ -211,10 +244,15 @@ def open_standing(rules: AscendingRules) -> Standing:
 
 
 def least_admissible_fen(rules: AscendingRules, standing: Standing) -> int | None:
-    """The lowest price that the next bid may name; None once the standing bid cannot be raised."""
+    """The lowest price that the next bid of another code may name; None once the standing bid cannot be raised.
+
+    A priority holder may name the standing price itself, where its holder is none.
+    """
     price_fen = standing.price_fen
     if price_fen is None:
         return rules.start_price_fen
+    if price_fen == rules.ceiling_fen and rules.draw_at_ceiling:
+        return price_fen
     highest = MAX_AMOUNT if rules.ceiling_fen is None else rules.ceiling_fen
     raised = price_fen + rules.rung_at(price_fen).increment_fen
     if raised <= highest:
@@ -249,8 +287,12 @@ def admit(rules: AscendingRules, standing: Standing, bid: Bid) -> Admitted | Rej
         if price_fen < rules.start_price_fen:
             return Rejected(Reason.BELOW_START, rules.start_price_fen)
     elif price_fen <= standing_fen:
-        return Rejected(Reason.NOT_HIGHER, least_admissible_fen(rules, standing))
-    if price_fen != ceiling_fen:
+        if price_fen == ceiling_fen and rules.draw_at_ceiling:
+            if bid.code in standing.at_ceiling:
+                return Rejected(Reason.AT_CEILING_ALREADY, None)
+        elif price_fen < standing_fen or not _takes_over(rules, standing, bid.code):
+            return Rejected(Reason.NOT_HIGHER, least_admissible_fen(rules, standing))
+    if price_fen not in (ceiling_fen, standing_fen):
         if rules.ladder:
             reason = _off_ladder(rules, standing_fen, price_fen)
         elif standing_fen is not None and price_fen - standing_fen < rules.increment_fen:
@@ -263,7 +305,14 @@ def admit(rules: AscendingRules, standing: Standing, bid: Bid) -> Admitted | Rej
             return Rejected(reason, least_admissible_fen(rules, standing))
     if closes_at_us - at_us <= rules.soft_close_window_us:
         closes_at_us = max(closes_at_us, at_us + rules.soft_close_extension_us)
-    return Admitted(Standing(price_fen, bid.code, bid.sequence, standing.bids + 1, closes_at_us))
+    at_ceiling = standing.at_ceiling
+    if price_fen == ceiling_fen and rules.draw_at_ceiling:
+        at_ceiling += (bid.code,)
+    return Admitted(Standing(price_fen, bid.code, bid.sequence, standing.bids + 1, closes_at_us, at_ceiling))
+
+
+def _takes_over(rules: AscendingRules, standing: Standing, code: str) -> bool:
+    return code in rules.priority and standing.code not in rules.priority
 
 
 def _off_ladder(rules: AscendingRules, standing_fen: int | None, price_fen: int) -> Reason | None:
@@ -274,8 +323,10 @@ def _off_ladder(rules: AscendingRules, standing_fen: int | None, price_fen: int)
     return Reason.OFF_INCREMENT if (price_fen - rung.from_fen) % rung.increment_fen else None
 
 
-def award(rules: AscendingRules, bids: Iterable[Bid]) -> Outcome:
+def award(rules: AscendingRules, bids: Iterable[Bid], *, seed: bytes | None = None) -> Outcome:
     """The outcome of a lot from its admitted bids, in whatever order their rows come.
+
+    `seed` is the drawn randomness of a lot that ended at a ceiling where the winner is drawn, and of no other.
 
     Admission is recomputed bid by bid: a book that holds a bid which the rules reject, or whose times run
     backwards, raises OutcomeError. Without bids the lot fails. The caller sees to it that the close is past
@@ -300,18 +351,32 @@ def award(rules: AscendingRules, bids: Iterable[Bid]) -> Outcome:
                 remedy="give the admitted bids of this lot, all and no others",
             )
         standing = decision.standing
-    winner = book[-1] if book else None
+    winner = _winner(rules, standing, book, seed)
     runner_up = next((bid for bid in reversed(book) if winner and bid.code != winner.code), None)
     return Outcome(
-        rules_version=VERSION,
+        rules_version=rules.version,
         rules_digest=rules.digest,
         bids_root=bids_root(book),
         bids=len(book),
         closed_at_us=standing.closes_at_us,
-        seed=None,
+        seed=None if seed is None else seed.hex(),
         allocation=() if winner is None else (_allot(winner),),
         runner_up=None if runner_up is None else _allot(runner_up),
     )
+
+
+def _winner(rules: AscendingRules, standing: Standing, book: list[Bid], seed: bytes | None) -> Bid | None:
+    if (seed is not None) != bool(standing.at_ceiling):
+        raise OutcomeError(
+            field="seed",
+            rule="is given where bids stand at a ceiling with a draw, and nowhere else",
+            remedy="give the seed of the lot's draw, or none",
+        )
+    if seed is None:
+        return book[-1] if book else None
+    drawn = [standing.at_ceiling[n] for n in draw_order(seed, standing.at_ceiling)]
+    code = next((one for one in drawn if one in rules.priority), drawn[0])
+    return next(bid for bid in reversed(book) if bid.code == code)
 
 
 def _allot(bid: Bid) -> Allotment:
@@ -320,7 +385,7 @@ def _allot(bid: Bid) -> Allotment:
 
 def verify(outcome: Outcome, rules: AscendingRules, bids: Iterable[Bid]) -> None:
     """Recompute the outcome; any changed rule, bid or member raises OutcomeError with the member's name."""
-    compare(outcome, award(rules, bids))
+    compare(outcome, award(rules, bids, seed=outcome.seed_bytes))
 
 
 def explain(outcome: Outcome, bids: Iterable[Bid], code: str) -> Explanation:
@@ -335,10 +400,11 @@ def explain(outcome: Outcome, bids: Iterable[Bid], code: str) -> Explanation:
             rule=f"the book has root {root}, the outcome {outcome.bids_root}",
             remedy="give the book of this lot",
         )
-    if outcome.allocation != tuple(map(_allot, book[-1:])):
+    drawn = [bid for bid in book if bid.price_fen == book[-1].price_fen] if outcome.seed else book[-1:]
+    if outcome.allocation not in [(_allot(bid),) for bid in drawn] and (book or outcome.allocation):
         raise OutcomeError(
             field="allocation",
-            rule="the last admitted bid wins; the outcome says otherwise",
+            rule="the last admitted bid wins, or one that the seed drew; the outcome says otherwise",
             remedy="verify the outcome before asking for its reasons",
         )
     own = [bid for bid in book if bid.code == code]
@@ -351,6 +417,14 @@ def explain(outcome: Outcome, bids: Iterable[Bid], code: str) -> Explanation:
     best = own[-1]
     (winner,) = outcome.allocation
     best_zh, best_en = fen_in_words(best.price_fen, "zh"), fen_in_words(best.price_fen, "en")
+    if outcome.seed is not None and best.price_fen == winner.price_fen:
+        among = f"{len(drawn)}"
+        won = winner.code == code
+        return Explanation(
+            "won" if won else "lost",
+            f"{among} 个代码报到最高限价 {best_zh},由公布的种子抽签;{winner.code} 抽中。",
+            f"{among} codes bid the ceiling, {best_en}, and the published seed drew {winner.code}.",
+        )
     if winner.code == code:
         if outcome.runner_up is None:
             zh, en = "没有其他竞买人出价", "nobody else bid"
@@ -383,7 +457,9 @@ def proxy_bid(rules: AscendingRules, standing: Standing, my_code: str, maximum_f
     cannot be raised. The maximum stays with the bidder: only the bid leaves.
     """
     require_whole(maximum_fen, "maximum_fen", least=1, error=AuctionError)
-    if standing.code == my_code:
+    if standing.code == my_code or my_code in standing.at_ceiling:
         return None
+    if _takes_over(rules, standing, my_code) and standing.price_fen is not None:
+        return standing.price_fen if standing.price_fen <= maximum_fen else None
     least = least_admissible_fen(rules, standing)
     return least if least is not None and least <= maximum_fen else None

@@ -433,13 +433,7 @@ def _displaced(rules: SealedRules, book: Sequence[UnitBid], units: Sequence[int]
 
 def verify(outcome: Outcome, rules: SealedRules, bids: Iterable[UnitBid]) -> None:
     """Recompute the outcome; any changed rule, bid or member raises OutcomeError with the member's name."""
-    try:
-        seed = None if outcome.seed is None else bytes.fromhex(outcome.seed)
-    except ValueError as error:
-        raise OutcomeError(
-            field="seed", rule="must be hex", remedy="take the outcome as it was published"
-        ) from error
-    compare(outcome, award(rules, bids, seed=seed))
+    compare(outcome, award(rules, bids, seed=outcome.seed_bytes))
 
 
 def explain(outcome: Outcome, bids: Iterable[UnitBid], code: str) -> Explanation:

@@ -591,3 +591,129 @@ def test_what_the_format_promises_holds_for_a_bidder_who_knows_the_own_value() -
             honest = gain(value, value, rival)
             assert all(gain(value, own, rival) <= honest + 1 for own in limits)
             assert honest >= 0
+
+
+# --- priority holders, and the draw at a ceiling ---
+
+PRIORITY = replace(RULES, priority=("P", "Q"))
+DRAWN = replace(RULES, draw_at_ceiling=True)
+SEED = b"s" * 32
+
+
+def test_at_equal_price_a_priority_holder_takes_over_once_and_nobody_else_does() -> None:
+    book, standing, decisions = play(
+        PRIORITY,
+        [
+            bid(700_000, 1),
+            bid(700_000, 2, code="B"),
+            bid(700_000, 3, code="P"),
+            bid(700_000, 4, code="Q"),
+            bid(710_000, 5, code="B"),
+            bid(700_000, 6, code="Q"),
+            bid(710_000, 7, code="Q"),
+        ],
+    )
+    assert reasons(decisions) == [
+        "admitted", "not_higher", "admitted", "not_higher", "admitted", "not_higher", "admitted",
+    ]  # fmt: skip
+    assert (standing.code, standing.price_fen) == ("Q", 710_000)
+    outcome = award(PRIORITY, book)
+    assert outcome.rules_version == "ascending@2"
+    assert (outcome.allocation[0].code, outcome.allocation[0].price_fen) == ("Q", 710_000)
+    verify(outcome, PRIORITY, book)
+    assert award(RULES, book[:1]).rules_version == "ascending@1"
+
+
+def test_an_agent_of_a_priority_holder_bids_no_more_than_it_must() -> None:
+    _, standing, _ = play(PRIORITY, [bid(700_000, 1)])
+    assert proxy_bid(PRIORITY, standing, "P", 900_000) == 700_000
+    assert proxy_bid(PRIORITY, standing, "P", 699_999) is None
+    assert proxy_bid(PRIORITY, standing, "B", 900_000) == 710_000
+
+
+def test_bids_at_the_ceiling_stay_open_to_all_until_the_close_and_the_winner_is_drawn() -> None:
+    late = CLOSES - MINUTE
+    book, standing, decisions = play(
+        DRAWN,
+        [
+            bid(1_000_000, 1),
+            bid(1_000_000, 2, code="B"),
+            bid(1_000_000, 3),
+            bid(990_000, 4, code="C"),
+            bid(1_000_001, 5, code="C"),
+            bid(1_000_000, 6, code="C", at_us=late),
+        ],
+    )
+    assert reasons(decisions) == [
+        "admitted", "admitted", "at_ceiling_already", "not_higher", "above_ceiling", "admitted",
+    ]  # fmt: skip
+    assert isinstance(decisions[3], Rejected)
+    assert decisions[3].least_fen == 1_000_000
+    assert standing.at_ceiling == ("A", "B", "C")
+    assert standing.closes_at_us == late + 5 * MINUTE, "who comes late to the ceiling leaves time for others"
+    wins = {award(DRAWN, book, seed=n.to_bytes(32)).allocation[0].code for n in range(40)}
+    assert wins == {"A", "B", "C"}
+    outcome = award(DRAWN, book, seed=SEED)
+    verify(outcome, DRAWN, book)
+    winner = outcome.allocation[0].code
+    for code in "ABC":
+        said = explain(outcome, book, code)
+        assert said.result == ("won" if code == winner else "lost")
+        assert "3 codes bid the ceiling" in said.en
+        assert "抽签" in said.zh
+    assert proxy_bid(DRAWN, standing, "A", 2_000_000) is None
+    assert proxy_bid(DRAWN, standing, "D", 2_000_000) == 1_000_000
+    for seed, rules, rows in ((None, DRAWN, book), (SEED, DRAWN, []), (SEED, RULES, book[:1])):
+        with pytest.raises(OutcomeError) as refused:
+            award(rules, rows, seed=seed)
+        assert refused.value.field == "seed"
+    other = next(
+        found.seed
+        for found in (award(DRAWN, book, seed=n.to_bytes(32)) for n in range(40))
+        if found.allocation != outcome.allocation
+    )
+    with pytest.raises(OutcomeError) as refused:
+        verify(replace(outcome, seed=other), DRAWN, book)
+    assert refused.value.field == "allocation"
+    with pytest.raises(OutcomeError, match="hex"):
+        verify(replace(outcome, seed="zz"), DRAWN, book)
+
+
+def test_among_priority_holders_at_the_ceiling_they_alone_are_drawn() -> None:
+    rules = replace(DRAWN, priority=("P", "Q"))
+    book, _, decisions = play(rules, [bid(1_000_000, n, code=code) for n, code in enumerate("APBQ", 1)])
+    assert reasons(decisions) == ["admitted"] * 4
+    wins = {award(rules, book, seed=n.to_bytes(32)).allocation[0].code for n in range(40)}
+    assert wins == {"P", "Q"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABPQ"), st.integers(68, 101)), max_size=25))
+def test_a_lot_with_priority_and_draw_ends_with_one_of_its_best_bids(rows: list[tuple[str, int]]) -> None:
+    rules = replace(DRAWN, priority=("P", "Q"))
+    bids = [bid(price * 10_000, n, code=code) for n, (code, price) in enumerate(rows, 1)]
+    book, standing, _ = play(rules, bids)
+    outcome = award(rules, book, seed=SEED if standing.at_ceiling else None)
+    verify(outcome, rules, book)
+    if book:
+        best = max(each.price_fen for each in book)
+        (one,) = outcome.allocation
+        assert one.price_fen == best
+        at_best = [each.code for each in book if each.price_fen == best]
+        if set(at_best) & {"P", "Q"}:
+            assert one.code in ("P", "Q")
+        elif best < 1_000_000:
+            assert one.code == at_best[0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"priority": ("A", "A")}, "priority"),
+        ({"priority": ("",)}, "priority"),
+        ({"draw_at_ceiling": True, "ceiling_fen": None}, "draw_at_ceiling"),
+    ],
+)
+def test_terms_of_priority_and_draw_that_cannot_be_are_refused(terms: dict[str, Any], field: str) -> None:
+    with pytest.raises(AuctionError) as refused:
+        replace(RULES, **terms)
+    assert refused.value.field == field
