@@ -20,12 +20,12 @@ from pricing.auctions import (
     Standing,
     admit,
     award,
-    explain,
     least_admissible_fen,
     open_standing,
     proxy_bid,
     verify,
 )
+from pricing.auctions.ascending import explain
 from pricing.errors import AuctionError, OutcomeError
 from pricing.money import MAX_AMOUNT
 
