@@ -80,6 +80,14 @@ async def running(
     if settings.crash_at is not None:
         crash.arm(settings.crash_at)
     refuse_behind(settings.data_dir)
+    if work and settings.backup_target is not None and settings.database_url is not None:
+        raise Misconfigured(
+            "backup.other_cluster",
+            "this exchange uses a cluster that it does not run",
+            field="EXCHANGE_BACKUP_TARGET",
+            rule="a cluster is backed up by whoever runs it",
+            remedy="leave EXCHANGE_BACKUP_TARGET out, and back that cluster up with its own tools",
+        )
     async with AsyncExitStack() as stack:
         reached = await asyncio.to_thread(stack.enter_context, addresses(settings, say=say))
         await asyncio.to_thread(upgrade, reached.app_url, reached.owner_url)
@@ -137,14 +145,6 @@ def _keeper(settings: Settings, app_url: str, ours: keys.Keys) -> Keeper | None:
     """What ships the log of our own cluster to the configured store."""
     if settings.backup_target is None:
         return None
-    if settings.database_url is not None:
-        raise Misconfigured(
-            "backup.other_cluster",
-            "this exchange uses a cluster that it does not run",
-            field="EXCHANGE_BACKUP_TARGET",
-            rule="a cluster is backed up by whoever runs it",
-            remedy="leave EXCHANGE_BACKUP_TARGET out, and back that cluster up with its own tools",
-        )
     signer = ours.signer(settings.origin)
 
     async def tip() -> str:

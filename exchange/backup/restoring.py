@@ -226,7 +226,7 @@ class _Coming:
         match self._aim:
             case Index(index):
                 self._bring()
-                with self._running({}) as postgres:
+                with self._running({}, durable=False) as postgres:  # thrown away again
                     target = {"recovery_target_xid": str(_transaction(postgres, index))}
                 remove(self._staging)
             case Moment(time_us):
@@ -314,7 +314,7 @@ class _Coming:
             shutil.rmtree(part, ignore_errors=True)  # a single one was moved
 
     @contextmanager
-    def _running(self, target: Mapping[str, str]) -> Iterator[Postgres]:
+    def _running(self, target: Mapping[str, str], *, durable: bool = True) -> Iterator[Postgres]:
         """Start the cluster, let it replay what there is up to `target`, and end on a timeline of its own."""
         folder = (self._staging / "postgres").resolve()
         source = shlex.quote(str(folder / "wal_restore")).replace("%", "%%")
@@ -329,7 +329,9 @@ class _Coming:
         os.chown(signal, owner.st_uid, owner.st_gid)
         self._say("recovering")
         try:
-            postgres = Postgres.start(self._staging, recovery={**recovery, **target}, say=self._say)
+            postgres = Postgres.start(
+                self._staging, durable=durable, recovery={**recovery, **target}, say=self._say
+            )
         except Misconfigured as error:
             if _NO_END in error.detail and self._covers():
                 # Nothing was committed between the moment and how far the store goes.

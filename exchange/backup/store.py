@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -45,6 +46,8 @@ class Store:
                 case Path():
                     if make and not address.exists():
                         address.mkdir(mode=0o700, parents=True)
+                    if not address.is_dir():
+                        raise NotADirectoryError(errno.ENOTDIR, "it is no directory")
                     self._store = LocalStore(address)
                 case Bucket():
                     self._store = _bucket(address)

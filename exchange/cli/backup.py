@@ -155,11 +155,14 @@ def restore(
     """Bring a backup back into EXCHANGE_DATA_DIR, and keep it only when it is proven against what was seen outside."""
     from exchange import keys
     from exchange.backup import restore as bring_back
+    from ledger.checkpoint import Verifier, open_note
 
     settings = _own_cluster_settings()
     signer = keys.load(settings.keys_dir).signer(settings.origin)
     aim = None if to is None else _aim(to)
     outside = [note_in(path) for path in held or ()] + [newest_note(place) for place in witness or ()]
+    for note in outside:  # before anything is fetched
+        open_note(note, [Verifier.parse(signer.vkey)])
 
     def judge(postgres: Postgres, inside: Sequence[str]) -> Proof:
         return asyncio.run(prove(postgres, settings, signer, inside, outside, lang))

@@ -222,7 +222,7 @@ def test_init_says_what_to_publish_what_to_keep_and_what_comes_next(market: Term
     assert vkey[1] == Signer("localhost/data-asset-exchange/sandbox", seed).vkey
     assert "exchange serve" in said.splitlines()[-1]
     keys = market.folder / "market" / "keys"
-    assert [path.stat().st_mode & 0o777 for path in (keys, *keys.iterdir())] == [0o700, 0o600, 0o600, 0o600]
+    assert [path.stat().st_mode & 0o777 for path in (keys, *keys.iterdir())] == [0o700, *[0o600] * 4]
 
 
 def test_a_market_is_opened_once(market: Terminal) -> None:
@@ -242,7 +242,9 @@ def test_a_code_with_a_wrong_check_character_opens_nothing(terminal: Terminal) -
     assert list(terminal.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("audit", "export", "x.zip"), ("backup", "b")])
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0"), ("audit", "export", "x.zip"), ("backup", "--store", "b")]
+)
 def test_where_no_market_was_opened_the_remedy_is_init_and_nothing_is_made(
     terminal: Terminal, words: tuple[str, ...]
 ) -> None:
@@ -390,7 +392,7 @@ def test_an_export_to_nowhere_says_so(market: Terminal) -> None:
 
 
 def test_a_cluster_that_others_run_is_not_backed_up_by_us(market: Terminal) -> None:
-    for words in (("backup", "copies"), ("restore", ".")):
+    for words in (("backup", "--store", "copies"), ("restore", ".")):
         done = market.run(*words)
         assert (done.status, done.said) == (2, "")
         assert "EXCHANGE_DATABASE_URL" in done.complained
@@ -400,16 +402,19 @@ def test_a_cluster_that_others_run_is_not_backed_up_by_us(market: Terminal) -> N
 def test_a_restore_names_what_is_wrong_with_its_words(terminal: Terminal) -> None:
     keys = terminal.folder / "var" / "keys"
     keys.mkdir(parents=True, mode=0o700)
-    for name in ("log", "mac", "links"):
+    for name in ("log", "mac", "links", "backup"):
         (keys / f"{name}.key").write_bytes(bytes(32))
         (keys / f"{name}.key").chmod(0o600)
     (terminal.folder / "binary").write_bytes(b"\xff\xfe\x00")
     no_backup = terminal.run("restore", "nowhere")
     assert no_backup.status == 2
-    assert "nowhere is not a whole backup" in no_backup.complained
-    no_moment = terminal.run("restore", "nowhere", "--to-time", "noon")
+    assert "nowhere cannot be used" in no_backup.complained
+    nowhere_named = terminal.run("restore")
+    assert nowhere_named.status == 2
+    assert nowhere_named.complained.startswith("✗ EXCHANGE_BACKUP_TARGET: no store was named")
+    no_moment = terminal.run("restore", "nowhere", "--to", "noon")
     assert no_moment.status == 2
-    assert no_moment.complained.startswith("✗ --to-time: 'noon' is no moment")
+    assert no_moment.complained.startswith("✗ --to: 'noon' is no moment and no entry")
     no_note = terminal.run("restore", "nowhere", "--held", "binary")
     assert no_note.status == 1
     assert no_note.complained.startswith("✗ --held: binary cannot be read")

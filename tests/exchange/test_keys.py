@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import Misconfigured
-from exchange.keys import NAMES, load
+from exchange.keys import NAMES, backup_key, load
 
 
 def test_keys_are_drawn_once_and_read_again(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_keys_are_drawn_once_and_read_again(tmp_path: Path) -> None:
     made = load(folder, make=True)
     assert len({made.log, made.mac, made.links}) == 3
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert {(folder / f"{name}.key").stat().st_mode & 0o777 for name in NAMES} == {0o600}
+    assert {(folder / f"{name}.key").stat().st_mode & 0o777 for name in (*NAMES, "backup")} == {0o600}
     assert load(folder) == made
     assert load(folder, make=True) == made
     assert load(tmp_path / "others", make=True) != made
@@ -32,6 +32,19 @@ def test_a_missing_key_is_drawn_only_when_asked(tmp_path: Path) -> None:
     again = load(tmp_path, make=True)
     assert (again.log, again.mac) == (made.log, made.mac)
     assert again.links != made.links
+
+
+def test_the_backup_key_is_drawn_where_an_older_exchange_has_none(tmp_path: Path) -> None:
+    load(tmp_path, make=True)
+    first = backup_key(tmp_path)
+    (tmp_path / "backup.key").unlink()
+    with pytest.raises(Misconfigured) as missing:
+        backup_key(tmp_path)
+    assert missing.value.code == "keys.missing"
+    assert "exchange keys join" in str(missing.value.remedy)
+    made = backup_key(tmp_path, make=True)
+    assert made != first
+    assert backup_key(tmp_path, make=True) == made
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o666, 0o610])
@@ -57,7 +70,9 @@ def test_of_processes_that_draw_at_once_all_read_the_same_keys(tmp_path: Path) -
     with ThreadPoolExecutor(8) as pool:
         drawn = list(pool.map(lambda _: load(tmp_path, make=True), range(16)))
     assert len({keys.log + keys.mac + keys.links for keys in drawn}) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.key" for name in NAMES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{name}.key" for name in (*NAMES, "backup")
+    )
 
 
 def test_no_key_is_ever_printed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import Misconfigured
-from exchange.settings import Settings
+from exchange.settings import Bucket, Settings, store_address
 
 APPLICATION = "postgresql://exchange_app:secret-app@db.example.cn:5432/exchange"
 OWNER = "postgresql://exchange_owner:secret-owner@db.example.cn:5432/exchange"
@@ -53,6 +53,66 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         sandbox=False,
         profile="generic",
     )
+
+
+BUCKET = {"AWS_ACCESS_KEY_ID": "exchange", "AWS_SECRET_ACCESS_KEY": "a secret of the store"}
+
+
+def test_backups_go_to_a_directory_or_to_a_bucket_with_the_usual_variables(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {
+            "EXCHANGE_BACKUP_TARGET": str(tmp_path / "copies"),
+            "EXCHANGE_BACKUP_EVERY_S": "3600",
+            "EXCHANGE_BACKUP_KEEP_DAYS": "90",
+        }
+    )
+    assert settings.backup_target == tmp_path / "copies"
+    assert (settings.backup_every_s, settings.backup_keep_days) == (3600, 90)
+    given = {
+        **BUCKET,
+        "EXCHANGE_BACKUP_TARGET": "s3://exchange-backup/market/one/",
+        "AWS_REGION": "cn-north-1",
+        "AWS_ENDPOINT_URL": "https://s3.example.cn/",
+    }
+    bucket = Settings.from_environment(given).backup_target
+    assert bucket == Bucket(
+        "exchange-backup",
+        "market/one",
+        "exchange",
+        "a secret of the store",
+        region="cn-north-1",
+        endpoint="https://s3.example.cn",
+    )
+    assert str(bucket) == "s3://exchange-backup/market/one"
+    assert "a secret" not in repr(bucket)
+    local = store_address(
+        "--store", "s3://exchange-backup", {**BUCKET, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000"}
+    )
+    assert isinstance(local, Bucket)
+    assert local.endpoint == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"EXCHANGE_BACKUP_TARGET": "s3://"}, "EXCHANGE_BACKUP_TARGET"),
+        ({"EXCHANGE_BACKUP_TARGET": "s3://UPPER/x"}, "EXCHANGE_BACKUP_TARGET"),
+        ({"EXCHANGE_BACKUP_TARGET": "s3://bucket/../x"}, "EXCHANGE_BACKUP_TARGET"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": " "}, "AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_ENDPOINT_URL": "http://s3.example.cn"}, "AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "https://user:secret-word@s3.example.cn"}, "AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "s3.example.cn"}, "AWS_ENDPOINT_URL"),
+        ({"EXCHANGE_BACKUP_KEEP_DAYS": "0"}, "EXCHANGE_BACKUP_KEEP_DAYS"),
+        ({"EXCHANGE_BACKUP_KEEP_DAYS": "forever"}, "EXCHANGE_BACKUP_KEEP_DAYS"),
+        ({"EXCHANGE_BACKUP_EVERY_S": "0"}, "EXCHANGE_BACKUP_EVERY_S"),
+    ],
+)
+def test_a_store_that_cannot_be_one_is_refused_by_name(given: dict[str, str], named: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        Settings.from_environment({"EXCHANGE_BACKUP_TARGET": "s3://bucket/x", **BUCKET, **given})
+    assert caught.value.field == named
+    assert "secret" not in caught.value.detail
 
 
 def test_an_empty_value_counts_as_absent() -> None:
