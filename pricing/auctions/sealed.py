@@ -43,8 +43,9 @@ VERSION: Final = "sealed@1"
 
 Column = npt.NDArray[np.int64]
 
-_SAMPLE: Final = 4_096
-_ROOM: Final = 96  # places of the sample on each side of the margin
+_BLOCK: Final = 32_768
+_SAMPLE: Final = 8_192
+_ROOM: Final = 224  # places of the sample on each side of the margin
 _SHARE_STEP: Final = 10_000  # of a whole, in hundredths of a percent
 
 
@@ -216,88 +217,101 @@ def clear(
     `first` are positions of priority holders, or, where ties are drawn, all positions in the order drawn (the caller
     draws: a draw needs codes). Prices, quantities and sequences are what `UnitBid` lets through, sums below 2**63.
     """
-    everything = int(quantity.sum())
-    if everything <= rules.supply:
-        last = int(price_fen.min()) if len(price_fen) else None
-        return Clearing(quantity.copy(), last, rules.reserve_fen)
-    margin = _margin(price_fen, quantity, rules.supply, everything)
-    units = np.multiply(quantity, (price_fen > margin.price_fen).view(np.int8))
-    at_margin = margin.at
-    left = rules.supply - margin.above
-    asked = quantity[at_margin]
-    ranks = {position: rank for rank, position in enumerate(first)}
-    none = len(ranks)
-    order = sorted(
-        range(len(at_margin)), key=lambda n: (ranks.get(int(at_margin[n]), none), int(sequence[at_margin[n]]))
-    )
-    shares = _pro_rata(left, int(asked.sum()), asked) if rules.ties is Ties.PRO_RATA else asked
-    for n in order:
-        given = min(int(shares[n]), left)
-        units[at_margin[n]] = given
-        left -= given
-    sold_out = int(units[at_margin].sum()) == int(asked.sum())
-    rejected = (margin.next_below_fen or rules.reserve_fen) if sold_out else margin.price_fen
-    return Clearing(units, margin.price_fen, rejected)
-
-
-@dataclass(frozen=True, slots=True)
-class _Margin:
-    """Where the supply runs out: the price, the units asked for above it, the next price below it (0: none), and the
-    positions of the bids at it.
-    """
-
-    price_fen: int
-    above: int
-    next_below_fen: int
-    at: npt.NDArray[np.intp]
-
-
-def _margin(price_fen: Column, quantity: Column, supply: int, everything: int) -> _Margin:
-    """Find the margin by narrowing the bids to those near it, each time by a sample and exact counts."""
-    prices, quantities, above = price_fen, quantity, 0  # above: units asked for at higher prices than these
-    where: npt.NDArray[np.intp] | None = None  # their positions; None: these are all
-    while len(prices) > 4 * _SAMPLE:
-        # Where a sample puts the margin, with room on both sides; exact counts then say whether it lies there.
-        step = len(prices) // _SAMPLE
-        sampled, weights = prices[::step], quantities[::step]
-        order = np.argsort(sampled)[::-1]
-        asked = np.cumsum(weights[order], dtype=np.float64)
-        place = int(np.searchsorted(asked, (supply - above) / everything * asked[-1]))
-        top = int(sampled[order[max(place - _ROOM, 0)]])
-        bottom = int(sampled[order[min(place + _ROOM, len(order) - 1)]])
+    bottom, top = _bracket(price_fen, quantity, rules.supply)
+    units, band, prices, asked, above = _between(price_fen, quantity, bottom, top)
+    if not above < rules.supply <= above + int(asked.sum()):
+        # The sample misled, or the supply covers everything.
+        if int(quantity.sum()) <= rules.supply:
+            last = int(price_fen.min()) if len(price_fen) else None
+            return Clearing(quantity.copy(), last, rules.reserve_fen)
+        units, band, above = np.zeros_like(quantity), np.arange(len(quantity)), 0
+        prices, asked = price_fen, quantity
+    while len(band) > 4 * _SAMPLE:  # the same again, among the few
+        bottom, top = _bracket(prices, asked, rules.supply - above)
         over = prices > top
-        higher = above + _sum_where(quantities, over)
-        if higher >= supply:
-            inside = np.flatnonzero(over)
-        else:
-            inside = np.flatnonzero((prices >= bottom) & ~over)
-            within = int(quantities[inside].sum())
-            if higher + within >= supply:
-                above = higher
-                if len(inside) == len(prices):  # too few prices to part them further
-                    break
-            else:
-                inside, above = np.flatnonzero(prices < bottom), higher + within
-        where = inside if where is None else where[inside]
-        prices, quantities = prices[inside], quantities[inside]
-        everything = int(quantities.sum())
+        inside = (prices >= bottom) & ~over
+        higher_units = above + int(asked[over].sum())
+        if inside.all() or not higher_units < rules.supply <= higher_units + int(asked[inside].sum()):
+            break
+        units[band[over]] = asked[over]
+        above = higher_units
+        band, prices, asked = band[inside], prices[inside], asked[inside]
     order = np.argsort(prices)[::-1]
-    asked_for = above + np.cumsum(quantities[order])
-    margin = int(prices[order[int(np.searchsorted(asked_for, supply))]])
+    reached = above + np.cumsum(asked[order])
+    margin = int(prices[order[int(np.searchsorted(reached, rules.supply))]])
+    higher = prices > margin
+    units[band[higher]] = asked[higher]
+    left = rules.supply - above - int(asked[higher].sum())
+    at_margin = band[prices == margin]
+    sold_out = left == _share_out(rules, quantity, sequence, at_margin, left, first, units)
+    if not sold_out:
+        return Clearing(units, margin, margin)
     below = prices[prices < margin]
     if not len(below):
         below = price_fen[price_fen < margin]
-    at = np.flatnonzero(prices == margin)
-    return _Margin(
-        margin,
-        above + int(quantities[prices > margin].sum()),
-        int(below.max()) if len(below) else 0,
-        at if where is None else where[at],
+    return Clearing(units, margin, int(below.max()) if len(below) else rules.reserve_fen)
+
+
+def _bracket(price_fen: Column, quantity: Column, supply: int) -> tuple[int, int]:
+    """Two prices between which a sample puts the margin, with room on both sides; all prices of a small book."""
+    if len(price_fen) <= 4 * _SAMPLE:
+        return 0, MAX_AMOUNT
+    step = len(price_fen) // _SAMPLE
+    sampled = price_fen[::step]
+    order = np.argsort(sampled)[::-1]
+    asked = np.cumsum(quantity[::step][order], dtype=np.float64)
+    place = int(np.searchsorted(asked, supply / step))
+    top = int(sampled[order[place - _ROOM]]) if place > _ROOM else MAX_AMOUNT
+    bottom = int(sampled[order[place + _ROOM]]) if place + _ROOM < len(order) else 0
+    return bottom, top
+
+
+def _between(
+    price_fen: Column, quantity: Column, bottom: int, top: int
+) -> tuple[Column, npt.NDArray[np.intp], Column, Column, int]:
+    """In one pass: the units of bids above `top`, all they ask for; positions, prices and quantities of those from
+    `bottom` to `top`; and the sum of the units.
+
+    In blocks that stay in the processor's cache: the columns travel from memory once.
+    """
+    units = np.empty_like(quantity)
+    inside: list[tuple[npt.NDArray[np.intp], Column, Column]] = []
+    above = 0
+    for start in range(0, max(len(price_fen), 1), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        prices, asked = price_fen[part], quantity[part]
+        over = prices > top
+        np.multiply(asked, over.view(np.int8), out=units[part])
+        above += int(units[part].sum())
+        near = np.flatnonzero((prices >= bottom) & ~over)
+        inside.append((near + start, prices[near], asked[near]))
+    band, prices, asked = (np.concatenate(columns) for columns in zip(*inside, strict=True))
+    return units, band, prices, asked, above
+
+
+def _share_out(
+    rules: SealedRules,
+    quantity: Column,
+    sequence: Column,
+    at_margin: npt.NDArray[np.intp],
+    left: int,
+    first: Sequence[int],
+    units: Column,
+) -> int:
+    """Give what is left to the bids at the margin, by the rule for ties; returns what they asked for."""
+    asked = quantity[at_margin]
+    everything = int(asked.sum())
+    shares = (
+        _pro_rata(left, everything, asked) if rules.ties is Ties.PRO_RATA and left < everything else asked
     )
-
-
-def _sum_where(column: Column, mask: npt.NDArray[np.bool_]) -> int:
-    return int(np.einsum("i,i->", column, mask.view(np.int8)))
+    ranks = {position: rank for rank, position in enumerate(first)}
+    none = len(ranks)
+    for n in sorted(
+        range(len(at_margin)), key=lambda n: (ranks.get(int(at_margin[n]), none), int(sequence[at_margin[n]]))
+    ):
+        units[at_margin[n]] = given = min(int(shares[n]), left)
+        left -= given
+    return everything
 
 
 def _pro_rata(left: int, asked: int, each: Column) -> Column:
