@@ -1,7 +1,9 @@
 """Room: ask pricing for the value of an asset, and keep the reasoned report.
 
 The quality is counted from the released file itself and the value computed from it before the gate; the room
-keeps the report, whose inputs give the same value to whoever computes it again.
+keeps the report, whose inputs give the same value to whoever computes it again. Under the log head it keeps what
+no report can know of by itself: that an appraiser's versions only grow, and that the excess earnings of one stream
+are counted for one asset.
 """
 
 from __future__ import annotations
@@ -9,16 +11,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
 
 from exchange.acts import Act, Record, Transaction, plain
 from exchange.catalogue import parties_of, product_of, visible_asset
 from exchange.errors import Conflict, Forbidden, Unprocessable
 from exchange.tables import Appraisal, Asset, Release
 from pricing import quality
-from pricing.appraisal import CostInputs, CostReport
+from pricing.appraisal import Inputs, Report, Signature, require_signature, require_unclaimed
 from pricing.appraisal import appraise as compute
 from pricing.errors import PricingError
 from pricing.quality import Declaration, Quality
@@ -87,18 +94,29 @@ def measure_quality(product: Path, declaration: Declaration, as_of_us: int) -> Q
         raise refused_by_pricing(refused) from refused
 
 
-def report_on(inputs: CostInputs) -> CostReport:
-    """The value with its reasons; Unprocessable names what is missing or cannot be."""
+def ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature (RFC 8032) holds."""
     try:
-        report = compute(inputs)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def report_on(inputs: Inputs, signature: Signature | None = None) -> Report:
+    """The value with its reasons; Unprocessable names what is missing, cannot be or is signed otherwise."""
+    try:
+        report = compute(inputs, signature)
+        if signature is not None:
+            require_signature(report, ed25519)
     except PricingError as refused:
         raise refused_by_pricing(refused) from refused
     if not report.value_fen:
         raise Unprocessable(
             "appraisal.nothing",
-            "the measured quality leaves a coefficient of nothing, and so a value of 0",
-            field="quality",
-            rule="a column that is not declared counts as not conforming",
+            "the figures and the measured quality leave a value of 0",
+            field="value_fen",
+            rule="what is worth nothing is not appraised; a column that is not declared counts as not conforming",
             remedy="declare every column of the product, or weigh only what can be measured, with the reason",
         )
     return report
@@ -127,8 +145,13 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
             rule="the quality is that of the file which is sold",
             remedy="have the asset appraised again",
         )
-    identifier = tx.identifier("apr")
     report = orjson.loads(act.report)
+    signed = await _require_newer(tx.session, asset.id, report)
+    try:
+        require_unclaimed(report["streams"], asset.id, await _claimed(tx.session, report["streams"]))
+    except PricingError as refused:
+        raise refused_by_pricing(refused) from refused
+    identifier = tx.identifier("apr")
     digest = hashlib.sha256(act.report.encode()).hexdigest()
     value_fen = int(report["value_fen"])
     await tx.insert(
@@ -146,17 +169,55 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
         plain(
             {
                 "appraisal": identifier,
-                "approach": report["approach"],
+                "approaches": {each["approach"]: each["value_fen"] for each in report["approaches"]},
                 "asset": asset.id,
-                "delta_ppm": report["delta_ppm"],
+                "parameters_digest": report["parameters_digest"],
                 "product_digest": product.product_digest,
-                "replacement_cost_fen": report["replacement_cost_fen"],
                 "report": tx.seal(act.report),
                 "report_digest": digest,
+                "signature": report["signature"],
                 "state": "appraised",
+                "streams": report["streams"],
                 "valued_on": report["inputs"]["valued_on"],
                 "value_fen": value_fen,
+                "version": report["inputs"]["version"] if signed else None,
             }
         ),
         readers=parties_of(asset),
     )
+
+
+async def _require_newer(session: AsyncSession, asset: str, report: dict[str, Any]) -> bool:
+    """Whether the report is signed; Conflict where its key signed other parameters of this or a later version."""
+    if report["signature"] is None:
+        return False
+    key = col(Appraisal.report)["signature"]["public_key"].astext == report["signature"]["public_key"]
+    query = select(Appraisal).where(col(Appraisal.asset) == asset, key)
+    last = (await session.scalars(query.order_by(col(Appraisal.log_index).desc()).limit(1))).first()
+    if last is not None:
+        before, now = int(last.report["inputs"]["version"]), int(report["inputs"]["version"])
+        same = last.report["parameters_digest"] == report["parameters_digest"]
+        if now < before or (now == before and not same):
+            raise Conflict(
+                "appraisal.version",
+                f"version {now} of the parameters, and version {before} is on the record",
+                field="version",
+                rule="an appraiser's parameters change under a greater version",
+                remedy="count the version up and sign again",
+            )
+    return True
+
+
+async def _claimed(session: AsyncSession, streams: list[str]) -> dict[str, str]:
+    """Which of these streams the newest appraisal of an asset counts the excess earnings of: stream to asset."""
+    if not streams:
+        return {}
+    later = aliased(Appraisal)
+    superseded = select(later.id).where(
+        col(later.asset) == col(Appraisal.asset), col(later.log_index) > col(Appraisal.log_index)
+    )
+    query = select(Appraisal.asset, Appraisal.report["streams"]).where(
+        col(Appraisal.report)["streams"].has_any(array(streams)), ~superseded.exists()
+    )
+    rows = await session.execute(query)
+    return {stream: asset for asset, counted in rows for stream in counted}

@@ -71,7 +71,7 @@ async def erase_opening(tx: Transaction, act: EraseOpening) -> Record:
         if row is not None:
             repeated = getattr(row, column)
             # A text of its own for each, because some are unique.
-            setattr(row, column, f"erased:{act.commitment[:16]}" if isinstance(repeated, str) else {})
+            setattr(row, column, _left(repeated, act.commitment))
     opening.salt = opening.value = None
     return Record(
         "opening_erased",
@@ -82,6 +82,13 @@ async def erase_opening(tx: Transaction, act: EraseOpening) -> Record:
             "state": "erased",
         },
     )
+
+
+def _left(repeated: str | dict[str, Any], commitment: str) -> str | dict[str, Any]:
+    """What stays in place of an erased text: of an appraisal the streams that it counts, so that none counts twice."""
+    if isinstance(repeated, str):
+        return f"erased:{commitment[:16]}"
+    return {"streams": repeated["streams"]} if "streams" in repeated else {}
 
 
 def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLModel], Any, str]]:

@@ -8,6 +8,8 @@ PricingError
 ├── OutcomeError     a book of bids, or an outcome, that the rules do not bear out
 ├── SealError        a sealed bid, a share or a committee that proves nothing
 ├── QualityError     a declaration of quality rules that cannot be judged
+├── WeightsError     judgements or scores that give no weights
+├── RangeError       uncertain figures that give no range
 └── AppraisalError   an appraisal that may not be written
 
 What a market records and answers for (a bid refused, an offer sold out) is a value, never one of these.
@@ -51,6 +53,14 @@ class SealError(PricingError):
 
 
 class QualityError(PricingError):
+    pass
+
+
+class WeightsError(PricingError):
+    pass
+
+
+class RangeError(PricingError):
     pass
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
-from dataclasses import fields
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
@@ -28,9 +27,7 @@ from exchange.messages.assets import (
     AuthorizationMessage,
     AuthorizationView,
     CertificateView,
-    ColumnMessage,
     DossierView,
-    QualityMessage,
     ReleaseMessage,
     TaxonomyView,
     TermView,
@@ -39,26 +36,12 @@ from exchange.messages.assets import (
 )
 from exchange.messages.shapes import IDENTIFIER
 from exchange.registration.judgement import NOT_MEASURED, judge_release
-from exchange.vault import FILE_LIMIT_BYTES, Vault
+from exchange.vault import FILE_LIMIT_BYTES
 from ledger.entries import receipt_to_json
-from pricing.appraisal import (
-    EQUAL_WEIGHTS_PPM,
-    Adjustment,
-    CostInputs,
-    CostItem,
-    CostKind,
-    CostReport,
-    Factor,
-    InformationAttributes,
-    LegalAttributes,
-    ValueAttributes,
-)
-from pricing.errors import AppraisalError, PricingError, QualityError
-from pricing.quality import Column, Compare, Declaration, Determines, Freshness
+from pricing.appraisal import Report
+from pricing.errors import PricingError
 
 router = APIRouter(prefix="/v1", tags=["assets"])
-
-G = TypeVar("G", InformationAttributes, LegalAttributes, ValueAttributes)
 
 MEASUREMENTS_AT_ONCE = 2
 """Children that read arriving tables at a time: each may take gibibytes and a core."""
@@ -261,14 +244,16 @@ async def appraise(
     caller: CallerDep,
     key: KeyDep,
 ) -> Response:
-    """Have a registered asset appraised by the cost approach (supplier, operator).
+    """Have a registered asset appraised (supplier, operator).
 
-    The quality is counted from the released file; the report states every input and step.
+    The quality is counted from the released file; the report states every input and step. An appraiser's signature
+    is verified, and excess earnings that another asset counts are refused.
     """
     name, product_digest = await gate.read(appraisal.subject, asset, caller)
     now_us = await gate.now_us()
     async with measuring(request):
-        report = await asyncio.to_thread(_report, message, name, vault_of(request), product_digest, now_us)
+        product = vault_of(request).product(product_digest)
+        report = await asyncio.to_thread(_report, message, name, product, now_us)
     act = appraisal.Appraise(
         asset,
         product_digest,
@@ -278,92 +263,11 @@ async def appraise(
     return await perform(gate, appraisal.appraise, act, caller, key)
 
 
-def _report(
-    message: AppraisalMessage, name: str, vault: Vault, product_digest: str, now_us: int
-) -> CostReport:
+def _report(message: AppraisalMessage, name: str, product: Path, now_us: int) -> Report:
     """Count the quality of the kept file, and compute the value from it and from what the caller states."""
     try:
-        declaration = _declaration(message.quality)
-        costs = tuple(
-            CostItem(CostKind(cost.kind), cost.amount_fen, cost.description, cost.source)
-            for cost in message.costs
-        )
-        factors = tuple(
-            Factor(factor.name, factor.factor_ppm, factor.reason, factor.source) for factor in message.factors
-        )
-        weights = EQUAL_WEIGHTS_PPM if message.weights_ppm is None else tuple(message.weights_ppm)
-        information = _attributes(InformationAttributes, "information", message.information)
-        legal = _attributes(LegalAttributes, "legal", message.legal)
-        value = _attributes(ValueAttributes, "value", message.value)
+        quality = appraisal.measure_quality(product, message.quality.declaration(), now_us)
+        inputs, signature = message.inputs(name, quality), message.signed()
     except PricingError as refused:
         raise appraisal.refused_by_pricing(refused) from refused
-    return appraisal.report_on(
-        CostInputs(
-            asset=name,
-            purpose=message.purpose,
-            valued_on=message.valued_on,
-            approach_reason=message.approach_reason,
-            items=costs,
-            profit_rate_ppm=message.profit_rate_ppm,
-            profit_source=message.profit_source,
-            quality=appraisal.measure_quality(vault.product(product_digest), declaration, now_us),
-            adjustment=Adjustment(message.weights_reason, weights, factors),
-            information=information,
-            legal=legal,
-            value=value,
-        )
-    )
-
-
-def _attributes(group: type[G], name: str, given: dict[str, str]) -> G:
-    known = [field.name for field in fields(group)]
-    for member in given:
-        if member not in known:
-            raise AppraisalError(
-                field=f"{name}.{member}",
-                rule=f"no such attribute; known are {', '.join(known)}",
-                remedy="name the attributes of the guideline",
-            )
-    return group(**given)
-
-
-def _declaration(message: QualityMessage) -> Declaration:
-    return Declaration(
-        columns=tuple(
-            Column(
-                name=column.name,
-                kind=column.kind,
-                required=column.required,
-                minimum=_bound(column, column.minimum),
-                maximum=_bound(column, column.maximum),
-                pattern=column.pattern,
-                allowed=tuple(_whole(column, value) for value in column.allowed)
-                if column.kind == "integer"
-                else tuple(column.allowed),
-            )
-            for column in message.columns
-        ),
-        unique=tuple(tuple(key) for key in message.unique),
-        comparisons=tuple(Compare(rule.left, rule.relation, rule.right) for rule in message.comparisons),
-        dependencies=tuple(Determines(tuple(rule.columns), rule.column) for rule in message.dependencies),
-        freshness=None
-        if message.freshness is None
-        else Freshness(message.freshness.column, message.freshness.cycle_us, message.freshness.utc_offset_us),
-        placeholders=tuple(message.placeholders),
-    )
-
-
-def _bound(column: ColumnMessage, text: str | None) -> int | str | None:
-    if text is None or column.kind not in ("integer", "time"):
-        return text
-    return _whole(column, text)
-
-
-def _whole(column: ColumnMessage, text: str) -> int:
-    if not re.fullmatch("0|-?[1-9][0-9]{0,18}", text):
-        raise QualityError(
-            field=column.name,
-            rule=f"{text!r} is no whole number",
-            remedy="write it in decimal, without plus sign, leading zeros or fraction",
-        )
-    return int(text)
+    return appraisal.report_on(inputs, signature)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import audit, backup, demo, desensitize, holder, keys, market, simulate
+from exchange.cli import appraise, audit, backup, demo, desensitize, holder, keys, market, simulate
 
 app = typer.Typer(
     name="exchange",
@@ -30,4 +30,5 @@ app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
 app.add_typer(simulate.app, name="simulate", rich_help_panel="Run it")
 app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
+app.command("appraise", rich_help_panel="Value data (departments, appraisers)")(appraise.appraise)
 app.add_typer(desensitize.app, name="desensitize", rich_help_panel="Bring data (departments)")

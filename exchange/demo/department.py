@@ -17,6 +17,7 @@ from exchange.messages.assets import (
     AppraisalMessage,
     AssessmentMessage,
     ColumnMessage,
+    CostApproachMessage,
     CostMessage,
     DeclarationsMessage,
     ImpactMessage,
@@ -129,20 +130,25 @@ class Department:
             AppraisalMessage(
                 purpose="listing on the exchange",
                 valued_on="2026-01-01",
-                approach_reason="no comparable sale and no income history exist yet; the costs are documented",
-                costs=[
-                    CostMessage(
-                        kind=kind,
-                        amount_fen=fen,
-                        description=f"{kind} of the data set",
-                        source="the demo's assumption",
+                approaches=[
+                    CostApproachMessage(
+                        approach="cost",
+                        reason="no comparable sale and no income history exist yet; the costs are documented",
+                        items=[
+                            CostMessage(
+                                kind=kind,
+                                amount_fen=fen,
+                                description=f"{kind} of the data set",
+                                source="the demo's assumption",
+                            )
+                            for kind, fen in costs
+                        ],
+                        profit_rate_ppm=60_000,
+                        profit_source="the demo's assumption",
+                        weights_reason="timeliness is left out: these are closed years, whose use does not hang on it",
+                        weights_ppm=[250_000, 250_000, 250_000, 250_000, 0, 0],
                     )
-                    for kind, fen in costs
                 ],
-                profit_rate_ppm=60_000,
-                profit_source="the demo's assumption",
-                weights_reason="timeliness is left out: these are closed years, whose use does not hang on it",
-                weights_ppm=[250_000, 250_000, 250_000, 250_000, 0, 0],
                 information={
                     "name": data.raw.title_en,
                     "structure": f"{data.raw.columns} columns",

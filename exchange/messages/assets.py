@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from exchange.desensitization.grade import Degree, Harmed
 from exchange.messages.shapes import Digest, Identifier, Message, Whole, Words
+from pricing.appraisal import Inputs, Signature
+from pricing.errors import QualityError
+from pricing.quality import Column, Compare, Declaration, Determines, Freshness, Quality
 
 
 class AssetMessage(Message):
@@ -81,6 +85,31 @@ class ColumnMessage(Message):
     pattern: str | None = None
     allowed: list[str] = Field(default_factory=list)
 
+    def declared(self) -> Column:
+        """The rule as `pricing` takes it, whole numbers as such."""
+        whole = self.kind == "integer"
+        return Column(
+            name=self.name,
+            kind=self.kind,
+            required=self.required,
+            minimum=self._bound(self.minimum),
+            maximum=self._bound(self.maximum),
+            pattern=self.pattern,
+            allowed=tuple(map(self._whole, self.allowed)) if whole else tuple(self.allowed),
+        )
+
+    def _bound(self, text: str | None) -> int | str | None:
+        return text if text is None or self.kind not in ("integer", "time") else self._whole(text)
+
+    def _whole(self, text: str) -> int:
+        if not re.fullmatch("0|-?[1-9][0-9]{0,18}", text):
+            raise QualityError(
+                field=self.name,
+                rule=f"{text!r} is no whole number",
+                remedy="write it in decimal, without plus sign, leading zeros or fraction",
+            )
+        return int(text)
+
 
 class ComparisonMessage(Message):
     """In each row `left` stands in `relation` to `right`."""
@@ -115,6 +144,18 @@ class QualityMessage(Message):
     freshness: FreshnessMessage | None = None
     placeholders: list[str] = Field(default_factory=list)
 
+    def declaration(self) -> Declaration:
+        """The rules as `pricing` takes them, or QualityError naming the column that cannot be judged."""
+        fresh = self.freshness
+        return Declaration(
+            columns=tuple(column.declared() for column in self.columns),
+            unique=tuple(tuple(key) for key in self.unique),
+            comparisons=tuple(Compare(rule.left, rule.relation, rule.right) for rule in self.comparisons),
+            dependencies=tuple(Determines(tuple(rule.columns), rule.column) for rule in self.dependencies),
+            freshness=None if fresh is None else Freshness(fresh.column, fresh.cycle_us, fresh.utc_offset_us),
+            placeholders=tuple(self.placeholders),
+        )
+
 
 class CostMessage(Message):
     """One cost, with what it was for and where the figure comes from."""
@@ -134,25 +175,201 @@ class FactorMessage(Message):
     source: Words
 
 
-class AppraisalMessage(Message):
-    """All that a cost appraisal rests on besides the file; the groups of attributes are those of 中评协〔2023〕17号.
+class JudgementMessage(Message):
+    """One dimension counts so many times as much as another, on the scale 1 to 9 or 1/2 to 1/9."""
 
-    `weights_ppm` weigh the six dimensions of quality in the order of GB/T 36344; without them all weigh the same.
+    left: Words
+    right: Words
+    times: Annotated[str, Field(examples=["3", "1/5"])]
+
+
+class ApproachMessage(Message):
+    """Why an approach fits, and what its value weighs in the conclusion, in parts per million."""
+
+    reason: Words
+    weight_ppm: Whole = 1_000_000
+
+
+class CostApproachMessage(ApproachMessage):
+    """P = C x δ. `weights_ppm` weigh the six dimensions of quality in the order of GB/T 36344.
+
+    Instead of weights there may be `judgements`, one a pair; without either all dimensions weigh the same.
+    """
+
+    approach: Literal["cost"]
+    items: list[CostMessage] = Field(max_length=200)
+    profit_rate_ppm: Whole
+    profit_source: Words
+    weights_reason: Words
+    weights_ppm: list[Whole] = Field(default_factory=list)
+    judgements: list[JudgementMessage] = Field(default_factory=list, max_length=15)
+    factors: list[FactorMessage] = Field(default_factory=list, max_length=20)
+
+
+class IncomeMessage(ApproachMessage):
+    """What the ways to an income have in common: a figure a year, the rate that discounts it, the tax on it.
+
+    `stream` names the income; its excess earnings can be counted for one asset only.
+    """
+
+    stream: Words
+    amounts_fen: list[Whole] = Field(max_length=100)
+    amounts_source: Words
+    discount_rate_ppm: Whole
+    discount_source: Words
+    tax_rate_ppm: Whole = 0
+    timing: Literal["end", "mid"] = "end"
+    amortisation_years: Whole = 0
+    level_ppm: Whole = 1_000_000
+
+
+class DirectMessage(IncomeMessage):
+    """The amounts are the net income of the data itself."""
+
+    approach: Literal["direct"]
+
+
+class ShareMessage(IncomeMessage):
+    """The data's share of the amounts, the revenue or profit of what it is used in."""
+
+    approach: Literal["share"]
+    share_ppm: Whole
+    share_source: Words
+
+
+class ReliefMessage(IncomeMessage):
+    """The royalty on the amounts that an owner need not pay, and a fee saved at the start."""
+
+    approach: Literal["relief"]
+    royalty_ppm: Whole
+    royalty_source: Words
+    upfront_fen: Whole = 0
+
+
+class ChargeMessage(Message):
+    """Another asset that works for the same earnings: its value in each year, and the return that it requires."""
+
+    name: Words
+    asset_fen: list[Whole] = Field(max_length=100)
+    return_ppm: Whole
+    source: Words
+
+
+class ExcessMessage(IncomeMessage):
+    """The amounts are earnings; a charge for every other asset that helps to earn them is taken off."""
+
+    approach: Literal["excess"]
+    charges: list[ChargeMessage] = Field(max_length=10)
+
+
+class IncrementalMessage(IncomeMessage):
+    """The amounts are the income with the data; the income without it is taken off."""
+
+    approach: Literal["incremental"]
+    without_fen: list[Whole] = Field(max_length=100)
+    without_source: Words
+
+
+class ComparableMessage(Message):
+    """A set of data whose value is known, and five coefficients that make it comparable to a part of the asset."""
+
+    part: Words
+    value_fen: Whole
+    source: Words
+    reason: Words
+    quality_ppm: Whole = 1_000_000
+    supply_ppm: Whole = 1_000_000
+    date_ppm: Whole = 1_000_000
+    capacity_ppm: Whole = 1_000_000
+    other_ppm: Whole = 1_000_000
+    weight_ppm: Whole = 1_000_000
+
+
+class MarketMessage(ApproachMessage):
+    """P = Σ (Q x coefficients) over the parts of the asset; the comparables of a part weigh a million together."""
+
+    approach: Literal["market"]
+    comparables: list[ComparableMessage] = Field(max_length=200)
+
+
+class OtherAssetMessage(Message):
+    """Something else in the whole, with its value."""
+
+    name: Words
+    value_fen: Whole
+    source: Words
+
+
+class ResidualMessage(ApproachMessage):
+    """P = (whole - all else) x share."""
+
+    approach: Literal["residual"]
+    whole_fen: Whole
+    whole_source: Words
+    others: list[OtherAssetMessage] = Field(max_length=200)
+    share_ppm: Whole
+    share_source: Words
+
+
+class UncertainMessage(Message):
+    """A figure that may lie elsewhere, by its path below the approach, such as `relief.amounts_fen[0]`."""
+
+    parameter: Words
+    low: Whole
+    high: Whole
+    reason: Words
+    source: Words
+    shape: Literal["triangular", "uniform"] = "triangular"
+
+
+class SignatureMessage(Message):
+    """The appraiser's Ed25519 signature over the canonical parameters, as `exchange appraise --key` writes it."""
+
+    public_key: Digest
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+class AppraisalMessage(Message):
+    """All that an appraisal rests on besides the file; the groups of attributes are those of 中评协〔2023〕17号.
+
+    Each approach comes once, and their weights sum to a million. With uncertain figures the report holds a range
+    and what each figure moves. A signed form names its appraiser, and `version` counts up with each change of it.
     """
 
     purpose: Words
     valued_on: Words
-    approach_reason: Words
-    costs: list[CostMessage] = Field(max_length=200)
-    profit_rate_ppm: Whole
-    profit_source: Words
-    weights_reason: Words
-    weights_ppm: list[Whole] | None = None
-    factors: list[FactorMessage] = Field(default_factory=list, max_length=20)
+    approaches: list[
+        Annotated[
+            CostApproachMessage
+            | DirectMessage
+            | ShareMessage
+            | ReliefMessage
+            | ExcessMessage
+            | IncrementalMessage
+            | MarketMessage
+            | ResidualMessage,
+            Field(discriminator="approach"),
+        ]
+    ] = Field(min_length=1, max_length=8)
+    weighting_reason: str = ""
+    uncertain: list[UncertainMessage] = Field(default_factory=list, max_length=200)
+    draws: Whole = 100_000
     information: dict[str, str]
     legal: dict[str, str]
     value: dict[str, str]
     quality: QualityMessage
+    appraiser: str = ""
+    version: Whole = 1
+    signature: SignatureMessage | None = None
+
+    def inputs(self, asset: str, quality: Quality | None) -> Inputs:
+        """The inputs of an appraisal of `asset`, so named in the report; AppraisalError names what cannot be."""
+        members = self.model_dump(exclude={"quality", "signature"})
+        return Inputs.from_json({**members, "asset": asset}, quality=quality)
+
+    def signed(self) -> Signature | None:
+        """The signature, as it came."""
+        return None if self.signature is None else Signature(**self.signature.model_dump())
 
 
 class LinkMessage(Message):

@@ -270,12 +270,19 @@ def appraisal(**changed: Any) -> dict[str, Any]:
     return {
         "purpose": "listing",
         "valued_on": "2026-09-01",
-        "approach_reason": "no comparable sale yet",
-        "costs": [cost, {**cost, "kind": "tax", "amount_fen": "30000"}],
-        "profit_rate_ppm": "60000",
-        "profit_source": "发改价格〔2025〕65号",
-        "weights_reason": "all dimensions count alike",
-        "factors": [{"name": "remaining life", "factor_ppm": "900000", "reason": "new", "source": "plan"}],
+        "approaches": [
+            {
+                "approach": "cost",
+                "reason": "no comparable sale yet",
+                "items": [cost, {**cost, "kind": "tax", "amount_fen": "30000"}],
+                "profit_rate_ppm": "60000",
+                "profit_source": "发改价格〔2025〕65号",
+                "weights_reason": "all dimensions count alike",
+                "factors": [
+                    {"name": "remaining life", "factor_ppm": "900000", "reason": "new", "source": "plan"}
+                ],
+            }
+        ],
         "information": dict.fromkeys(
             ("name", "structure", "dictionary", "scale", "period", "frequency", "storage"), words
         ),

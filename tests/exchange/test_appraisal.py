@@ -42,7 +42,8 @@ async def test_the_report_is_kept_sealed_and_a_stranger_computes_the_same_value(
     assert hashlib.sha256(written).hexdigest() == outcome["report_digest"]
     again = read_report(written)
     assert str(again.value_fen) == outcome["value_fen"]
-    assert again.replacement_cost_fen == 5_000_000 + 300_000 + 30_000
+    steps = {step.en: step.result for step in again.valued[0].steps}
+    assert steps["replacement cost C"] == 5_000_000 + 300_000 + 30_000
     assert again.inputs.quality.rows == int(found["product"]["rows"])
     assert again.inputs.asset == f"{found['asset']['code']} hospital visits"
     body = (await house.gate.receipt(int(kept["log_index"]))).body
@@ -62,9 +63,7 @@ async def test_a_retry_is_the_same_request_though_time_went_on(house: Any, patie
     again = await house.call(supplier[0], "POST", path, house.appraisal(), key="value-1")
     assert again.status_code == first.status_code == 201
     assert again.json() == first.json()
-    other = await house.call(
-        supplier[0], "POST", path, house.appraisal(profit_rate_ppm="50000"), key="value-1"
-    )
+    other = await house.call(supplier[0], "POST", path, house.appraisal(purpose="a loan"), key="value-1")
     assert other.json()["code"] == "request.identifier_reused"
 
 
@@ -74,21 +73,23 @@ async def test_what_is_missing_or_cannot_be_is_named(house: Any, patients: Any) 
     asset = await house.walk(supplier, patients)
     path = f"/v1/assets/{asset}/appraisals"
     good = house.appraisal()
-    only_accuracy = ["0", "0", "1000000", "0", "0", "0"]
+    (cost,) = good["approaches"]
+    only_accuracy = {"approaches": [{**cost, "weights_ppm": ["0", "0", "1000000", "0", "0", "0"]}]}
     for changed, field in (
         ({"legal": {**good["legal"], "right_holder": " "}}, "legal.right_holder"),
         ({"value": {**good["value"], "beauty": "much"}}, "value.beauty"),
         ({"valued_on": "2026-02-30"}, "valued_on"),
-        ({"costs": []}, "items"),
-        ({"weights_ppm": ["1000000"]}, "adjustment.weights_ppm"),
+        ({"approaches": [{**cost, "items": []}]}, "cost.items"),
+        ({"approaches": [{**cost, "weights_ppm": ["1000000"]}]}, "cost.weights_ppm"),
+        ({"approaches": [cost, cost]}, "approaches"),
         (
             {"quality": {"columns": [{"name": "age", "kind": "integer", "minimum": "1e3"}]}},
             "age",
         ),
         ({"quality": {"columns": [{"name": "age", "kind": "text", "pattern": "("}]}}, "age.pattern"),
         (
-            {"quality": {"columns": [{"name": "salary", "kind": "integer"}]}, "weights_ppm": only_accuracy},
-            "quality",
+            {"quality": {"columns": [{"name": "salary", "kind": "integer"}]}, **only_accuracy},
+            "cost.quality",
         ),
     ):
         problem = await house.problem(

@@ -37,6 +37,7 @@ from exchange.messages.assets import (
     AppraisalMessage,
     AssessmentMessage,
     ColumnMessage,
+    CostApproachMessage,
     CostMessage,
     DeclarationsMessage,
     ImpactMessage,
@@ -364,18 +365,23 @@ def appraisal(product: Path) -> AppraisalMessage:
     return AppraisalMessage(
         purpose="start price of an auction",
         valued_on="2026-11-01",
-        approach_reason="the costs are on record; no comparable sale and no income exist yet",
-        costs=[
-            CostMessage(
-                kind="collection", amount_fen=6_000_00, description="stations", source="account 2025"
-            ),
-            CostMessage(
-                kind="processing", amount_fen=1_000_00, description="cleaning", source="account 2025"
-            ),
+        approaches=[
+            CostApproachMessage(
+                approach="cost",
+                reason="the costs are on record; no comparable sale and no income exist yet",
+                items=[
+                    CostMessage(
+                        kind="collection", amount_fen=6_000_00, description="stations", source="account 2025"
+                    ),
+                    CostMessage(
+                        kind="processing", amount_fen=1_000_00, description="cleaning", source="account 2025"
+                    ),
+                ],
+                profit_rate_ppm=80_000,
+                profit_source="ten-year government bond plus a margin",
+                weights_reason="all dimensions matter alike",
+            )
         ],
-        profit_rate_ppm=80_000,
-        profit_source="ten-year government bond plus a margin",
-        weights_reason="all dimensions matter alike",
         information={f.name: "given" for f in fields(InformationAttributes)},
         legal={f.name: "given" for f in fields(LegalAttributes)},
         value={f.name: "given" for f in fields(ValueAttributes)},
