@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -95,8 +96,9 @@ class Keeper:
         self._ship_products()
         for path in sorted(self._postgres.wal_archive.iterdir(), key=lambda path: position(path.name)):
             if is_segment(path.name) or is_history(path.name):
-                self._ship_log(path)
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another process has shipped it
+                    self._ship_log(path)
+                    path.unlink()
         reached = Reached(time_us, _size(checkpoint), checkpoint)
         self._store.put_json(REACHED, to_json(reached))
         return reached

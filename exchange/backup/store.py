@@ -70,28 +70,28 @@ class Store:
                 failure.append(error)
                 raise
 
-        with self._explained(name):
-            try:
+        try:
+            with self._explained(name):
                 pieces, first = sealed(), bytearray()
                 for piece in pieces:
                     first += piece
                     if len(first) > _PART:
+                        obstore.put(
+                            self._store,
+                            name,
+                            itertools.chain([bytes(first)], pieces),
+                            chunk_size=_PART,
+                            max_concurrency=2,
+                        )
                         break
                 else:
                     obstore.put(self._store, name, bytes(first))
-                    return self._kept(name, taken)
-                obstore.put(
-                    self._store,
-                    name,
-                    itertools.chain([bytes(first)], pieces),
-                    chunk_size=_PART,
-                    max_concurrency=2,
-                )
-            except BaseException:
-                if failure:  # what happened here, not what the library made of it
-                    raise failure[0] from None
-                raise
-            return self._kept(name, taken)
+                self._settle(name)
+        except BaseException:
+            if failure:  # what happened to the pieces, not what the library made of it
+                raise failure[0] from None
+            raise
+        return taken
 
     def get(self, name: str) -> Iterator[bytes]:
         """The object `name`, opened, in pieces. It may be relied on when the iterator is exhausted.
@@ -151,7 +151,7 @@ class Store:
                 piece = obstore.get_range(self._store, name, start=start, end=min(size, start + _READ))
             yield bytes(piece)
 
-    def _kept(self, name: str, taken: int) -> int:
+    def _settle(self, name: str) -> None:
         """Bring an object of a directory to the disk: the library renames, and leaves that to the kernel."""
         if isinstance(root := self.address, Path):
             path = root / name
@@ -161,7 +161,6 @@ class Store:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-        return taken
 
     @contextlib.contextmanager
     def _explained(self, name: str) -> Iterator[None]:

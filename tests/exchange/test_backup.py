@@ -9,11 +9,12 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -39,11 +40,12 @@ from exchange.backup import (
 from exchange.backup.chains import forks, living
 from exchange.database import upgrade
 from exchange.embedded import Postgres
-from exchange.errors import Conflict, Misconfigured
-from exchange.settings import store_address
+from exchange.errors import Conflict, Misconfigured, Unavailable
+from exchange.settings import Bucket, store_address
 from ledger import log
 from ledger.checkpoint import Signer, sign
 from ledger.entries import Entry, canonical
+from tests.exchange.test_embedded import small_disk
 
 ORIGIN = "exchange.example/log"
 SIGNER = Signer(ORIGIN, b"l" * 32)
@@ -228,8 +230,8 @@ def where(market: Market) -> Iterator[Path]:
         yield Path(folder)
 
 
-def size_after(store: Store, folder: Path, aim: Aim, segments: Sequence[Path] = ()) -> int:
-    """How large the log is that comes back; nothing of it is kept."""
+def size_after(store: Store, folder: Path, aim: Aim) -> int:
+    """How large the log is that comes back; refused by the judge, nothing of it is kept."""
     found: list[int] = []
 
     def look(postgres: Postgres, kept: Sequence[str]) -> Proof:
@@ -237,7 +239,7 @@ def size_after(store: Store, folder: Path, aim: Aim, segments: Sequence[Path] = 
         return Proof(found[0], b"", False, "seen, not kept")
 
     try:
-        restore(store, folder, judge=look, aim=aim, segments=segments, say=quiet)
+        restore(store, folder, judge=look, aim=aim, say=quiet)
     except Conflict as problem:
         if problem.code != "backup.not_proven":
             raise
@@ -284,8 +286,6 @@ def test_a_restore_to_an_entry_ends_after_its_batch_and_before_the_next(
     assert past.batches == [10, 13, 14, 18]
     assert size_after(market.store, where / "last_of_its_batch", Index(9)) == 10
     assert size_after(market.store, where / "first_of_its_batch", Index(10)) == 13
-    # Before the incremental backup ended: from the full one.
-    assert size_after(market.store, where / "earlier", Index(6)) == 8
     with pytest.raises(Conflict, match="every backup that is kept already holds entry 4") as caught:
         size_after(market.store, where / "too_early", Index(4))
     assert caught.value.code == "backup.moment"
@@ -306,13 +306,6 @@ def test_a_restore_to_a_moment_has_all_that_was_committed_by_then_and_nothing_af
     assert caught.value.field == "--to"
     with pytest.raises(Conflict, match="no backup had ended by that moment"):
         size_after(market.store, where / "past", Moment(past.full.ended_us - 1))
-
-
-def test_what_the_judge_refuses_is_not_kept(market: Market, past: Past, where: Path) -> None:
-    with pytest.raises(Conflict, match="not the log's history: words") as caught:
-        restore(market.store, where, judge=judging(sound=False, outside=99), say=quiet)
-    assert caught.value.code == "backup.not_proven"
-    assert list(where.iterdir()) == [where / "postgres.lock"] or list(where.iterdir()) == []
 
 
 def test_a_log_behind_what_was_seen_takes_the_rest_back_and_is_judged_again(
@@ -595,6 +588,64 @@ def test_a_running_exchange_takes_what_is_due_and_removes_what_nobody_needs(
     assert made[0].name not in {b.name for b in left}
     assert {name.split("/")[1] for name in store.names("backups")} == {b.name for b in left}
     assert min(store.names("wal")) > min(before)
+
+
+def test_a_store_that_is_full_says_so_and_keeps_no_half_of_an_object(where: Path) -> None:
+    with small_disk(where / "disk", "2m") as disk:
+        store = Store(disk, KEY)
+        store.put("small", [b"x" * 1000])
+        with pytest.raises(Misconfigured) as caught:
+            store.put("large", (os.urandom(1 << 20) for _ in range(4)))
+        assert caught.value.code == "backup.disk_full"
+        assert store.names("") == {"small": store.names("")["small"]}
+        assert b"".join(store.get("small")) == b"x" * 1000
+
+
+def test_what_fails_on_this_side_is_not_blamed_on_the_store(where: Path) -> None:
+    store = Store(where / "store", KEY, make=True)
+
+    def failing() -> Iterator[bytes]:
+        yield os.urandom(40 << 20)  # more than one part is on its way
+        raise FileNotFoundError("the file here")
+
+    with pytest.raises(FileNotFoundError, match="the file here"):
+        store.put("object", failing())
+    assert [path for path in (where / "store").rglob("*") if path.is_file()] == []
+
+
+def test_a_large_object_goes_in_parts_and_comes_back(bucket: Callable[[str], Store]) -> None:
+    store, seen, plain = bucket("large"), hashlib.sha256(), hashlib.sha256()
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(70):
+            piece = os.urandom(1 << 20)
+            plain.update(piece)
+            yield piece
+
+    assert store.put("object", pieces()) > 70 << 20
+    for piece in store.get("object"):
+        seen.update(piece)
+    assert seen.digest() == plain.digest()
+    store.delete(["object", "never there"])
+    assert store.names("") == {}
+
+
+def test_a_bucket_that_is_not_there_and_a_store_that_is_away_are_told_apart(
+    bucket: Callable[[str], Store],
+) -> None:
+    address = bucket("x").address
+    assert isinstance(address, Bucket)
+    with pytest.raises(Misconfigured) as caught:
+        Store(replace(address, name="nobodys-bucket"), KEY).put("x", [b"x"])
+    assert caught.value.code == "backup.store_refused"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        away = replace(address, endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(Unavailable) as unanswered:
+            Store(away, KEY).put("x", [b"x"])
+    assert unanswered.value.code == "backup.store_unreachable"
+    for error in (caught.value, unanswered.value):
+        assert "a secret of the store" not in f"{error.detail} {error.remedy}"
 
 
 def test_a_bucket_takes_backups_as_a_folder_does(
