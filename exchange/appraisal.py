@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,11 +23,9 @@ from exchange.acts import Act, Record, Transaction, plain
 from exchange.catalogue import parties_of, product_of, visible_asset
 from exchange.errors import Conflict, Forbidden, Unprocessable
 from exchange.tables import Appraisal, Asset, Release
-from pricing import quality
 from pricing.appraisal import Inputs, Report, Signature, require_signature, require_unclaimed
 from pricing.appraisal import appraise as compute
 from pricing.errors import PricingError
-from pricing.quality import Declaration, Quality
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -80,18 +77,6 @@ async def subject(session: AsyncSession, asset: str, caller: Caller) -> tuple[st
     """How a report names the asset, and the digest of its file, for a caller who may have it appraised."""
     row, product = await appraisable(session, asset, caller)
     return f"{row.code} {row.title}", product.product_digest
-
-
-def measure_quality(product: Path, declaration: Declaration, as_of_us: int) -> Quality:
-    """The six dimensions of a kept product as of a moment. Reads the whole file; Unprocessable names a wrong rule."""
-    from exchange.desensitization.limits import Limits
-    from exchange.desensitization.source import read_table
-
-    table = read_table(product, Limits())
-    try:
-        return quality.measure(table, declaration, as_of_us=as_of_us)
-    except PricingError as refused:
-        raise refused_by_pricing(refused) from refused
 
 
 def ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -66,9 +66,8 @@ def ahp(names: Sequence[str], judgements: Sequence[Judgement]) -> Priorities:
     size = len(names)
     vector = _principal(matrix)
     products = [sum(cell * value for cell, value in zip(row, vector, strict=True)) for row in matrix]
-    eigenvalue = (
-        sum(Fraction(product) / value for product, value in zip(products, vector, strict=True)) / size
-    )
+    ratios = [Fraction(product) / value for product, value in zip(products, vector, strict=True)]
+    eigenvalue = sum(ratios, Fraction(0)) / size
     consistency = Fraction(0)
     if size > 2:
         # The eigenvector ends after 30 decimals, so that λ of consistent judgements may fall short of n by a hair.
@@ -114,7 +113,7 @@ def _matrix(names: Sequence[str], judgements: Sequence[Judgement]) -> list[list[
                 rule=f"{judgement.left} against {judgement.right} is judged twice, or against itself",
                 remedy="judge each pair once",
             )
-        found[left, right], found[right, left] = times, 1 / times
+        found[left, right], found[right, left] = times, Fraction(1) / times
     for i, name in enumerate(names):
         for j in range(i):
             if (i, j) not in found:

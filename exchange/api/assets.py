@@ -17,6 +17,8 @@ from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, bearer, call
 from exchange.desensitization.child import measure_in_child
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.grade import Declared, Impact
+from exchange.desensitization.limits import Limits
+from exchange.desensitization.source import read_table
 from exchange.errors import TooLarge
 from exchange.messages.assets import (
     AppraisalMessage,
@@ -266,8 +268,8 @@ async def appraise(
 def _report(message: AppraisalMessage, name: str, product: Path, now_us: int) -> Report:
     """Count the quality of the kept file, and compute the value from it and from what the caller states."""
     try:
-        quality = appraisal.measure_quality(product, message.quality.declaration(), now_us)
-        inputs, signature = message.inputs(name, quality), message.signed()
+        quality, indicators = message.quality.measured(read_table(product, Limits()), now_us)
+        inputs, signature = message.inputs(name, quality, indicators), message.signed()
     except PricingError as refused:
         raise appraisal.refused_by_pricing(refused) from refused
     return appraisal.report_on(inputs, signature)

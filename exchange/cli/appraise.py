@@ -17,7 +17,6 @@ from exchange.errors import Malformed, Misconfigured
 if TYPE_CHECKING:
     from exchange.messages.assets import AppraisalMessage
     from pricing.appraisal import Report
-    from pricing.quality import Quality
 
 console = Console(highlight=False)
 progress_console = Console(stderr=True, highlight=False)
@@ -96,12 +95,17 @@ def _appraised(
 ) -> tuple[Report, AppraisalMessage]:
     """The report on a form, and the form with the signature that it was given here."""
     from exchange.appraisal import ed25519
+    from exchange.desensitization.limits import Limits
+    from exchange.desensitization.source import read_table
     from exchange.messages.assets import SignatureMessage
     from pricing.appraisal import appraise as compute
     from pricing.appraisal import require_signature
 
-    quality = None if data is None else _measured(form, data)
-    inputs = form.inputs(asset or form.information.get("name", ""), quality)
+    quality, indicators = None, None
+    if data is not None:
+        with progress_console.status("measuring the quality of the table"):
+            quality, indicators = form.quality.measured(read_table(data, Limits()), time.time_ns() // 1000)
+    inputs = form.inputs(asset or form.information.get("name", ""), quality, indicators)
     if key is not None:
         signature = _sign(key, inputs.parameters)
         form = form.model_copy(update={"signature": SignatureMessage(**signature)})
@@ -110,16 +114,6 @@ def _appraised(
     if report.signature is not None:
         require_signature(report, ed25519)
     return report, form
-
-
-def _measured(form: AppraisalMessage, data: Path) -> Quality:
-    from exchange.desensitization.limits import Limits
-    from exchange.desensitization.source import read_table
-    from pricing.quality import measure
-
-    with progress_console.status("measuring the quality of the table"):
-        table = read_table(data, Limits())
-        return measure(table, form.quality.declaration(), as_of_us=time.time_ns() // 1000)
 
 
 def _put(report: Report, out: Path, lang: Literal["zh", "en"]) -> None:

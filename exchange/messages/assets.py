@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,21 @@ from exchange.desensitization.grade import Degree, Harmed
 from exchange.messages.shapes import Digest, Identifier, Message, Whole, Words
 from pricing.appraisal import Inputs, Signature
 from pricing.errors import QualityError
-from pricing.quality import Column, Compare, Declaration, Determines, Freshness, Quality
+from pricing.quality import (
+    Column,
+    Compare,
+    Declaration,
+    Determines,
+    Freshness,
+    Quality,
+    ValueIndicators,
+    Yardstick,
+    measure,
+    measure_value,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class AssetMessage(Message):
@@ -134,8 +148,24 @@ class FreshnessMessage(Message):
     utc_offset_us: Whole = 0
 
 
+class YardstickMessage(Message):
+    """What the data would have to hold to be worth most, and where the figures come from; what is left out is not measured.
+
+    `subject` tells whose records they are, of a `population` of whom each has `records`; `category` is a column of
+    kinds, of which `categories` exist; `span_us` is how long a series is asked for.
+    """
+
+    source: Words
+    subject: list[Words] = Field(default_factory=list, max_length=16)
+    population: Whole | None = None
+    records: Whole | None = None
+    category: str | None = None
+    categories: Whole | None = None
+    span_us: Whole | None = None
+
+
 class QualityMessage(Message):
-    """The rules under which the quality of the file is counted (GB/T 36344)."""
+    """The rules under which the quality of the file is counted (GB/T 36344), and what its value is held against."""
 
     columns: list[ColumnMessage] = Field(max_length=512)
     unique: list[list[Words]] = Field(default_factory=list)
@@ -143,6 +173,25 @@ class QualityMessage(Message):
     dependencies: list[DependencyMessage] = Field(default_factory=list)
     freshness: FreshnessMessage | None = None
     placeholders: list[str] = Field(default_factory=list)
+    yardstick: YardstickMessage | None = None
+
+    def measured(self, table: pa.Table, as_of_us: int) -> tuple[Quality, ValueIndicators | None]:
+        """Quality and value indicators of a table as of a moment, or QualityError naming a wrong rule."""
+        declaration = self.declaration()
+        quality = measure(table, declaration, as_of_us=as_of_us)
+        if self.yardstick is None:
+            return quality, None
+        wanted = self.yardstick
+        yardstick = Yardstick(
+            source=wanted.source,
+            subject=tuple(wanted.subject),
+            population=wanted.population,
+            records=wanted.records,
+            category=wanted.category,
+            categories=wanted.categories,
+            span_us=wanted.span_us,
+        )
+        return quality, measure_value(table, declaration, yardstick, as_of_us=as_of_us)
 
     def declaration(self) -> Declaration:
         """The rules as `pricing` takes them, or QualityError naming the column that cannot be judged."""
@@ -362,10 +411,12 @@ class AppraisalMessage(Message):
     version: Whole = 1
     signature: SignatureMessage | None = None
 
-    def inputs(self, asset: str, quality: Quality | None) -> Inputs:
+    def inputs(
+        self, asset: str, quality: Quality | None = None, indicators: ValueIndicators | None = None
+    ) -> Inputs:
         """The inputs of an appraisal of `asset`, so named in the report; AppraisalError names what cannot be."""
         members = self.model_dump(exclude={"quality", "signature"})
-        return Inputs.from_json({**members, "asset": asset}, quality=quality)
+        return Inputs.from_json({**members, "asset": asset}, quality=quality, indicators=indicators)
 
     def signed(self) -> Signature | None:
         """The signature, as it came."""

@@ -49,7 +49,7 @@ from pricing.canonical import Json, canonical
 from pricing.errors import AppraisalError, PricingError
 from pricing.money import PPM, Rounding, quotient, require_shares, require_whole
 from pricing.monte_carlo import DRAWS_LEAST, DRAWS_MOST, GENERATOR, Drawn, Shape, Spread, simulate
-from pricing.quality import Quality
+from pricing.quality import Quality, ValueIndicators
 
 FORMAT: Final = "appraisal@1"
 PARAMETERS_FORMAT: Final = "appraisal-parameters@1"
@@ -88,7 +88,7 @@ class Inputs:
     """All that an appraisal rests on. `valued_on` is the valuation date (评估基准日), ISO 8601.
 
     What is stated in another order is the same: approaches and uncertain figures are kept in one order. The
-    *parameters* are everything but the measured quality; `appraiser` states them, and `version` counts up when
+    *parameters* are everything but what is measured; `appraiser` states them, and `version` counts up when
     they change, so that a signature over `parameters` says what was stated when.
     """
 
@@ -100,6 +100,7 @@ class Inputs:
     legal: LegalAttributes
     value: ValueAttributes
     quality: Quality | None = None
+    indicators: ValueIndicators | None = None
     weighting_reason: str = ""
     uncertain: tuple[Uncertain, ...] = ()
     draws: int = 100_000
@@ -121,6 +122,7 @@ class Inputs:
             "approaches": [each.to_json() for each in self.approaches],
             "asset": self.asset,
             "draws": self.draws,
+            "indicators": None if self.indicators is None else self.indicators.to_json(),
             "information": asdict(self.information),
             "legal": asdict(self.legal),
             "purpose": self.purpose,
@@ -134,30 +136,37 @@ class Inputs:
 
     @property
     def parameters(self) -> bytes:
-        """What the appraiser states and signs, canonical: the asset by name, and all but the measured quality."""
+        """What the appraiser states and signs, canonical: the asset by name, and all but what is measured."""
         members = {**self.to_json(), "format": PARAMETERS_FORMAT}
-        del members["quality"]
+        del members["quality"], members["indicators"]
         return canonical(members)
 
     @classmethod
-    def from_json(cls, members: Any, *, quality: Quality | None = None) -> Inputs:
-        """Read inputs from JSON; a `quality` that is given stands in for one that is written."""
+    def from_json(
+        cls, members: Any, *, quality: Quality | None = None, indicators: ValueIndicators | None = None
+    ) -> Inputs:
+        """Read inputs from JSON; what is given as measured stands in for what is written."""
         if not isinstance(members, Mapping):
             raise AppraisalError(
                 field="inputs", rule="must be an object", remedy="give them as they were written"
             )
-        rest = {name: member for name, member in members.items() if name not in ("approaches", "quality")}
+        apart = ("approaches", "quality", "indicators")
+        rest = {name: member for name, member in members.items() if name not in apart}
         found = members.get("approaches", ())
-        written = members.get("quality")
-        if quality is None and written is not None:
-            quality = Quality.from_json(written)
+        if quality is None and members.get("quality") is not None:
+            quality = Quality.from_json(members["quality"])
+        if indicators is None and members.get("indicators") is not None:
+            indicators = ValueIndicators.from_json(members["indicators"])
         stated: _Stated = read(_Stated, rest, "")
         approaches = tuple(
             _approach(each, f"approaches[{i}]")
             for i, each in enumerate(found if isinstance(found, list | tuple) else [found])
         )
         return cls(
-            approaches=approaches, quality=quality, **{n: getattr(stated, n) for n in _Stated.__slots__}
+            approaches=approaches,
+            quality=quality,
+            indicators=indicators,
+            **{name: getattr(stated, name) for name in _Stated.__slots__},
         )
 
 
@@ -525,7 +534,7 @@ def require_signature(report: Report, verify: Callable[[bytes, bytes, bytes], bo
     ):
         raise AppraisalError(
             field="signature",
-            rule="is not the appraiser's over these parameters: every figure, text and name but the measured quality",
+            rule="is not the appraiser's over these parameters: every figure, text and name but what is measured",
             remedy="sign the parameters as they stand, the asset by the name that the report gives it",
         )
     return signature

@@ -101,6 +101,14 @@ def _lines(report: Report, language: Language) -> Iterator[str]:
             name = f"{group}.{field.name}"
             said = getattr(attributes, field.name)
             yield line(attribute_words(name, "zh"), attribute_words(name, "en"), said, "  ")
+    if inputs.indicators is not None:
+        yield ""
+        yield (
+            f"价值指标({inputs.indicators.standard})"
+            if zh
+            else f"Value indicators ({inputs.indicators.standard})"
+        )
+        yield from (f"  {said}" for said in inputs.indicators.words(language).splitlines())
     for each in report.valued:
         yield ""
         yield from _approach(each, language)

@@ -6,24 +6,13 @@ import hashlib
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange.appraisal import measure_quality
-from pricing.appraisal import read_report
+from exchange import erasure
+from exchange.appraisal import ed25519
+from exchange.messages.assets import AppraisalMessage
+from pricing.appraisal import read_report, require_signature, stream_key
 from pricing.canonical import canonical
-from pricing.quality import Column, Declaration, Dimension
-
-
-def test_quality_is_counted_from_the_file_itself(patients: Any, tmp_path: Any) -> None:
-    table = tmp_path / "table.csv"
-    table.write_text("age,service\n30,surgery\n,medicine\n200,surgery\n")
-    declaration = Declaration(
-        (Column("age", "integer", minimum=0, maximum=120), Column("service", "text", allowed=("surgery",)))
-    )
-    quality = measure_quality(table, declaration, as_of_us=0)
-    assert quality.rows == 3
-    assert quality.score_ppm(Dimension.COMPLETENESS) == 5 * 1_000_000 // 6
-    assert quality.score_ppm(Dimension.ACCURACY) == 500_000
-    assert quality.score_ppm(Dimension.TIMELINESS) is None
 
 
 @pytest.mark.anyio
@@ -44,6 +33,7 @@ async def test_the_report_is_kept_sealed_and_a_stranger_computes_the_same_value(
     assert str(again.value_fen) == outcome["value_fen"]
     steps = {step.en: step.result for step in again.valued[0].steps}
     assert steps["replacement cost C"] == 5_000_000 + 300_000 + 30_000
+    assert again.inputs.quality is not None
     assert again.inputs.quality.rows == int(found["product"]["rows"])
     assert again.inputs.asset == f"{found['asset']['code']} hospital visits"
     body = (await house.gate.receipt(int(kept["log_index"]))).body
@@ -120,3 +110,160 @@ async def test_a_value_is_asked_by_the_department_or_its_operator_after_registra
     await house.problem(buyer, "POST", path, house.appraisal(), status=403, code="asset.not_yours")
     outcome = await house.done(operator, path, house.appraisal())
     assert outcome["state"] == "appraised"
+
+
+EXCESS = {
+    "approach": "excess",
+    "reason": "the data leads",
+    "stream": "Planning of beds",
+    "amounts_fen": ["9000000", "9000000"],
+    "amounts_source": "plan",
+    "discount_rate_ppm": "120000",
+    "discount_source": "built up",
+    "charges": [
+        {"name": "staff", "asset_fen": ["100000", "100000"], "return_ppm": "80000", "source": "books"}
+    ],
+}
+KEY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+
+
+def signed(form: dict[str, Any], asset: str, key: Ed25519PrivateKey = KEY) -> dict[str, Any]:
+    """The form with the appraiser's signature, as `exchange appraise --key` puts it there."""
+    message = AppraisalMessage.model_validate(form).inputs(asset).parameters
+    signature = {
+        "public_key": key.public_key().public_bytes_raw().hex(),
+        "signature": key.sign(message).hex(),
+    }
+    return {**form, "signature": signature}
+
+
+@pytest.mark.anyio
+async def test_the_excess_earnings_of_a_stream_are_counted_for_one_asset(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    first = await house.walk(supplier, patients)
+    second = await house.walk(supplier, patients)
+    form = house.appraisal(approaches=[EXCESS])
+    outcome = await house.done(supplier[0], f"/v1/assets/{first}/appraisals", form)
+    assert outcome["streams"] == [stream_key("planning of beds")]
+    assert list(outcome["approaches"]) == ["excess"]
+    # The asset that has the stream may be valued by it again, another one may not, however it is spelt.
+    await house.done(supplier[0], f"/v1/assets/{first}/appraisals", form)
+    other = house.appraisal(approaches=[{**EXCESS, "stream": "planning  of BEDS"}])
+    problem = await house.problem(
+        supplier[0],
+        "POST",
+        f"/v1/assets/{second}/appraisals",
+        other,
+        status=422,
+        code="appraisal.refused",
+    )
+    assert problem["field"] == "excess.stream"
+    assert first in problem["rule"]
+    # Erased is the report, and not what it counts.
+    (regulator,) = await house.party("regulator")
+    await house.act(erasure.erase_opening, erasure.EraseOpening(outcome["report"], "an order"), regulator)
+    found = (await house.call(supplier[0], "GET", f"/v1/assets/{first}")).json()
+    assert found["appraisals"][0]["report"] == {"streams": [stream_key("planning of beds")]}
+    await house.problem(
+        supplier[0],
+        "POST",
+        f"/v1/assets/{second}/appraisals",
+        other,
+        status=422,
+        code="appraisal.refused",
+    )
+    # An asset that is valued by cost from now on counts the stream no longer.
+    await house.done(supplier[0], f"/v1/assets/{first}/appraisals", house.appraisal())
+    await house.done(supplier[0], f"/v1/assets/{second}/appraisals", other)
+
+
+@pytest.mark.anyio
+async def test_an_appraisers_signature_is_verified_and_its_versions_only_grow(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients)
+    path = f"/v1/assets/{asset}/appraisals"
+    found = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["asset"]
+    name = f"{found['code']} {found['title']}"
+    second = house.appraisal(appraiser="An appraiser", version="2")
+    outcome = await house.done(supplier[0], path, signed(second, name))
+    assert outcome["version"] == "2"
+    kept = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["appraisals"][0]
+    report = read_report(canonical(kept["report"]))
+    assert require_signature(report, ed25519).public_key == KEY.public_key().public_bytes_raw().hex()
+    assert hashlib.sha256(report.inputs.parameters).hexdigest() == outcome["parameters_digest"]
+
+    for forged in (
+        {**signed(second, name), "purpose": "a loan"},
+        signed(second, "another asset"),
+        {
+            **signed(second, name),
+            "signature": {**signed(second, name)["signature"], "public_key": "00" * 32},
+        },
+    ):
+        problem = await house.problem(supplier[0], "POST", path, forged, status=422, code="appraisal.refused")
+        assert problem["field"] == "signature"
+    # The same parameters may meet newer data; other ones need a greater version, under the same key.
+    await house.done(supplier[0], path, signed(second, name))
+    changed = {**second, "purpose": "a loan"}
+    for version in ("2", "1"):
+        problem = await house.problem(
+            supplier[0],
+            "POST",
+            path,
+            signed({**changed, "version": version}, name),
+            status=409,
+            code="appraisal.version",
+        )
+        assert problem["field"] == "version"
+    await house.done(supplier[0], path, signed({**changed, "version": "3"}, name))
+    other = Ed25519PrivateKey.from_private_bytes(b"b" * 32)
+    await house.done(supplier[0], path, signed({**changed, "version": "1"}, name, other))
+
+
+@pytest.mark.anyio
+async def test_a_report_may_hold_a_range_and_the_value_indicators(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients)
+    good = house.appraisal()
+    form = {
+        **good,
+        "uncertain": [
+            {
+                "parameter": "cost.items[0].amount_fen",
+                "low": "4000000",
+                "high": "7000000",
+                "reason": "late bills",
+                "source": "accounts",
+            }
+        ],
+        "draws": "2000",
+        "quality": {
+            **good["quality"],
+            "yardstick": {"source": "the plan", "category": "service", "categories": "4"},
+        },
+    }
+    await house.done(supplier[0], f"/v1/assets/{asset}/appraisals", form)
+    (kept,) = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["appraisals"]
+    report = read_report(canonical(kept["report"]))
+    assert report.spread is not None
+    assert report.spread.p5_fen < report.value_fen < report.spread.p95_fen
+    assert report.inputs.indicators is not None
+    for changed, field in (
+        ({"uncertain": [{**form["uncertain"][0], "parameter": "cost.luck"}]}, "uncertain[0].parameter"),
+        ({"draws": "2000001"}, "draws"),
+        (
+            {"quality": {**good["quality"], "yardstick": {"source": "x", "population": "5"}}},
+            "yardstick.subject",
+        ),
+    ):
+        problem = await house.problem(
+            supplier[0],
+            "POST",
+            f"/v1/assets/{asset}/appraisals",
+            {**form, **changed},
+            status=422,
+            code="appraisal.refused",
+        )
+        assert problem["field"] == field

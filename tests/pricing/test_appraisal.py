@@ -28,6 +28,7 @@ from pricing.appraisal import (
     InformationAttributes,
     Inputs,
     LegalAttributes,
+    Relief,
     Report,
     Signature,
     Uncertain,
@@ -59,7 +60,9 @@ from pricing.quality import (
     Measured,
     NotMeasured,
     Quality,
+    Yardstick,
     measure,
+    measure_value,
 )
 from pricing.weights import Judgement
 from tests.pricing.appraised import EXCESS, INCOMES, MARKET, RESIDUAL
@@ -96,12 +99,13 @@ COST = Cost(
     weights_reason="all dimensions matter alike",
     factors=(Factor("remaining life", 900_000, "nine of ten years remain", "licence term"),),
 )
+MEASURED = quality(1_000_000, 990_000, 950_000, 900_000, 500_000, None)
 INPUTS = Inputs(
     asset="航班准点记录 2013",
     purpose="公开竞价起拍价参考",
     valued_on="2026-11-01",
     approaches=(COST,),
-    quality=quality(1_000_000, 990_000, 950_000, 900_000, 500_000, None),
+    quality=MEASURED,
     information=InformationAttributes(*(["given"] * 7)),
     legal=LegalAttributes(*(["given"] * 7)),
     value=ValueAttributes(*(["given"] * 6)),
@@ -211,8 +215,8 @@ def test_a_report_of_every_approach_tells_every_text_figure_and_source(language:
 
 def test_a_stranger_recomputes_the_report_from_its_bytes_to_the_same_digest() -> None:
     for inputs, digest in (
-        (INPUTS, "6cfb85ee24f9c47dbea823e55d79780f15695c7c27d06d2fdba919243f7dbde7"),
-        (ALL, "210579e5c51a92b5b3ec00089285f09d0bd90a85b87c14025621b11c9e2265bc"),
+        (INPUTS, "aa1ecb0edf8a7957e7be3f2472ec4f54c7afbfedd8daf4d6bf4e783f0619d80c"),
+        (ALL, "f84c7f9d4a5316e9ce7612b75c5100807706334da02f9f94ec07d4daa2fd5ede"),
     ):
         report = appraise(inputs)
         assert recompute(report).digest == report.digest
@@ -319,7 +323,7 @@ def test_a_report_whose_inputs_were_changed_or_extended_is_refused() -> None:
 
 
 def test_a_quality_that_does_not_follow_from_its_counts_is_refused() -> None:
-    good = INPUTS.quality.to_json()
+    good = MEASURED.to_json()
 
     def forged(**members: Any) -> dict[str, Any]:
         copy = json.loads(canonical(good))
@@ -491,7 +495,7 @@ def test_two_reports_that_differ_in_anything_have_different_digests() -> None:
         appraise(INPUTS),
         appraise(replace(INPUTS, purpose="another")),
         appraise(replace(INPUTS, legal=replace(INPUTS.legal, right_term="12 months"))),
-        appraise(replace(INPUTS, quality=replace(INPUTS.quality, as_of_us=1))),
+        appraise(replace(INPUTS, quality=replace(MEASURED, as_of_us=1))),
         appraise(costed(items=COST.items[::-1])),
     ]
     assert len({report.digest for report in reports}) == len(reports)
@@ -522,7 +526,7 @@ def test_the_sensitivity_is_the_exact_value_at_either_bound_and_the_widest_comes
     swing = next(each for each in report.sensitivity if each.parameter == "relief.royalty_ppm")
     for bound, found in ((30_000, swing.at_low_fen), (70_000, swing.at_high_fen)):
         approaches = tuple(
-            replace(each, royalty_ppm=bound) if each.approach == "relief" else each for each in ALL.approaches
+            replace(each, royalty_ppm=bound) if isinstance(each, Relief) else each for each in ALL.approaches
         )
         moved: Any = replace(ALL, approaches=approaches, uncertain=())
         assert appraise(moved).value_fen == found
@@ -636,3 +640,17 @@ def test_more_income_and_a_lower_rate_never_lower_the_value(
 
     assert value([*amounts[:year], amounts[year] + 1_000, *amounts[year + 1 :]], rate) >= value(amounts, rate)
     assert value(amounts, lower) >= value(amounts, rate)
+
+
+def test_the_value_indicators_stand_in_the_report_and_are_not_the_appraisers() -> None:
+    table = pa.table({"a": [1, 2, 2]})
+    declared = Declaration((Column("a", "integer"),))
+    yardstick = Yardstick("the register", ("a",), population=4)
+    found = measure_value(table, declared, yardstick, as_of_us=0)
+    inputs = replace(INPUTS, indicators=found)
+    report = appraise(inputs)
+    assert read_report(report.canonical) == report
+    assert "样本覆盖面  50.0000 %" in words(report, "zh")
+    assert "coverage  50.0000 %" in words(report, "en")
+    assert inputs.parameters == INPUTS.parameters
+    assert report.digest != appraise(INPUTS).digest

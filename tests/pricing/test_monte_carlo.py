@@ -50,7 +50,7 @@ def slow(drawn: list[Drawn], draws: int) -> list[int]:
 def test_the_fast_way_equals_the_slow_one_to_the_fen(draws: int) -> None:
     values = sorted(slow([A, B], draws))
     found = simulate(product, [A, B], seed=SEED, draws=draws)
-    rank = [math.ceil(draws * share) - 1 for share in (0.05, 0.5, 0.95)]
+    p5, p50, p95 = (values[math.ceil(draws * share) - 1] for share in (0.05, 0.5, 0.95))
     step = (values[-1] - values[0]) // BINS + 1
     bins = [0] * BINS
     for each in values:
@@ -58,7 +58,9 @@ def test_the_fast_way_equals_the_slow_one_to_the_fen(draws: int) -> None:
     assert found == Spread(
         draws,
         values[0],
-        *(values[each] for each in rank),
+        p5,
+        p50,
+        p95,
         values[-1],
         (2 * sum(values) + draws) // (2 * draws),
         step,
@@ -114,7 +116,7 @@ def test_sums_wider_than_63_bits_and_values_below_nothing_are_counted_right() ->
 
 def test_a_value_that_hangs_on_no_figure_is_one_bar() -> None:
     found = simulate(lambda at: 7.0, [A], seed=SEED, draws=1_000)
-    assert found == Spread(1_000, 7, 7, 7, 7, 7, 7, 1, (1_000, *[0] * (BINS - 1)))
+    assert found == Spread(1_000, 7, 7, 7, 7, 7, 7, 1, (1_000,) + (0,) * (BINS - 1))
 
 
 @pytest.mark.parametrize(

@@ -494,6 +494,7 @@ def test_every_count_equals_the_slow_reading_of_the_rows(
     as_of_us = us(as_of.replace(tzinfo=UTC))
     quality, expected = measure(table, declared, as_of_us=as_of_us), twin(table, declared, as_of_us)
     for each in quality.dimensions:
+        assert isinstance(each.dimension, Dimension)
         counts = expected[each.dimension]
         match each:
             case Measured():
