@@ -121,7 +121,6 @@ class Keeper:
         folder = f"backups/{name}"
         if self._store.names(folder):
             raise Conflict("backup.exists", f"{folder} exists", remedy="wait a second and try again")
-        self._mark_moment()
         base = f"{folder}/base.tar"
         stored = self._store.put(base, self._pieces(cluster.copy_out(self._postgres, manifest, self._say)))
         ended_us, after = self._clock_us(), self._tip()
@@ -264,11 +263,6 @@ class Keeper:
             "credentials": json.loads((self._postgres.folder / "credentials.json").read_text()),
             "anchor": json.loads(anchor.read_text()) if anchor.exists() else None,
         }
-
-    def _mark_moment(self) -> None:
-        """Commit something, so that recovery to a moment before this copy finds an act after it to stop at."""
-        with psycopg.connect(self._postgres.url(SUPERUSER, "postgres")) as connection:
-            connection.execute("SELECT pg_current_xact_id()")
 
     def _check_space(self) -> None:
         address = self._store.address

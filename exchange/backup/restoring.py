@@ -243,8 +243,8 @@ class _Coming:
         """
         with psycopg.connect(postgres.url(SUPERUSER, "postgres")) as connection:
             row = connection.execute(
-                "SELECT min(substr(name, 9)) FROM pg_ls_waldir()"
-                " WHERE left(name, 8) = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+                "SELECT min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'"
+                " AND left(name, 8) = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
             ).fetchone()
         assert row is not None
         owner = postgres.data.stat()

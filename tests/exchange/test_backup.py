@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
 import socket
+import tarfile
 import tempfile
 import threading
 import time
@@ -33,13 +35,14 @@ from exchange.backup import (
     Stopped,
     Store,
     backups,
+    cluster,
     reached,
     refuse_behind,
     restore,
 )
 from exchange.backup.chains import forks, living
 from exchange.database import upgrade
-from exchange.embedded import Postgres
+from exchange.embedded import SUPERUSER, Postgres
 from exchange.errors import Conflict, Misconfigured, Unavailable
 from exchange.settings import Bucket, store_address
 from ledger import log
@@ -397,6 +400,32 @@ def test_a_changed_missing_or_exchanged_object_is_named_and_nothing_is_restored(
     refused(f"products/{DIGEST[:2]}/{DIGEST}")
 
 
+def test_a_copy_that_is_not_what_its_manifest_lists_is_no_backup(market: Market, past: Past) -> None:
+    with tarfile.open(
+        fileobj=io.BytesIO(b"".join(market.store.get(f"backups/{past.full.name}/base.tar")))
+    ) as tar:
+        files = {m.name: content.read() for m in tar if (content := tar.extractfile(m)) is not None}
+
+    def refused(files: dict[str, bytes]) -> str:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        with pytest.raises(Conflict) as caught:
+            cluster.check_copy([packed.getvalue()], "the copy")
+        assert caught.value.code == "backup.damaged"
+        return caught.value.detail
+
+    control = "global/pg_control"
+    changed = bytes([files[control][0] ^ 1]) + files[control][1:]
+    assert control in refused({**files, control: changed})
+    assert control in refused({name: content for name, content in files.items() if name != control})
+    assert "global/stranger" in refused({**files, "global/stranger": b""})
+    assert "before its manifest" in refused({control: files[control]})
+
+
 def test_a_store_shows_nothing_and_opens_under_its_own_key_alone(copied: Store, where: Path) -> None:
     folder = where / "store"
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -506,7 +535,10 @@ def test_the_last_seconds_come_from_the_lost_disk_and_the_next_exchange_goes_on_
         market.take()
         market.append(2)
         market.keeper().ship()
-        market.append(3)
+        market.append(1)
+        with psycopg.connect(market.postgres.url(SUPERUSER), autocommit=True) as connection:
+            connection.execute("SELECT pg_switch_wal()")  # finished, and never shipped
+        market.append(2)
         lost = market.postgres
         lost.kill()  # its last segment was never archived
         tail = [lost.wal_archive, lost.data / "pg_wal"]

@@ -77,6 +77,13 @@ def test_an_object_that_was_cut_anywhere_does_not_open(data: st.DataObject) -> N
     assert NAME in caught.value.detail
 
 
+def test_an_object_that_was_cut_between_two_chunks_fails_at_the_one_that_now_is_the_last() -> None:
+    whole = sealed(noise(300_000))
+    for count in range(1, 5):
+        with pytest.raises(Conflict, match=f"chunk {count - 1} is not the one"):
+            opened(whole[: HEADER + count * CHUNK])
+
+
 @given(st.integers(0, HEADER + 3 * CHUNK), st.integers(0, 7))
 def test_a_changed_bit_anywhere_is_found(at: int, bit: int) -> None:
     whole = bytearray(sealed(noise(200_000)))
