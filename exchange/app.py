@@ -92,7 +92,7 @@ async def running(
         reached = await asyncio.to_thread(stack.enter_context, addresses(settings, say=say))
         await asyncio.to_thread(upgrade, reached.app_url, reached.owner_url)
         ours = keys.load(settings.keys_dir, make=make_keys)
-        database = Database(reached.app_url)
+        database = Database(reached.app_url, synchronous=settings.database_synchronous)
         stack.push_async_callback(database.close)
         gate = Gate(database, ours.signer(settings.origin), ours.mac, wall_clock_us)
         if not make_keys:

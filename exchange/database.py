@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +40,9 @@ _OLDEST_SERVER: Final = 170_000  # the first with `transaction_timeout`
 _MIGRATION_LOCK: Final = 0x65786368  # "exch"; any number will do that nobody else takes
 _READER_TIMEOUT_MS: Final = 15_000
 _WRITER_TIMEOUT_MS: Final = 2_000
+SILENCE_S: Final = 5.0
+"""How long the gate waits for one answer of a server, which by itself ends a transaction after two seconds."""
+_CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'exchange', ''::text)"
 
 
 class Database:
@@ -45,13 +51,19 @@ class Database:
     Nothing connects before the first use; `close` ends what was opened. One instance serves one event loop.
     """
 
-    def __init__(self, url: str, *, readers: int = 8) -> None:
-        """`url` is a libpq address; at most `readers` sessions read at a time."""
+    def __init__(self, url: str, *, synchronous: bool = False, readers: int = 8) -> None:
+        """`url` is a libpq address; at most `readers` sessions read at a time.
+
+        With several hosts in it, whichever is primary is used: nothing is decided from a replica, nor read.
+        `synchronous` demands a standby that confirms each commit.
+        """
         self._url = url
+        self.synchronous = synchronous
         # A page sees one moment of the market, however many queries it takes, and can change nothing.
         self._readers = _engine(
             url,
             "exchange reader",
+            silence_s=_READER_TIMEOUT_MS / 1000 + 5,
             statement_timeout_ms=_READER_TIMEOUT_MS,
             pool_size=readers,
             max_overflow=0,
@@ -60,7 +72,11 @@ class Database:
             pool_use_lifo=True,
         ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writers = _engine(
-            url, "exchange gate", transaction_timeout_ms=_WRITER_TIMEOUT_MS, poolclass=NullPool
+            url,
+            "exchange gate",
+            silence_s=SILENCE_S,
+            transaction_timeout_ms=_WRITER_TIMEOUT_MS,
+            poolclass=NullPool,
         ).execution_options(isolation_level="READ COMMITTED")
 
     @contextlib.asynccontextmanager
@@ -85,15 +101,28 @@ class Database:
         """A connection of its own for the gate, READ COMMITTED; the caller closes it.
 
         The server ends it when a transaction lasts longer than two seconds, so that a process which is
-        paused while it holds the log head cannot stop the market.
+        paused while it holds the log head cannot stop the market. A COMMIT returns when the disk has it and,
+        where the server names synchronous standbys, one of theirs: `on`, not `remote_apply`, because what
+        counts is that no loss of one machine takes it along, and nobody reads from the standby.
+        Raises `Unavailable` where a standby is demanded and the server waits for none.
         """
-        return await self._writers.connect()
+        connection = await self._writers.connect()
+        if self.synchronous:
+            try:
+                raw = await driver(connection)
+                cursor = await raw.execute("SELECT current_setting('synchronous_standby_names') <> ''")
+                require_standby(await cursor.fetchone() == (True,))
+                await raw.rollback()
+            except BaseException:
+                await connection.close()
+                raise
+        return connection
 
     async def connect(
         self, *, transaction_timeout_ms: int | None = None, application_name: str = "exchange"
     ) -> psycopg.AsyncConnection[Any]:
         """A psycopg connection of its own, not in autocommit; the caller closes it."""
-        return await psycopg.AsyncConnection.connect(
+        return await _Line.connect(
             _conninfo(self._url, application_name, transaction_timeout_ms=transaction_timeout_ms),
             prepare_threshold=1,
         )
@@ -110,6 +139,51 @@ async def driver(session: AsyncConnection | AsyncSession) -> psycopg.AsyncConnec
     connection = (await over.get_raw_connection()).driver_connection
     assert isinstance(connection, psycopg.AsyncConnection)
     return connection
+
+
+async def confirm(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Commit what is open here, after which the synchronous standby has all that was committed before.
+
+    A commit that wrote nothing waits for nobody, so a message of no content is written to the log, which
+    nothing reads. What committed before lies in front of it.
+    """
+    await connection.execute(_CONFIRM)
+    await connection.commit()
+
+
+def require_standby(named: bool) -> None:
+    """Raise `Unavailable` unless the server names standbys for which a COMMIT waits."""
+    if not named:
+        raise Unavailable(
+            "database.not_synchronous",
+            "the database waits for no standby, so that what is answered could be lost with one machine",
+            retry_after_s=5,
+            remedy="bring the standby back (`exchange cluster check` says what is missing), or leave"
+            " EXCHANGE_DATABASE_SYNCHRONOUS out and do without it",
+        )
+
+
+class _Line(psycopg.AsyncConnection[Any]):
+    """A connection whose line is cut when its server says nothing for `silence_s`: whoever waits fails at once.
+
+    The server is paused, or cut off so that its kernel still answers, or a COMMIT waits for a standby that is
+    gone. Cancelling the wait would be no way: the driver would ask the server to cancel, and that COMMIT would
+    then return without the standby.
+    """
+
+    silence_s = 60.0
+
+    async def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        """Consume a generator of the driver, as its own form does, for as long as the line holds."""
+        late = asyncio.get_running_loop().call_later(self.silence_s, self._cut)
+        try:
+            return await super().wait(gen, *args, **options)
+        finally:
+            late.cancel()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
 def check(url: str, variable: str = "EXCHANGE_DATABASE_URL") -> None:
@@ -169,7 +243,9 @@ def upgrade(app_url: str, owner_url: str | None) -> str:
     check(owner_url, "EXCHANGE_DATABASE_OWNER_URL")
     application = str(conninfo_to_dict(app_url)["user"])
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(owner_url), poolclass=NullPool
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(_conninfo(owner_url, "exchange migration")),
+        poolclass=NullPool,
     )
     with engine.begin() as session:
         session.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -253,7 +329,13 @@ def alembic_config() -> Config:
     return config
 
 
-def _engine(url: str, application_name: str, **options: Any) -> AsyncEngine:
+def _engine(
+    url: str,
+    application_name: str,
+    *,
+    silence_s: float,
+    **options: Any,
+) -> AsyncEngine:
     conninfo = _conninfo(
         url,
         application_name,
@@ -263,7 +345,9 @@ def _engine(url: str, application_name: str, **options: Any) -> AsyncEngine:
 
     async def connect() -> psycopg.AsyncConnection[Any]:
         # libpq reads the address, so that lists of hosts and socket folders work.
-        return await psycopg.AsyncConnection.connect(conninfo, prepare_threshold=1)
+        connection = await _Line.connect(conninfo, prepare_threshold=1)
+        connection.silence_s = silence_s
+        return connection
 
     return create_async_engine("postgresql+psycopg://", async_creator=connect, **options)
 
@@ -277,6 +361,7 @@ def _conninfo(
 ) -> str:
     given = conninfo_to_dict(url)
     settings = [str(given["options"])] if given.get("options") else []
+    settings.append("-c synchronous_commit=on")  # whatever a role or a database was set to
     if statement_timeout_ms is not None:
         settings.append(f"-c statement_timeout={statement_timeout_ms}")
     if transaction_timeout_ms is not None:
@@ -285,6 +370,8 @@ def _conninfo(
         url,
         application_name=application_name,
         options=" ".join(settings),
+        # Of several hosts the primary; a standby, or a primary that was demoted, is passed over.
+        target_session_attrs="read-write",
         # A machine that vanished is noticed in seconds, not in the kernel's fifteen minutes.
         connect_timeout=given.get("connect_timeout", 5),
         tcp_user_timeout=given.get("tcp_user_timeout", 5000),
@@ -314,6 +401,8 @@ def _refused(said: str, url: str, variable: str) -> Misconfigured:
         )
     elif "does not exist" in words and "database" in words:
         detail, remedy = f"{where} has no database {database!r}", "create it, or correct the database in {}"
+    elif "session is read-only" in words or "server is in hot standby mode" in words:
+        detail, remedy = f"only a standby answers at {where}", "name every machine of the cluster in {}"
     elif "Connection refused" in words or "timeout" in words or "No route to host" in words:
         detail, remedy = (
             f"nobody answers at {where}",

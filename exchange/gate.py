@@ -10,6 +10,9 @@ each caller answered. Log order is decision order, whichever process decided.
 - A connection lost around COMMIT leaves the outcome *unknown*: the batch is run again on a new connection,
   whose lock on the head waits for the old transaction's end; what had committed is then found under its
   identifier, what had not is decided now.
+- With a synchronous standby a batch counts as committed when the standby has it too. A COMMIT whose wait for the
+  standby was cancelled (PostgreSQL warns of it, and returns) is unknown like a lost connection; what is then found
+  committed is answered only behind another commit that the standby confirmed, and so is a head that is served.
 - While the server works for one batch, the batch before is answered: neither waits for the other.
 - Guarantee: an answer given is durable, logged and proven by its receipt.
 """
@@ -36,7 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
 from exchange.crash import reach
-from exchange.database import Database, driver
+from exchange.database import Database, confirm, driver, require_standby
 from exchange.errors import ExchangeError, Unavailable, Unprocessable
 from ledger import log
 from ledger.book import Book
@@ -169,6 +172,10 @@ class Gate:
     _session: AsyncConnection | None = None
     _connection: psycopg.AsyncConnection[Any] | None = None
     _committed: _Committed | None = None
+    _confirmed: int = 0
+    """Size of the log that the synchronous standby is known to have; stays 0 without one."""
+    _doubts: list[asyncio.Future[None]] = field(default_factory=list)
+    _warned: bool = False
     _closing: bool = False
     _listeners: set[Callable[[int], None]] = field(default_factory=set)
 
@@ -205,6 +212,35 @@ class Gate:
             )
             row = await cursor.fetchone()
         return max(row[0], self.clock() + row[1]) if row else self.clock()
+
+    async def head(self) -> log.Head:
+        """The head of the log as it may be served: nothing will take it back.
+
+        With a synchronous standby it is one that the standby has. Unavailable where that cannot be had now, or
+        where the server that was read is behind what this process answered.
+        """
+        known = self._confirmed
+        head = await self.read(_head)
+        if head.edge.size < known:
+            raise Unavailable("database.stale", "a server was read that is primary no more", retry_after_s=1)
+        await self.confirm(head.edge.size)
+        return head
+
+    async def confirm(self, size: int) -> None:
+        """Return when a log of `size` entries that was read cannot be taken back: at once without a synchronous
+        standby, and otherwise when the standby has them.
+
+        Unavailable where that cannot be had now.
+        """
+        if not self.database.synchronous or size <= self._confirmed:
+            return
+        if self._closing or self._flusher is None:
+            raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
+        doubt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._doubts.append(doubt)
+        self._wake.set()
+        await doubt
+        self._confirmed = max(self._confirmed, size)
 
     def subscribe(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Be told the new size of the log after each batch of this process; returns how to leave."""
@@ -262,12 +298,17 @@ class Gate:
                 "SELECT log_index FROM request WHERE party = %s AND key = %s", (party, key)
             )
             row = await cursor.fetchone()
-            return None if row is None else await self._first_answer(connection, row[0])
+            reply = None if row is None else await self._first_answer(connection, row[0])
+        if reply is not None:
+            await self.confirm(reply.index + 1)
+        return reply
 
     async def receipt(self, index: int) -> Receipt:
         """The receipt of any entry, made again as it was first given; the door judges who may have it."""
         async with self.database.reader() as session:
-            return await log.receipt(await driver(session), index, self.signer)
+            receipt = await log.receipt(await driver(session), index, self.signer)
+        await self.confirm(receipt.size)
+        return receipt
 
     async def _serve(self) -> None:
         while True:
@@ -279,12 +320,16 @@ class Gate:
                     plain += callable(batch[-1].decide)  # a plain room is a function, a batched one an object
             if not batch:
                 self._tell()
-            if batch:
+            if batch or self._doubts:
                 try:
                     await self._settle(batch, asyncio.get_running_loop().time() + RECOVERY_S)
                 except Exception as error:  # the gate outlives every batch; callers get the error
                     for call in batch:
                         self._fail(call, error)
+                    doubts, self._doubts = self._doubts, []
+                    for doubt in doubts:
+                        if not doubt.done():
+                            doubt.set_exception(error)
             elif self._closing:
                 return
             else:
@@ -306,15 +351,21 @@ class Gate:
                     losses += 1
                     logger.warning("the database went away, batch of %d is run again: %s", len(batch), error)
                     await self._reconnect(deadline)
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise _unknown("the database does not answer in time") from None
                     if losses < (2 if len(batch) > 1 else LOSSES_LIMIT):
                         continue
                     error = _unknown("the database went away again and again under this act")
+                if not batch:
+                    raise error from None
                 if len(batch) == 1:
                     self._fail(batch[0], _told(error))
                     return
                 logger.warning("a batch of %d failed and is run act by act: %s", len(batch), error)
                 for call in batch:
                     try:
+                        if losses and asyncio.get_running_loop().time() > deadline:
+                            raise _unknown("the database does not answer in time")
                         await self._settle([call], deadline)
                     except Exception as alone:  # one poisoned act fails alone
                         self._fail(call, alone)
@@ -327,13 +378,22 @@ class Gate:
         connection = self._connection
         for call in batch:
             call.forget()
+        doubts, self._doubts, self._warned = self._doubts, [], False
         reach("gate.before_head")
         late = asyncio.get_running_loop().call_later(TELL_S, self._tell)
         try:
             async with self._session.begin() as transaction:
                 appended = await self._decide(connection, self._session, batch)
                 if appended is None:
-                    await transaction.rollback()
+                    if self.database.synchronous and (
+                        doubts or any(call.repeat_of is not None for call in batch)
+                    ):
+                        await confirm(connection)
+                    else:
+                        await transaction.rollback()
+            if self._warned:
+                await connection.close()
+                raise psycopg.OperationalError("COMMIT returned without the standby")
             firsts = {}
             for call in batch:
                 if call.repeat_of is not None:
@@ -341,11 +401,17 @@ class Gate:
             if firsts:
                 await connection.rollback()
         except BaseException:
+            self._doubts += doubts
             await _let_go(connection)
             raise
         finally:
             late.cancel()
             self._tell()
+        if self.database.synchronous and appended is not None:
+            self._confirmed = appended.head.edge.size
+        for doubt in doubts:
+            if not doubt.done():
+                doubt.set_result(None)
         self._committed = _Committed(batch, appended, firsts)
 
     def _prepare(self) -> None:
@@ -382,17 +448,20 @@ class Gate:
         async with connection.pipeline():
             head_cursor = await connection.execute(log.LOCK_HEAD)
             market_cursor = await connection.execute(
-                "SELECT offset_us, keys_version FROM market WHERE id = 1"
+                "SELECT offset_us, keys_version, current_setting('synchronous_standby_names') <> ''"
+                " FROM market WHERE id = 1"
             )
             known_cursor = await connection.execute(
                 _KNOWN,
                 (_joined([c.asked.caller.party for c in batch]), _joined([c.asked.key for c in batch])),
             )
-            reads = await _ask(connection, runs[0])
+            reads = await _ask(connection, runs[0] if runs else [])
             self._prepare()
         row, market = await head_cursor.fetchone(), await market_cursor.fetchone()
         if row is None or market is None:
             raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+        if self.database.synchronous:
+            require_standby(market[2])
         head = log.Head.from_row(row)
         now_us = max(head.time_us, self.clock() + market[0])
         self.keys_version, self.keys_seen_s = market[1], time.monotonic()
@@ -556,6 +625,15 @@ class Gate:
     async def _connect(self) -> None:
         self._session = await self.database.writer_connection()
         self._connection = await driver(self._session)
+        if self.database.synchronous:
+            self._connection.add_notice_handler(self._hear)
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Any warning is taken for the one that the wait for the standby was cancelled: its words depend on the
+        server's language, and nothing that the gate does gives another."""
+        if notice.severity_nonlocalized == "WARNING":
+            logger.warning("the database warned: %s", notice.message_primary)
+            self._warned = True
 
     async def _disconnect(self) -> None:
         session, self._session, self._connection = self._session, None, None
@@ -569,10 +647,16 @@ class Gate:
         while self._connection is None:
             try:
                 await self._connect()
-            except (psycopg.Error, DBAPIError, OSError):
+            except (psycopg.Error, DBAPIError, OSError, Unavailable) as error:
                 if asyncio.get_running_loop().time() > deadline:
+                    if isinstance(error, Unavailable):
+                        raise
                     raise _unknown("the database cannot be reached") from None
                 await asyncio.sleep(0.1)
+
+
+async def _head(session: AsyncSession) -> log.Head:
+    return await log.read_head(await driver(session))
 
 
 async def _let_go(connection: psycopg.AsyncConnection[Any]) -> None:

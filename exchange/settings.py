@@ -24,6 +24,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "data_dir": "everything that lives on this machine: database, keys, product files",
     "database_url": "a PostgreSQL cluster instead of one of our own, as the application's role",
     "database_owner_url": "the same database as the role that owns the schema, for migrations",
+    "database_synchronous": "nothing is signed before a synchronous standby of that cluster confirmed it",
     "chain_url": "JSON-RPC address of the EVM chain on which checkpoints are anchored",
     "anchor_every_s": "seconds from one anchor to the next",
     "host": "address to listen on",
@@ -70,6 +71,7 @@ class Settings:
     data_dir: Path
     database_url: str | None = field(default=None, repr=False)  # carries a password
     database_owner_url: str | None = field(default=None, repr=False)  # carries a password
+    database_synchronous: bool = False
     chain_url: str | None = field(default=None, repr=False)  # may carry a node provider's key
     anchor_every_s: int = 600
     host: str = "127.0.0.1"
@@ -109,10 +111,19 @@ class Settings:
         database_owner_url = read("EXCHANGE_DATABASE_OWNER_URL", _database_url, None)
         if database_owner_url is not None:
             _check_roles(database_url, database_owner_url)
+        database_synchronous = read("EXCHANGE_DATABASE_SYNCHRONOUS", _boolean, False)
+        if database_synchronous and database_url is None:
+            raise _refuse(
+                "EXCHANGE_DATABASE_SYNCHRONOUS",
+                "is set without a cluster",
+                "belongs to EXCHANGE_DATABASE_URL, because a PostgreSQL of the exchange's own has no standby",
+                "set EXCHANGE_DATABASE_URL to a cluster, which `exchange cluster init` configures, or leave both out",
+            )
         return cls(
             data_dir=read("EXCHANGE_DATA_DIR", _directory, Path("var")).absolute(),
             database_url=database_url,
             database_owner_url=database_owner_url,
+            database_synchronous=database_synchronous,
             chain_url=read("EXCHANGE_CHAIN_URL", _chain_url, None),
             anchor_every_s=read("EXCHANGE_ANCHOR_EVERY_S", _seconds, 600),
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),

@@ -174,6 +174,7 @@ class Worker:
                     )
                 if size == on_chain:
                     return None
+                await self.gate.confirm(size)  # what is on a chain can never be taken back
                 waiting = [await asyncio.to_thread(self.anchor.sign, size, root)]
                 await keep_signed(connection, waiting[0], self.anchor.address)
             await connection.commit()

@@ -55,6 +55,7 @@ async def bundle(
 
     try:
         size = await gate.read(export)
+        await gate.head()  # its checkpoints leave with the bundle
     except LedgerError as error:
         folder.cleanup()
         raise NotFound(

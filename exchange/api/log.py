@@ -47,7 +47,7 @@ async def checkpoint(gate: GateDep) -> Response:
     The log's URL prefix, for clients of C2SP tlog-tiles, is the address of this server: checkpoint and tiles lie
     at its root.
     """
-    head = await gate.read(_head)
+    head = await gate.head()
     return Response(
         sign(head.checkpoint(), gate.signer),
         media_type="text/plain; charset=utf-8",
@@ -109,6 +109,7 @@ async def entry(
     carries none.
     """
     leaf, proof, head = await _read(gate, _proven, index, size)
+    await gate.confirm(head.edge.size)
     found = {
         "index": str(index),
         "leaf": b64encode(leaf).decode(),
@@ -122,6 +123,7 @@ async def entry(
 async def tlog_proof(index: Index, gate: GateDep) -> Response:
     """The place of an entry under the newest checkpoint as a `.tlog-proof` file (C2SP tlog-proof)."""
     _, proof, head = await _read(gate, _proven, index, None)
+    await gate.confirm(head.edge.size)
     text = TlogProof(index, tuple(proof), sign(head.checkpoint(), gate.signer)).text()
     return Response(
         text,
@@ -174,7 +176,7 @@ async def _heads(request: Request, gate: Any) -> AsyncIterator[bytes]:
     told, silent_s = -1, 0.0
     try:
         while not await request.is_disconnected() and not request.app.state.stopping.is_set():
-            head = await gate.read(_head)
+            head = await gate.head()
             if head.edge.size != told:
                 told, silent_s = head.edge.size, 0.0
                 data = orjson.dumps({"size": str(told), "time_us": str(head.time_us)})
@@ -223,10 +225,6 @@ async def _proven(session: AsyncSession, index: int, size: int | None) -> tuple[
     async for found in log.entries(connection, index, index + 1):
         leaf = found.leaf
     return leaf, await log.prove_inclusion(connection, index, size or head.edge.size), head
-
-
-async def _head(session: AsyncSession) -> log.Head:
-    return await log.read_head(await driver(session))
 
 
 async def _tile(session: AsyncSession, level: int, n: int, width: int) -> bytes:
