@@ -185,12 +185,13 @@ class Keeper:
                 f"wal/{s}" for s in segments if is_segment(s) and position(s) < position(oldest)
             )
         # What an interruption left; younger ones may be under way in another process.
-        whole = {b.name for b in among}
-        young = f"{_EPOCH + timedelta(microseconds=self._clock_us() - _DAY_US):%Y%m%dT%H%M%SZ}"
+        whole, day_ago_us = {b.name for b in among}, self._clock_us() - _DAY_US
+        young = f"{_EPOCH + timedelta(microseconds=day_ago_us):%Y%m%dT%H%M%SZ}"
         for path in self._store.names("backups"):
             name = path.split("/")[1]
             if name not in whole and name < young:
                 self._store.delete([path])
+        self._store.sweep(day_ago_us)
         return doomed
 
     def _newest(self) -> Backup:

@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -28,6 +29,7 @@ _PART: Final = 32 << 20
 """Bytes of one part of a large upload: 10,000 parts, the most that S3 takes, are 312 GiB."""
 _READ: Final = 16 << 20
 _FILE_READ: Final = 1 << 20
+_UNFINISHED: Final = re.compile(r"[^#]+#[0-9]+")  # how the library names what it is still writing
 
 
 class Store:
@@ -120,6 +122,17 @@ class Store:
         for name in names:
             with self._explained(name), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, name)
+
+    def sweep(self, before_us: int) -> None:
+        """Remove what uploads that were killed before a moment left in a directory: under no name, and never read.
+
+        A bucket does that itself, by its rule for unfinished uploads.
+        """
+        if isinstance(self.address, Path):
+            with self._explained(""):
+                for path in self.address.rglob("*#*"):
+                    if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime_ns // 1000 < before_us:
+                        path.unlink(missing_ok=True)
 
     def get_file(self, name: str, path: Path) -> None:
         """Write an object into a new file, which stays only when the object opened whole."""

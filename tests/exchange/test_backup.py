@@ -11,6 +11,8 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -534,7 +536,7 @@ def test_the_last_seconds_come_from_the_lost_disk_and_the_next_exchange_goes_on_
     with running_market() as market:
         market.take()
         market.append(2)
-        market.keeper().ship()
+        shipped_us = market.keeper().ship().time_us
         market.append(1)
         with psycopg.connect(market.postgres.url(SUPERUSER), autocommit=True) as connection:
             connection.execute("SELECT pg_switch_wal()")  # finished, and never shipped
@@ -560,9 +562,9 @@ def test_the_last_seconds_come_from_the_lost_disk_and_the_next_exchange_goes_on_
             # What lay only on the lost disk is in the store now, on the way to any later moment.
             assert size_after(market.store, where_open / "older", Moment(before_us)) == 10
 
-            # A restore to an earlier entry leaves the rest behind, for every restore after it.
+            # A restore to an earlier moment leaves the rest behind, for every restore after it.
             restored.stop()
-            restore(market.store, where_open / "back", judge=judging(), aim=Index(6), say=quiet)
+            restore(market.store, where_open / "back", judge=judging(), aim=Moment(shipped_us), say=quiet)
         with Postgres.start(where_open / "back", durable=False) as again:
             assert size_of(again) == 7
             after = Market(again, where_open, market.store)
@@ -631,6 +633,39 @@ def test_a_store_that_is_full_says_so_and_keeps_no_half_of_an_object(where: Path
         assert caught.value.code == "backup.disk_full"
         assert store.names("") == {"small": store.names("")["small"]}
         assert b"".join(store.get("small")) == b"x" * 1000
+
+
+WRITES = """
+import os, sys, time
+from pathlib import Path
+from exchange.backup import Store
+
+def pieces():
+    yield os.urandom(70 << 20)
+    time.sleep(60)
+
+Store(Path(sys.argv[1]), b"b" * 32, make=True).put("backups/x/base.tar", pieces())
+"""
+
+
+def test_what_a_killed_upload_left_is_no_object_and_is_swept_away_later(where: Path) -> None:
+    folder = where / "store"
+    writer = subprocess.Popen([sys.executable, "-c", WRITES, folder])
+    deadline = time.monotonic() + 30
+    while not (left := [path for path in folder.rglob("*") if path.is_file()]):
+        assert time.monotonic() < deadline
+        assert writer.poll() is None
+        time.sleep(0.02)
+    writer.kill()
+    writer.wait()
+    store = Store(folder, KEY)
+    assert store.names("") == {}
+    store.put("backups/x/base.tar", [b"the next one"])
+    store.sweep(wall_us() - 3_600_000_000)
+    assert left[0].exists()  # it may be somebody's work
+    store.sweep(wall_us() + 1)
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["base.tar"]
+    assert b"".join(store.get("backups/x/base.tar")) == b"the next one"
 
 
 def test_what_fails_on_this_side_is_not_blamed_on_the_store(where: Path) -> None:

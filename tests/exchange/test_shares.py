@@ -53,25 +53,30 @@ def test_a_sheet_can_be_read_as_it_was_printed_or_typed_in_lower_case(secret: by
         assert parse(head + mark + letters.lower().replace(" ", "   "), "sheet") == share
 
 
+def drawing(*drawn: bytes) -> Callable[[int], bytes]:
+    """A source of chance that gives just this."""
+    left = iter(drawn)
+    return lambda size: next(left)
+
+
 def test_fewer_shares_than_needed_fit_every_secret_equally_well() -> None:
-    """For one byte, over every secret and every draw: what any two of three see says nothing of the secret."""
-    # threshold 2: one share alone
+    """For one byte, over every draw: what fewer shares than are needed show is the same whatever the secret is."""
+    # Two of three are needed: one alone, over all secrets and all draws.
     for number in range(3):
         seen: dict[int, Counter[int]] = {}
         for secret, drawn in itertools.product(range(256), repeat=2):
-            values = share_bytes(bytes([secret]), 3, 2, lambda n, drawn=drawn: bytes([drawn]))
+            values = share_bytes(bytes([secret]), 3, 2, drawing(bytes([drawn])))
             seen.setdefault(values[number][0], Counter())[secret] += 1
         assert len(seen) == 256
         assert all(fits == Counter(range(256)) for fits in seen.values())
-    # threshold 3: any two together, for 256 x 256 draws of a secret each pair of values appears exactly once a secret
-    secrets = (0, 0xA5)
+    # Three are needed: of any two each pair of values appears exactly once over the 65,536 draws of a secret.
     for first, second in itertools.combinations(range(3), 2):
-        for secret in secrets:
+        for secret in (0, 0xA5):
             pairs = set()
             for high in range(256):
-                # all low coefficients at once: each byte of this secret is drawn another one
-                draws = iter([bytes(range(256)), bytes([high] * 256)])
-                values = share_bytes(bytes([secret] * 256), 3, 3, lambda _, draws=draws: next(draws))
+                values = share_bytes(
+                    bytes([secret] * 256), 3, 3, drawing(bytes(range(256)), bytes([high] * 256))
+                )
                 pairs |= set(zip(values[first], values[second], strict=True))
             assert len(pairs) == 256 * 256
 
