@@ -10,6 +10,7 @@ drawn around a value cannot come from another formula than the value.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -98,7 +99,7 @@ def root(number: Number) -> Number:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
+class Approach(ABC):
     """One way to a value, why it fits this asset, and what its value weighs in the conclusion."""
 
     approach: ClassVar[str]
@@ -121,13 +122,13 @@ class Approach:
         """Every text that must be written, by its path."""
         yield "reason", self.reason
 
+    @abstractmethod
     def figures(self) -> dict[str, int]:
         """The numbers that the value hangs on and that may be uncertain, by their paths."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, at: Figures, quality: Quality | None, tell: Tell) -> Number:
         """The value in fen with these figures."""
-        raise NotImplementedError
 
     def reasons(self, quality: Quality | None) -> tuple[Reason, ...]:
         """What a reader should know beside the steps."""

@@ -21,6 +21,7 @@ refuses to count one twice.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -62,9 +63,9 @@ class Income(Approach):
     amortisation_years: int = 0
     level_ppm: int = PPM
 
+    @abstractmethod
     def flows(self, at: Figures) -> list[Number]:
         """Fₜ before tax, year by year."""
-        raise NotImplementedError
 
     def said(self) -> Iterator[tuple[str, str]]:
         yield from Approach.said(self)

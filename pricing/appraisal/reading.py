@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
-from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pricing.errors import AppraisalError
@@ -21,7 +20,7 @@ def read(kind: Any, value: Any, field: str) -> Any:
     """`value`, parsed JSON, as a `kind`: text, integer (also as decimal text), list, choice or dataclass of such.
 
     AppraisalError names the member by its path below `field`. Members that a dataclass does not know are refused,
-    those with a default may be absent; null is for what may be nothing.
+    those with a default may be absent.
     """
     if kind is int:
         if isinstance(value, str) and _WHOLE.fullmatch(value):
@@ -38,9 +37,6 @@ def read(kind: Any, value: Any, field: str) -> Any:
         if not isinstance(value, list | tuple):
             raise _unreadable(field, "a list", value)
         return tuple(read(get_args(kind)[0], each, f"{field}[{i}]") for i, each in enumerate(value))
-    if origin is UnionType:
-        (wanted,) = (each for each in get_args(kind) if each is not NoneType)
-        return None if value is None else read(wanted, value, field)
     if origin is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
         choices = get_args(kind) if origin is Literal else tuple(kind)
         if value not in choices:

@@ -654,3 +654,21 @@ def test_the_value_indicators_stand_in_the_report_and_are_not_the_appraisers() -
     assert "coverage  50.0000 %" in words(report, "en")
     assert inputs.parameters == INPUTS.parameters
     assert report.digest != appraise(INPUTS).digest
+
+
+def test_inputs_are_read_from_json_with_what_is_measured_beside_them_or_within() -> None:
+    members = json.loads(canonical(INPUTS.to_json()))
+    assert Inputs.from_json(members) == INPUTS
+    better = quality(PPM, PPM, PPM, PPM, PPM, PPM)
+    assert Inputs.from_json(members, quality=better) == replace(INPUTS, quality=better)
+    with pytest.raises(AppraisalError, match=r"must be a whole number in decimal, not float 1\.0") as refused:
+        Inputs.from_json({**members, "version": 1.0})
+    assert refused.value.field == "version"
+    # Whole numbers may come as such.
+    assert Inputs.from_json({**members, "version": 1}) == INPUTS
+
+
+def test_income_alone_needs_no_measured_quality() -> None:
+    report = appraise(replace(INPUTS, approaches=(INCOMES[0],), quality=None))
+    assert "Quality digest" not in words(report, "en")
+    assert read_report(report.canonical) == report
