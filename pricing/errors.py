@@ -4,6 +4,9 @@ PricingError
 ├── MoneyError       an amount, a rate or a weight that cannot be
 ├── CanonicalError   a value that has no canonical form (a float, a lone surrogate)
 ├── SaleError        the terms of a fixed-price offer contradict one another
+├── RegulationError  costs, rates or tiers from which no price may come
+├── TariffError      a menu, or a purchase from it, that cannot be
+├── GameError        a game of contributions that cannot be judged
 ├── AuctionError     the rules of a lot, or a bid, that cannot be
 ├── OutcomeError     a book of bids, or an outcome, that the rules do not bear out
 ├── SealError        a sealed bid, a share or a committee that proves nothing
@@ -37,6 +40,18 @@ class CanonicalError(PricingError):
 
 
 class SaleError(PricingError):
+    pass
+
+
+class RegulationError(PricingError):
+    pass
+
+
+class TariffError(PricingError):
+    pass
+
+
+class GameError(PricingError):
     pass
 
 
