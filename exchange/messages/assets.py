@@ -167,7 +167,7 @@ class YardstickMessage(Message):
 class QualityMessage(Message):
     """The rules under which the quality of the file is counted (GB/T 36344), and what its value is held against."""
 
-    columns: list[ColumnMessage] = Field(max_length=512)
+    columns: list[ColumnMessage] = Field(default_factory=list, max_length=512)
     unique: list[list[Words]] = Field(default_factory=list)
     comparisons: list[ComparisonMessage] = Field(default_factory=list)
     dependencies: list[DependencyMessage] = Field(default_factory=list)
@@ -401,12 +401,12 @@ class AppraisalMessage(Message):
         ]
     ] = Field(min_length=1, max_length=8)
     weighting_reason: str = ""
-    uncertain: list[UncertainMessage] = Field(default_factory=list, max_length=200)
+    uncertain: list[UncertainMessage] = Field(default_factory=list, max_length=64)
     draws: Whole = 100_000
     information: dict[str, str]
     legal: dict[str, str]
     value: dict[str, str]
-    quality: QualityMessage
+    quality: QualityMessage = Field(default_factory=QualityMessage)
     appraiser: str = ""
     version: Whole = 1
     signature: SignatureMessage | None = None

@@ -53,7 +53,8 @@ from pricing.quality import Quality, ValueIndicators
 
 FORMAT: Final = "appraisal@1"
 PARAMETERS_FORMAT: Final = "appraisal-parameters@1"
-UNCERTAIN_LIMIT: Final = 200
+UNCERTAIN_LIMIT: Final = 64
+"""Each is valued exactly at both bounds, and drawn; a reader would not look at more."""
 
 APPROACHES: Final[tuple[type[Approach], ...]] = (
     Cost,

@@ -49,6 +49,7 @@ FIGURES: Final[Mapping[str, tuple[str, str]]] = {
     "timing": ("收益时点", "timing of the money"),
     "upfront_fen": ("入门费", "fee saved at the start"),
     "value_fen": ("价值", "value"),
+    "weight_ppm": ("权重", "weight"),
     "weights_ppm": ("质量权重", "weights of quality"),
     "weights_reason": ("权重理由", "why these weights"),
     "whole_fen": ("整体价值", "value of the whole"),
@@ -60,6 +61,7 @@ FIGURES: Final[Mapping[str, tuple[str, str]]] = {
 
 _LEFT_OUT: Final = ("reason", "weight_ppm")
 _TIMING_ZH: Final = {"end": "年末", "mid": "年中"}
+_SHAPE_ZH: Final = {"triangular": "三角分布", "uniform": "均匀分布"}
 
 
 def figure_words(parameter: str, approaches: Mapping[str, Approach], language: Language) -> str:
@@ -151,14 +153,16 @@ def _member(name: str, member: Any, language: Language) -> Iterator[str]:
     if isinstance(member, tuple) and member and is_dataclass(member[0]):
         yield f"  {label}"
         for i, record in enumerate(member, start=1):
-            parts = [
-                _figure(field.name, getattr(record, field.name), language)
-                for field in fields(record)
-                if getattr(record, field.name) != ""
-            ]
+            parts = [_part(field.name, getattr(record, field.name), language) for field in fields(record)]
             yield f"    {i}. {'  '.join(parts)}"
     elif member not in ("", ()):
         yield f"  {label}{colon}{_figure(name, member, language)}"
+
+
+def _part(name: str, member: Any, language: Language) -> str:
+    """One member of a record: a rate with its name, because there may be several, the rest as it is."""
+    said = _figure(name, member, language)
+    return f"{FIGURES[name][language == 'en']} {said}" if name.endswith("_ppm") else said
 
 
 def _figure(name: str, member: Any, language: Language) -> str:
@@ -191,6 +195,7 @@ def step_result(step: Step, language: Language) -> str:
 
 def _sensitivity(report: Report, language: Language) -> Iterator[str]:
     zh = language == "zh"
+    colon = ":" if zh else ": "
     yield "敏感性(其余参数不变)" if zh else "Sensitivity (the other figures as stated)"
     approaches = {each.approach.approach: each.approach for each in report.valued}
     uncertain = {each.parameter: each for each in report.inputs.uncertain}
@@ -201,7 +206,8 @@ def _sensitivity(report: Report, language: Language) -> Iterator[str]:
         source = (
             f"{stated.reason}(依据:{stated.source})" if zh else f"{stated.reason} (source: {stated.source})"
         )
-        yield f"    {low} … {high}  {stated.shape}: {source}"
+        shape = _SHAPE_ZH[stated.shape] if zh else stated.shape
+        yield f"    {low} … {high}  {shape}{colon}{source}"
 
 
 def swing_bounds(swing: Swing, language: Language) -> str:

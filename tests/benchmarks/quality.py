@@ -1,7 +1,7 @@
 """Quality of a table of 10 million rows, against one DuckDB scan that counts its NULLs and distinct values.
 
-Ours counts the six dimensions of GB/T 36344 and the six value indicators: kinds, patterns, allowed values, required cells,
-ranges, a unique key, a comparison, a dependency, the latest record and the records a subject. DuckDB counts rows,
+Ours counts the six dimensions of GB/T 36344 with their evidence: kinds, patterns, allowed values, required cells,
+ranges, a unique key, a comparison, a dependency and the latest record. DuckDB counts rows,
 NULLs and distinct values of the same columns of the same Arrow table, with as many threads as it takes by itself.
 """
 

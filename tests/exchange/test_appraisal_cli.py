@@ -102,6 +102,12 @@ def test_without_uncertain_figures_there_are_no_pictures(tmp_path: Path, stays: 
     assert not list((tmp_path / "out").glob("*.svg"))
 
 
+def test_the_example_by_income_and_market_needs_no_data() -> None:
+    text = say(FORM.with_name("appraisal-income.json"))
+    assert "Value: CNY 101,323.46" in text
+    assert "P95  CNY 111,114.50" in text
+
+
 def test_without_data_an_approach_that_needs_its_quality_is_refused() -> None:
     with pytest.raises(AppraisalError, match="measure it"):
         say(FORM)

@@ -12,6 +12,8 @@ MODULES = [
     "pricing.sale",
     "pricing.quality",
     "pricing.appraisal",
+    "pricing.monte_carlo",
+    "pricing.weights",
 ]
 HEAVY = [
     "pyarrow",
