@@ -289,13 +289,20 @@ def test_a_restore_to_an_entry_ends_after_its_batch_and_before_the_next(
     market: Market, past: Past, where: Path
 ) -> None:
     assert past.batches == [10, 13, 14, 18]
-    assert size_after(market.store, where / "last_of_its_batch", Index(9)) == 10
     assert size_after(market.store, where / "first_of_its_batch", Index(10)) == 13
     with pytest.raises(Conflict, match="every backup that is kept already holds entry 4") as caught:
         size_after(market.store, where / "too_early", Index(4))
     assert caught.value.code == "backup.moment"
     with pytest.raises(Conflict, match="the store goes to entry 17"):
         size_after(market.store, where / "too_late", Index(18))
+
+
+@pytest.mark.drill
+def test_a_restore_to_any_entry_ends_with_its_batch(market: Market, past: Past, where: Path) -> None:
+    ends = [8, *past.batches]  # of the batches after the full backup, which ended at 5
+    for index in range(5, 18):
+        expected = next(end for end in ends if end > index)
+        assert size_after(market.store, where / str(index), Index(index)) == expected
 
 
 def test_a_restore_to_a_moment_has_all_that_was_committed_by_then_and_nothing_after(
@@ -384,9 +391,11 @@ def test_a_changed_missing_or_exchanged_object_is_named_and_nothing_is_restored(
         middle = len(honest) // 2
         (folder / name).write_bytes(honest[:middle] + bytes([honest[middle] ^ 1]) + honest[middle + 1 :])
         refused(name)
-        (folder / name).write_bytes(honest[:-1])
-        refused(name)
         (folder / name).write_bytes(honest)
+    honest = (folder / segment).read_bytes()
+    (folder / segment).write_bytes(honest[:-1])
+    refused(segment)
+    (folder / segment).write_bytes(honest)
     # An older copy in the newer one's place is whole, and not what belongs there.
     honest = (folder / incremental / "base.tar").read_bytes()
     shutil.copyfile(folder / full / "base.tar", folder / incremental / "base.tar")
