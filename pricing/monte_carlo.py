@@ -1,7 +1,7 @@
 """Ranges by drawing: what a value may come to when its figures are uncertain, the same to the fen for everybody.
 
 A seed and the name of a figure give that figure its own stream of Philox4x64-10 (Salmon et al., SC 2011): uniform
-doubles of 53 bits, in blocks. From there on only + - x ÷ √ and rounding take part, in one fixed order. IEEE 754
+doubles of 53 bits. From there on only + - x ÷ √ and rounding take part, in one fixed order. IEEE 754
 says for each of them what every processor must give to the last bit, so neither the number of threads nor the
 process, the machine or the order in which figures are listed changes the result. (Logarithms and powers have no
 such rule; no distribution that needs them is offered.) Values become integers of fen as soon as they are drawn,
@@ -23,7 +23,8 @@ DRAWS_LEAST: Final = 1_000
 DRAWS_MOST: Final = 1_000_000
 BINS: Final = 40
 BLOCK: Final = 8_192
-"""Draws at a time: few enough that a block's arrays stay near the processor. A part of the definition."""
+"""Draws at a time: few enough that a block's arrays stay near the processor. Streams go on from block to block,
+so that it changes no draw."""
 
 _WIDEST: Final = float(2**62)
 

@@ -420,7 +420,7 @@ class Exchange:
         return self._write(_v1("assets", asset, "registration"), None, identifier, {"asset": asset})
 
     def appraise(self, asset: str, appraisal: AppraisalMessage, *, identifier: str | None = None) -> Done:
-        """Have the exchange value a registered asset by its costs; the report names every figure's reason."""
+        """Have the exchange value a registered asset; the report names the reason and source of every figure."""
         return self._write(_v1("assets", asset, "appraisals"), appraisal, identifier, {"asset": asset})
 
     def assets(

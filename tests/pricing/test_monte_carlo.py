@@ -150,3 +150,9 @@ def test_figures_and_draws_that_cannot_be_are_refused_by_name() -> None:
         with pytest.raises(RangeError) as refused:
             bad()
         assert refused.value.field == field
+
+
+def test_the_size_of_blocks_changes_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = simulate(product, [A, B], seed=SEED, draws=20_000)
+    monkeypatch.setattr("pricing.monte_carlo.BLOCK", 777)
+    assert simulate(product, [A, B], seed=SEED, draws=20_000) == whole
