@@ -118,6 +118,7 @@ class Verifier:
         self.key_id = _key_id(name, signature_type, public_key_bytes)
         self.vkey = _vkey(name, signature_type, public_key_bytes)
         self.is_witness = signature_type == _COSIGNATURE_V1
+        self.public = public_key_bytes
         self._key = Ed25519PublicKey.from_public_bytes(public_key_bytes)
 
     @classmethod

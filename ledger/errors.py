@@ -44,6 +44,10 @@ class NoteError(LedgerError):
     """A note, checkpoint, key or signature that cannot be read or must not be trusted."""
 
 
+class PolicyError(LedgerError):
+    """A trust policy that cannot be read, or that does not say what is needed of it."""
+
+
 class TransferError(LedgerError):
     """An account or transfer that cannot be read."""
 
