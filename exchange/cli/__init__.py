@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import appraise, audit, backup, demo, desensitize, holder, keys, market, simulate
+from exchange.cli import appraise, audit, backup, cluster, demo, desensitize, holder, keys, market, simulate
 
 app = typer.Typer(
     name="exchange",
@@ -26,6 +26,7 @@ app.command("serve", rich_help_panel="Run it")(market.serve)
 app.command("settings", rich_help_panel="Run it")(market.settings)
 app.add_typer(backup.app, name="backup", rich_help_panel="Keep it")
 app.command("restore", rich_help_panel="Keep it")(backup.restore)
+app.add_typer(cluster.app, name="cluster", rich_help_panel="Keep it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
 app.add_typer(simulate.app, name="simulate", rich_help_panel="Run it")

@@ -115,7 +115,8 @@ def _cannot_drop(account: Account | None, detail: str) -> Misconfigured:
     )
 
 
-def _succeeds(account: Account, *words: str) -> bool:
+def succeeds(account: Account, *words: str) -> bool:
+    """Whether a command ends well when the account runs it."""
     try:
         done = subprocess.run(
             words,
@@ -136,8 +137,8 @@ def _succeeds(account: Account, *words: str) -> bool:
 
 
 def _runs(program: Path, account: Account) -> bool:
-    return _succeeds(account, str(program), "--version")
+    return succeeds(account, str(program), "--version")
 
 
 def may_enter(folder: Path, account: Account) -> bool:
-    return _succeeds(account, "test", "-x", str(folder))
+    return succeeds(account, "test", "-x", str(folder))
