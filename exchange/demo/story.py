@@ -569,7 +569,7 @@ class _Play:
         bundle = home / "bundle.zip"
         backups = self.sandbox.directory("backups")
         backups.chmod(0o711)
-        self.backing_up = self.sandbox.start("backup", str(backups))
+        self.backing_up = self.sandbox.start("backup", "--store", str(backups))
         with say.waiting("等待上链,离线审计…", "waiting for an anchor, auditing offline …"):
             deadline = time.monotonic() + 20
             while not self.regulator.anchors() and time.monotonic() < deadline:
@@ -649,8 +649,7 @@ class _Play:
         with say.waiting("备份、恢复、审计…", "backup, restore, audit …"):
             finish(self.backing_up)
             shutil.copytree(self.sandbox.data_dir / "keys", copy / "keys")
-            (folder,) = [path for path in (self.sandbox.folder / "backups").iterdir() if path.is_dir()]
-            self.sandbox.run("restore", str(folder), data_dir=copy)
+            self.sandbox.run("restore", str(self.sandbox.folder / "backups"), data_dir=copy)
         say.did(
             "备份已恢复到副本,并经审计证明其根在日志历史上",
             "a backup was restored to a copy and proved by audit: its root lies on the log's history",

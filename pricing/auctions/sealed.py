@@ -28,10 +28,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from pricing.auctions.draw import draw_order
 from pricing.canonical import Json, digest
@@ -41,7 +38,11 @@ from pricing.outcome import Allotment, Explanation, Outcome, bids_root, compare,
 
 VERSION: Final = "sealed@1"
 
-Column = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Column: TypeAlias = "npt.NDArray[np.int64]"
 
 _BLOCK: Final = 32_768
 _SAMPLE: Final = 8_192
@@ -217,6 +218,8 @@ def clear(
     `first` are positions of priority holders, or, where ties are drawn, all positions in the order drawn (the caller
     draws: a draw needs codes). Prices, quantities and sequences are what `UnitBid` lets through, sums below 2**63.
     """
+    import numpy as np
+
     bottom, top = _bracket(price_fen, quantity, rules.supply)
     units, band, prices, asked, above = _between(price_fen, quantity, bottom, top)
     if not above < rules.supply <= above + int(asked.sum()):
@@ -254,6 +257,8 @@ def clear(
 
 def _bracket(price_fen: Column, quantity: Column, supply: int) -> tuple[int, int]:
     """Two prices between which a sample puts the margin, with room on both sides; all prices of a small book."""
+    import numpy as np
+
     if len(price_fen) <= 4 * _SAMPLE:
         return 0, MAX_AMOUNT
     step = len(price_fen) // _SAMPLE
@@ -274,6 +279,8 @@ def _between(
 
     In blocks that stay in the processor's cache: the columns travel from memory once.
     """
+    import numpy as np
+
     units = np.empty_like(quantity)
     inside: list[tuple[npt.NDArray[np.intp], Column, Column]] = []
     above = 0
@@ -316,6 +323,8 @@ def _share_out(
 
 def _pro_rata(left: int, asked: int, each: Column) -> Column:
     """31 CFR 356.20(a)(2): the share is rounded up to the next 1/100 %, and so is each bid's part."""
+    import numpy as np
+
     share = -(-left * _SHARE_STEP // asked)
     return np.array([-(-int(one) * share // _SHARE_STEP) for one in each], dtype=np.int64)
 
@@ -326,6 +335,8 @@ def award(rules: SealedRules, bids: Iterable[UnitBid], *, seed: bytes | None = N
     `seed` is the drawn randomness, for ties that are drawn and for nothing else. OutcomeError where a bid does not
     belong into the book. Of several bids of one code each counts on its own, as one more step of its demand.
     """
+    import numpy as np
+
     book = in_sequence(bids)
     for bid in book:
         if (refusal := judge(rules, bid)) is not None:
@@ -508,6 +519,8 @@ def clear_lots(
     Columns are of all bids on all lots, `lot` from 0 to `lots` - 1, prices at least the reserve of their lot. A lot
     nobody bid on has position -1 and price 0. Of equal prices the earlier sequence wins, and then pays that price.
     """
+    import numpy as np
+
     require_whole(lots, "lots", least=1, error=AuctionError)
     if not len(lot) == len(price_fen) == len(sequence) or len(reserve_fen) != lots:
         raise AuctionError(

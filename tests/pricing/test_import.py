@@ -14,6 +14,10 @@ MODULES = [
     "pricing.appraisal",
     "pricing.monte_carlo",
     "pricing.weights",
+    "pricing.regulated",
+    "pricing.tariff",
+    "pricing.screens",
+    "pricing.sealed_bids",
 ]
 HEAVY = [
     "pyarrow",
