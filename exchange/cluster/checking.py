@@ -79,20 +79,20 @@ class Seen:
 def look(apis: Sequence[str], database_url: str | None) -> list[Finding]:
     """Ask every machine's Patroni, at addresses such as `http://10.0.0.11:8008`, and the database itself.
 
-    Without a database address what concerns it is left out. Raises Misconfigured where none of them answers.
+    Without a database address what concerns it is left out. Raises Misconfigured where no machine is named.
     """
+    if not apis:
+        raise Misconfigured(
+            "cluster.unnamed",
+            "no machine of the cluster is named",
+            field="API",
+            rule="each machine of a cluster runs Patroni, whose port answers whoever asks",
+            remedy="name them, ADDRESS[:PORT] each, or set EXCHANGE_DATABASE_URL to the cluster's address",
+        )
     with httpx.Client(timeout=ANSWER_S) as http:
         statuses = {api: _json(http, api, "/patroni") for api in apis}
         clusters = {api: _json(http, api, "/cluster") for api in apis}
         config = next((found for api in apis if (found := _json(http, api, "/config")) is not None), {})
-    if not any(statuses.values()):
-        raise Misconfigured(
-            "cluster.silent",
-            f"nobody answers at {', '.join(apis)}",
-            field="API",
-            rule="each machine of a cluster runs Patroni, whose port answers whoever asks",
-            remedy="start Patroni there, or name the machines' addresses and ports",
-        )
     server, refusal = _server(database_url) if database_url is not None else (None, "")
     return judge(Seen(statuses, clusters, config, time.time(), server, refusal))
 

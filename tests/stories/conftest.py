@@ -102,6 +102,7 @@ class ServerProcess:
             "EXCHANGE_DATA_DIR": str(settings.data_dir),
             "EXCHANGE_DATABASE_URL": str(settings.database_url),
             "EXCHANGE_DATABASE_OWNER_URL": str(settings.database_owner_url),
+            "EXCHANGE_DATABASE_SYNCHRONOUS": str(settings.database_synchronous),
             "EXCHANGE_SANDBOX": "1",
             "PYTHONUNBUFFERED": "1",
         }
@@ -238,13 +239,18 @@ def wait_until(holds: Callable[[], bool], what: str, within_s: float = 20) -> No
 
 @contextlib.contextmanager
 def opened(
-    folder: Path, addresses: Addresses, start: Callable[[Settings], ServerThread | ServerProcess]
+    folder: Path,
+    addresses: Addresses,
+    start: Callable[[Settings], ServerThread | ServerProcess],
+    *,
+    synchronous: bool = False,
 ) -> Iterator[Venue]:
     """A new sandbox market, its first administrator enrolled through the one-time link."""
     settings = Settings(
         data_dir=folder,
         database_url=addresses.app_url,
         database_owner_url=addresses.owner_url,
+        database_synchronous=synchronous,
         origin="localhost/data-asset-exchange/sandbox",
         sandbox=True,
     )
