@@ -22,6 +22,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 SCRAM_ITERATIONS: Final = 4096
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_ACCOUNT: Final = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _PATH: Final = re.compile(r"/[A-Za-z0-9._/@+-]*")
 
 
@@ -118,6 +119,13 @@ class Plan:
                 f"is given {len(self.members)} times",
                 "etcd decides by majority, and of an even number one more may fail than of the odd one below it: none",
                 "name three machines (one is enough to try it)",
+            )
+        if not _ACCOUNT.fullmatch(self.account):
+            raise _refuse(
+                "--account",
+                f"is {self.account!r}",
+                "names an account of the machines",
+                "name one such as postgres",
             )
         for address in self.exchanges:
             _check_address("--exchange", address)
@@ -300,14 +308,17 @@ def _network(address: str) -> str:
 
 def _check_address(option: str, address: str) -> None:
     try:
-        ipaddress.ip_address(address)
+        found = ipaddress.ip_address(address)
+        if not (found.is_unspecified or found.is_multicast or "%" in address):
+            return
     except ValueError:
-        raise _refuse(
-            option,
-            f"has the address {address!r}",
-            "machines are named by their IP address: a cluster that asks a name server who it is fails with it",
-            "give NAME=ADDRESS, such as db1=10.0.0.11",
-        ) from None
+        pass
+    raise _refuse(
+        option,
+        f"has the address {address!r}",
+        "machines are named by their own IP address: a cluster that asks a name server who it is fails with it",
+        "give an address such as 10.0.0.11, for a machine of the cluster behind its name: db1=10.0.0.11",
+    )
 
 
 def _refuse(option: str, problem: str, rule: str, remedy: str) -> Misconfigured:

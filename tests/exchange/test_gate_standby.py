@@ -106,7 +106,7 @@ def cluster() -> Iterator[Standby]:
 @pytest.fixture
 async def standby(cluster: Standby, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Standby]:
     """A cluster whose standby confirms, and a gate that is not patient."""
-    monkeypatch.setattr(gate_module, "RECOVERY_S", 3.0)
+    monkeypatch.setattr(gate_module, "RECOVERY_S", 1.5)
     monkeypatch.setattr(engine, "SILENCE_S", 1.0)
     cluster.start()
     cluster.named("standby")
