@@ -32,10 +32,12 @@ from exchange.errors import ExchangeError, Misconfigured
 from exchange.gate import Gate, Reply
 from exchange.settings import Settings
 from exchange.vault import Vault
+from exchange.witnessing import Witnessing, load_policy
 from exchange.worker import Worker
 from ledger import log
 from ledger.anchor import Anchor, deploy, load_key
 from ledger.checkpoint import sign
+from ledger.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Running:
     gate: Gate
     worker: Worker
     vault: Vault
+    policy: Policy | None = None
 
 
 @asynccontextmanager
@@ -99,6 +102,7 @@ async def running(
             await _require_log(database, settings)
         await gate.start()
         stack.push_async_callback(gate.stop)
+        policy = None if settings.witnesses is None else load_policy(settings.witnesses, gate.signer)
         anchor = await asyncio.to_thread(_anchor, settings) if work else None
         worker = Worker(
             gate,
@@ -108,11 +112,14 @@ async def running(
             await asyncio.to_thread(_keeper, settings, reached.app_url, ours) if work else None,
             settings.backup_every_s,
             settings.backup_keep_days,
+            None
+            if policy is None
+            else Witnessing(policy, database, gate.signer, gate.head, settings.witness_every_s),
         )
         if work:
             await worker.start()
             stack.push_async_callback(worker.stop)
-        yield Running(settings, ours, database, gate, worker, Vault(settings.data_dir / "vault"))
+        yield Running(settings, ours, database, gate, worker, Vault(settings.data_dir / "vault"), policy)
 
 
 async def _require_log(database: Database, settings: Settings) -> None:
@@ -237,6 +244,7 @@ def create_app(house: Running) -> FastAPI:
     app.state.gate = house.gate
     app.state.worker = house.worker
     app.state.vault = house.vault
+    app.state.policy = house.policy
     app.state.link_key = house.keys.links
     app.state.callers = {}
     app.state.stopping = asyncio.Event()

@@ -14,7 +14,7 @@ from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound
 from exchange.tables import Bid, EntryReader, Listing, Lot, Market, Opening, Party, Request
-from ledger import log
+from ledger import cosignatures, log
 from ledger.anchors import anchors
 from ledger.book import account_rows, transfer_rows
 from ledger.bundle import SEGMENT, BundleWriter, Row, Shown
@@ -101,7 +101,11 @@ async def export(
             after = at - (
                 at == before.size > 0
             )  # the first segment brings the checkpoint at its beginning too
-            notes = [note async for _, note in log.checkpoints(connection, signer, after, upto)]
+            lines = await cosignatures.lines_between(connection, after, upto)
+            notes = [
+                note + lines.get(size, "")
+                async for size, note in log.checkpoints(connection, signer, after, upto)
+            ]
             rows = [Row(*row) async for row in transfer_rows(connection, at, upto, accounts)]
             bundle.segment(entries, notes, rows)
             progress(bundle.size - before.size, total)

@@ -27,6 +27,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "database_synchronous": "nothing is signed before a synchronous standby of that cluster confirmed it",
     "chain_url": "JSON-RPC address of the EVM chain on which checkpoints are anchored",
     "anchor_every_s": "seconds from one anchor to the next",
+    "witnesses": "policy file (c2sp.org/tlog-policy) that names the log's witnesses with their addresses",
+    "witness_every_s": "seconds from one question to the witnesses to the next",
     "host": "address to listen on",
     "port": "port to listen on",
     "origin": "name of the log in every checkpoint; never changes",
@@ -74,6 +76,8 @@ class Settings:
     database_synchronous: bool = False
     chain_url: str | None = field(default=None, repr=False)  # may carry a node provider's key
     anchor_every_s: int = 600
+    witnesses: Path | None = None
+    witness_every_s: int = 10
     host: str = "127.0.0.1"
     port: int = 8000
     origin: str = DEFAULT_ORIGIN
@@ -126,6 +130,8 @@ class Settings:
             database_synchronous=database_synchronous,
             chain_url=read("EXCHANGE_CHAIN_URL", _chain_url, None),
             anchor_every_s=read("EXCHANGE_ANCHOR_EVERY_S", _seconds, 600),
+            witnesses=read("EXCHANGE_WITNESSES", _file, None),
+            witness_every_s=read("EXCHANGE_WITNESS_EVERY_S", _seconds, 10),
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
             port=read("EXCHANGE_PORT", _port, 8000),
             origin=read(
@@ -158,6 +164,15 @@ def _directory(name: str, text: str) -> Path:
             f"set {name} to a directory, or leave it out for ./var",
         )
     return path
+
+
+def _file(name: str, text: str) -> Path | None:
+    path = Path(text).expanduser()
+    if "\0" in text or not path.is_file():
+        raise _refuse(
+            name, f"is {text!r}", "has to name a file that is there", f"correct {name}, or leave it out"
+        )
+    return path.absolute()
 
 
 def _seconds(name: str, text: str) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from exchange.crash import reach
 from exchange.database import Database, driver
 from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import BATCH_LIMIT, Gate
+from exchange.witnessing import Witnessing
 from ledger import log
 from ledger.anchor import Anchor, AnchorReceipt, AnchorUnknownError
 from ledger.anchors import keep_confirmed, keep_refused, keep_signed, unconfirmed
@@ -40,7 +42,7 @@ ASIDE_S = 60.0
 @dataclass(slots=True)
 class Worker:
     """One worker beside a gate; `anchor` is the contract to write to, or None where no chain is configured, `keeper`
-    what ships the log to a store, or None where none is.
+    what ships the log to a store, `witnessing` what asks for cosignatures, each None where none is.
     """
 
     gate: Gate
@@ -50,13 +52,15 @@ class Worker:
     keeper: Keeper | None = None
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
+    witnessing: Witnessing | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _asking: asyncio.Task[None] | None = None
     _tiled: int = 0
     _aside: dict[str, float] = field(default_factory=dict)
 
     async def start(self) -> None:
-        """Begin to look. Anchors and backups have tasks of their own: a silent chain or store never delays a close."""
+        """Begin to look. Anchors, backups and witnesses have tasks of their own: what is silent never delays a close."""
         self._tasks.append(asyncio.create_task(self._every(TICK_S, self.tick), name="worker"))
         if self.anchor is not None:
             self._tasks.append(
@@ -65,10 +69,19 @@ class Worker:
 
         if self.keeper is not None:
             self._tasks.append(asyncio.create_task(self._every(SHIP_EVERY_S, self.back_up), name="backup"))
+        if self.witnessing is not None:
+            self._asking = asyncio.create_task(
+                self._every(self.witnessing.every_s, self.witnessing.turn), name="witnesses"
+            )
 
     async def stop(self) -> None:
-        """Finish what is under way and end; a backup that is under way is given up."""
+        """Finish what is under way and end; a backup, or a question to witnesses, that is under way is given up."""
         self._stopping.set()
+        if self.witnessing is not None and self._asking is not None:
+            self._asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._asking
+            await self.witnessing.close()
         if self.keeper is not None:
             self.keeper.stop()
         await asyncio.gather(*self._tasks)

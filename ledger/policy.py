@@ -14,7 +14,7 @@ k members did. Names are the file's own; order tells nothing but that what is na
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -129,15 +129,19 @@ class Policy:
             for name, peer in self.witnesses.items()
             if peer.verifier.name in times
         }
-        counted = set(cosigned)
-        for group in self.groups:
-            if sum(member in counted for member in group.members) >= group.threshold:
-                counted.add(group.name)
         return Witnessed(
             cosigned,
             tuple(name for name in self.witnesses if name not in cosigned),
-            self.quorum is None or self.quorum in counted,
+            self.met_by(cosigned),
         )
+
+    def met_by(self, names: Iterable[str]) -> bool:
+        """Whether these witnesses, by their names in the policy, are the quorum."""
+        counted = set(names)
+        for group in self.groups:
+            if sum(member in counted for member in group.members) >= group.threshold:
+                counted.add(group.name)
+        return self.quorum is None or self.quorum in counted
 
     def require(self, note: str) -> tuple[Opened, Witnessed]:
         """As `judge`, and NoteError where the quorum is not met, naming who is missing."""

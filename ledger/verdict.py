@@ -19,6 +19,7 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "checkpoints": ("每个检查点的根可由叶子重算", "Every checkpoint's root follows from the leaves"),
     "consistency": ("相邻检查点之间只增不改", "From checkpoint to checkpoint the log only grew"),
     "signatures": ("检查点签名", "Checkpoints are signed by trusted keys"),
+    "witnesses": ("见证人副署达到政策所要求的多数", "The policy's quorum of witnesses cosigned"),
     "held_checkpoints": (
         "审计人自持的检查点在此日志上",
         "Checkpoints that the auditor holds lie on this log",
@@ -119,6 +120,18 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "the signatures hold only under keys that came in the bundle itself; get the keys elsewhere and judge again",
     ),
     "signature_bad": ("大小 {size} 的检查点:{why}", "the checkpoint of size {size}: {why}"),
+    "witnesses_ok": (
+        "{count} 名见证人中 {names} 副署了大小 {size} 的检查点;其后 {behind} 条尚未见证",
+        "{names}, of {count}, cosigned the checkpoint of size {size}; the {behind} entries behind it are not witnessed yet",
+    ),
+    "witnesses_none": (
+        "未提供见证政策;没有它就看不出日志是否向不同的人出示不同的历史",
+        "no policy was given; without one a log that is shown differently to different people cannot be told",
+    ),
+    "witnesses_short": (
+        "没有一个检查点得到政策的多数 {quorum}(共 {count} 名见证人)",
+        "no checkpoint has the quorum {quorum} of the policy's {count} witnesses",
+    ),
     "held_ok": ("{count} 个,最大 {size}", "{count}, the largest of size {size}"),
     "held_none": (
         "未提供;没有它就看不出日志被退回到较早的检查点",

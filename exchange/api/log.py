@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from exchange import oversight
 from exchange.api.doorway import CallerDep, GateDep
 from exchange.database import driver
-from exchange.errors import NotFound, Unavailable
+from exchange.errors import Conflict, NotFound, Unavailable
 from exchange.gate import Gate
-from ledger import log
+from ledger import cosignatures, log
 from ledger.anchors import anchors
 from ledger.checkpoint import sign
 from ledger.entries import receipt_to_json
@@ -95,6 +95,13 @@ async def recent(
     return await gate.read(_newest, before, limit)
 
 
+@router.get("/v1/log/witnessed", response_class=Response)
+async def witnessed_checkpoint(request: Request, gate: GateDep) -> Response:
+    """The newest checkpoint that the quorum of witnesses cosigned, with their signatures; 409 before the first."""
+    _, note = await _witnessed(request, gate)
+    return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/v1/log/{index}")
 async def entry(
     index: Index,
@@ -120,11 +127,28 @@ async def entry(
 
 
 @router.get("/v1/log/{index}/proof", response_class=Response)
-async def tlog_proof(index: Index, gate: GateDep) -> Response:
-    """The place of an entry under the newest checkpoint as a `.tlog-proof` file (C2SP tlog-proof)."""
-    _, proof, head = await _read(gate, _proven, index, None)
-    await gate.confirm(head.edge.size)
-    text = TlogProof(index, tuple(proof), sign(head.checkpoint(), gate.signer)).text()
+async def tlog_proof(
+    index: Index,
+    request: Request,
+    gate: GateDep,
+    witnessed: Annotated[
+        bool, Query(description="under the newest checkpoint that the quorum of witnesses cosigned")
+    ] = False,
+) -> Response:
+    """The place of an entry under the newest checkpoint as a `.tlog-proof` file (C2SP tlog-proof).
+
+    With `witnessed` the checkpoint carries the witnesses' cosignatures; 409 while none of them covers the entry.
+    """
+    if witnessed:
+        size, note = await _witnessed(request, gate)
+        if index >= size:
+            raise _not_witnessed(f"{size} entries are witnessed, entry {index} not yet")
+        _, proof, _ = await _read(gate, _proven, index, size)
+    else:
+        _, proof, head = await _read(gate, _proven, index, None)
+        await gate.confirm(head.edge.size)
+        note = sign(head.checkpoint(), gate.signer)
+    text = TlogProof(index, tuple(proof), note).text()
     return Response(
         text,
         media_type="text/plain; charset=utf-8",
@@ -167,6 +191,25 @@ async def events(request: Request, gate: GateDep) -> StreamingResponse:
         _heads(request, gate),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _witnessed(request: Request, gate: Gate) -> tuple[int, str]:
+    async def ask(session: AsyncSession) -> tuple[int, str] | None:
+        return await cosignatures.witnessed(await driver(session), gate.signer, request.app.state.policy)
+
+    found = await gate.read(ask)
+    if found is None:
+        raise _not_witnessed("no checkpoint has the signatures of the quorum")
+    return found
+
+
+def _not_witnessed(detail: str) -> Conflict:
+    return Conflict(
+        "checkpoint.not_witnessed",
+        detail,
+        rule="witnesses are asked every few seconds, and sign what they have judged",
+        remedy="ask again a little later; a receipt holds as it is, and can be completed then",
     )
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli import appraise, audit, backup, cluster, demo, desensitize, holder, keys, market, simulate
+from exchange.cli import (
+    appraise,
+    audit,
+    backup,
+    cluster,
+    demo,
+    desensitize,
+    holder,
+    keys,
+    market,
+    simulate,
+    witness,
+)
 
 app = typer.Typer(
     name="exchange",
@@ -29,6 +41,7 @@ app.command("restore", rich_help_panel="Keep it")(backup.restore)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Keep it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
+app.add_typer(witness.app, name="witness", rich_help_panel="Check it (regulators, strangers)")
 app.add_typer(simulate.app, name="simulate", rich_help_panel="Run it")
 app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
 app.command("appraise", rich_help_panel="Value data (departments, appraisers)")(appraise.appraise)

@@ -112,12 +112,21 @@ def verify(
     held: Annotated[
         list[Path] | None, typer.Option(help="A signed checkpoint that you kept from earlier. Repeatable.")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Which witnesses have to have cosigned (c2sp.org/tlog-policy); names the log's key as well.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the verdict.")] = "en",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
 ) -> None:
     """Judge a bundle offline, and say of each thing whether it was checked. Exit status 1 when anything is off."""
     from exchange import replay
     from ledger.audit import audit
+    from ledger.policy import Policy
 
     read_anchor = None
     if chain is not None:
@@ -133,6 +142,7 @@ def verify(
             read_anchor,
             lambda done, total: bar.update(task, completed=done, total=total),
             notes,
+            policy=None if policy is None else Policy.parse(note_in(policy)),
         )
     whole = verdict.start == 0 and verdict.check("bodies").status == "passed"
     again = replay.from_bundle(bundle) if verdict.ok and whole else None

@@ -8,6 +8,7 @@ import re
 import secrets
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -70,6 +71,7 @@ from ledger.checkpoint import Checkpoint, Verifier
 from ledger.entries import Receipt, parse_leaf, receipt_from_json, verify_receipt
 from ledger.errors import LedgerError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
+from ledger.policy import Policy, Witnessed
 from ledger.proof import TlogProof
 from ledger.tiles import entries_path
 from pricing.auctions import Reason, proxy_bid
@@ -647,11 +649,7 @@ class Exchange:
 
     def checkpoint(self) -> Checkpoint:
         """The newest checkpoint, verified and on the one history. Forked where the log is shorter than it was."""
-        try:
-            note = expect(self._wire.ask("GET", "/checkpoint"), 200).text
-        except NoAnswer as error:
-            raise Unreachable(str(error)) from error
-        return self.compare(note)
+        return self.compare(self._text("/checkpoint"))
 
     def compare(self, note: str) -> Checkpoint:
         """Hold a signed checkpoint that somebody else was shown to the history that this client is shown.
@@ -710,6 +708,46 @@ class Exchange:
         if proof.index != index:
             raise Unproven(f"asked for entry {index}, got {proof.index}", field="index")
         return proof
+
+    def witnessed(self, policy: Policy) -> tuple[Checkpoint, Witnessed]:
+        """The newest checkpoint that the policy's quorum cosigned, on the one history, and who signed it when.
+
+        Conflict while there is none; Unproven where what is shown has not the signatures that the policy asks for.
+        """
+        note = self._text("/v1/log/witnessed")
+        try:
+            opened, found = policy.require(note)
+        except LedgerError as error:
+            raise Unproven(str(error), field=error.field) from error
+        self._log().admit(note)
+        return opened.checkpoint, found
+
+    def complete(self, receipt: Receipt, policy: Policy) -> Receipt:
+        """The same receipt under a checkpoint that the policy's quorum cosigned: proven to whoever trusts the policy,
+        and not the exchange. `policy.judge(receipt.checkpoint)` says which signatures any receipt has.
+
+        Conflict while the witnesses have not come so far: the receipt holds as it is, ask again a little later.
+        Unproven where what is shown has not the signatures, or does not hold this entry; Forked where it contradicts
+        what this client was shown before.
+        """
+        text = self._text(_v1("log", str(receipt.index), "proof"), {"witnessed": "true"})
+        try:
+            proof = TlogProof.parse(text)
+            opened, _ = policy.require(proof.checkpoint)
+            self._log().admit(proof.checkpoint)
+            completed = replace(
+                receipt, size=opened.checkpoint.size, proof=proof.hashes, checkpoint=proof.checkpoint
+            )
+            verify_receipt(completed, policy.verifiers)
+        except LedgerError as error:
+            raise Unproven(str(error), field=error.field) from error
+        return completed
+
+    def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        try:
+            return expect(self._wire.ask("GET", path, params=params), 200).text
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
 
     def anchors(self) -> list[dict[str, Any]]:
         """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""

@@ -41,7 +41,7 @@ class Look:
 class Follower:
     """One reader's memory of one log, in a folder of its own; one process a folder.
 
-    `checkpoint` holds the log's key and its newest checkpoint, `state` what the judge knew there, `bundles/` all
+    `seen` holds the log's key and its newest checkpoint, `state` what the judge knew there, `bundles/` all
     that was fetched and judged sound, `evidence/` what was not.
     """
 
@@ -58,9 +58,7 @@ class Follower:
         self._vkeys = list(vkeys)
         self._folder = folder
         self._reads_bodies = key is not None
-        self._exchange = Exchange(
-            url, key, self._vkeys[0], timeout_s=timeout_s, remember=folder / "checkpoint"
-        )
+        self._exchange = Exchange(url, key, self._vkeys[0], timeout_s=timeout_s, remember=folder / "seen")
         state = folder / "state"
         self._state = State.from_bytes(state.read_bytes()) if state.exists() else None
 

@@ -11,12 +11,18 @@ from ledger.audit.segment import Note
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError, NoteError
 from ledger.merkle import verify_consistency
+from ledger.policy import Policy
 
 
 class Checkpoints:
     """The checkpoints in the order of the bundle, and what they agree with so far."""
 
-    def __init__(self, manifest: Manifest, keys: Keys, findings: Findings) -> None:
+    def __init__(
+        self, manifest: Manifest, keys: Keys, findings: Findings, policy: Policy | None = None
+    ) -> None:
+        self.policy = policy
+        self.witnessed: int | None = None  # the largest size whose signatures meet the policy
+        self.witnesses: tuple[str, ...] = ()  # who cosigned that, by their names in the policy
         self.manifest = manifest
         self.keys = keys
         self.findings = findings
@@ -42,6 +48,12 @@ class Checkpoints:
         if note.signature:
             self._unsigned(checkpoint.size, note.signature)
         self.signed_by.update(note.signed_by)
+        if self.policy is not None and not note.signature:
+            names = tuple(
+                name for name, peer in self.policy.witnesses.items() if peer.verifier.name in note.signed_by
+            )
+            if self.policy.met_by(names):
+                self.witnessed, self.witnesses = checkpoint.size, names
         if checkpoint.origin != self.manifest.origin:
             self.findings.fault(
                 "checkpoints", "checkpoint_origin", size=checkpoint.size, origin=checkpoint.origin
@@ -82,11 +94,34 @@ class Checkpoints:
             self.findings.passed("consistency", "consistency_ok", count=self.steps)
         else:
             self.findings.left("consistency", "consistency_none")
+        self._judge_witnesses(self.policy)
         if self.keys.from_bundle or not self.count:
             self.findings.left("signatures", "signatures_own", self.count)
         else:
             names = ", ".join(sorted(self.signed_by))
             self.findings.passed("signatures", "signatures_ok", count=self.count, names=names)
+
+    def _judge_witnesses(self, policy: Policy | None) -> None:
+        size = self.manifest.size
+        if policy is None:
+            self.findings.left("witnesses", "witnesses_none")
+        elif self.witnessed is None:
+            self.findings.fault(
+                "witnesses",
+                "witnesses_short",
+                size=size,
+                quorum=policy.quorum or "none",
+                count=len(policy.witnesses),
+            )
+        else:
+            self.findings.passed(
+                "witnesses",
+                "witnesses_ok",
+                size=self.witnessed,
+                names=", ".join(self.witnesses) or "none",
+                count=len(policy.witnesses),
+                behind=size - self.witnessed,
+            )
 
     def _compare(self, size: int, agrees: bool) -> None:
         last = max(size - 1, 0)

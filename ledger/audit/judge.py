@@ -21,6 +21,7 @@ from ledger.audit.state import Money, State
 from ledger.audit.workers import Work, processors, reports
 from ledger.errors import CanonicalError
 from ledger.merkle import Edge, node_hash
+from ledger.policy import Policy
 from ledger.verdict import Verdict
 
 
@@ -31,6 +32,7 @@ def audit(
     progress: Callable[[int, int], None] | None = None,
     held: Sequence[str] = (),
     *,
+    policy: Policy | None = None,
     processes: int | None = None,
 ) -> Verdict:
     """Judge the bundle at `path`.
@@ -39,11 +41,12 @@ def audit(
     signatures count as not checked. `read_anchor` reads a chain; without it the anchors count as not checked.
     `held` are signed checkpoints that the reader keeps from earlier (a receipt's, a witness's): only they show
     that a log was cut back to an earlier checkpoint. `progress(done, total)` is called as entries are judged.
-    `processes` is how many judge segments at once, by default as many as there are processors.
+    `policy` says which witnesses have to have cosigned, and its keys are trusted beside `vkeys`; without it that
+    counts as not checked. `processes` is how many judge segments at once, by default as many as there are processors.
 
     BundleError where the file is no bundle, NoteError where one of `vkeys` is no key; nothing else is raised.
     """
-    return audit_on(path, vkeys, None, read_anchor, progress, held, processes=processes)[0]
+    return audit_on(path, vkeys, None, read_anchor, progress, held, policy=policy, processes=processes)[0]
 
 
 def audit_on(
@@ -54,6 +57,7 @@ def audit_on(
     progress: Callable[[int, int], None] | None = None,
     held: Sequence[str] = (),
     *,
+    policy: Policy | None = None,
     processes: int | None = None,
 ) -> tuple[Verdict, State | None]:
     """Judge as `audit` does, a bundle that goes on from what is remembered of an earlier verdict on this log.
@@ -62,8 +66,10 @@ def audit_on(
     does not begin where `since` ended.
     """
     with Bundle(path) as bundle:
+        if policy is not None:
+            vkeys = list(dict.fromkeys([*(vkeys or ()), *(verifier.vkey for verifier in policy.verifiers)]))
         keys = Keys.of(vkeys, bundle.manifest.vkeys)
-        judge = _Judge(bundle, keys, read_anchor, progress or (lambda done, total: None), held, since)
+        judge = _Judge(bundle, keys, read_anchor, progress or (lambda done, total: None), held, since, policy)
         return judge.judge(processors() if processes is None else processes)
 
 
@@ -78,6 +84,7 @@ class _Judge:
         progress: Callable[[int, int], None],
         held: Sequence[str],
         since: State | None,
+        policy: Policy | None,
     ) -> None:
         self.bundle = bundle
         self.manifest = bundle.manifest
@@ -92,7 +99,7 @@ class _Judge:
         self.findings = Findings()
         self.edge = self.manifest.edge
         self.outside = Outside(bundle, keys, held, read_anchor, self.findings)
-        self.checkpoints = Checkpoints(self.manifest, keys, self.findings)
+        self.checkpoints = Checkpoints(self.manifest, keys, self.findings, policy)
         self.openings = Openings(bundle.table("openings.jsonl"), self.findings)
         money = Money.none() if since is None and self.manifest.start == 0 else None
         if since is not None and since.money is not None:

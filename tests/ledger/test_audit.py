@@ -23,10 +23,11 @@ import pytest
 
 from ledger.audit import audit
 from ledger.bundle import BundleWriter, Shown
-from ledger.checkpoint import Checkpoint, sign
+from ledger.checkpoint import Checkpoint, Cosigner, sign
 from ledger.entries import Entry, canonical, commitment
 from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
 from ledger.merkle import leaf_hash, root
+from ledger.policy import Policy
 from ledger.postings import (
     Account,
     Transfer,
@@ -52,6 +53,8 @@ from tests.ledger.logbook import (
     write,
 )
 from tests.ledger.mutations import HISTORY, SMALL, delete, edit_author, insert, move, swap
+
+POLICY = Policy.k_of_n(LOG.vkey, {"regulator": WITNESS.vkey}, 1)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ def chain_of(market: Market) -> Callable[[dict[str, Any]], tuple[int, bytes]]:
 
 def test_an_honest_bundle_passes_every_check(markets: list[tuple[Market, Records, Path]]) -> None:
     for market, _, path in markets:
-        verdict = audit(path, [LOG.vkey, WITNESS.vkey], chain_of(market), held=market.notes[2:4])
+        verdict = audit(path, None, chain_of(market), held=market.notes[2:4], policy=POLICY)
         assert statuses(verdict) == dict.fromkeys(CHECKS, "passed"), verdict.explain("en")
         assert verdict.ok
         assert verdict.first_bad_index is None
@@ -415,6 +418,48 @@ def test_a_body_that_is_not_canonical_is_found_although_its_digest_holds(
     assert (check.status, check.saying, check.first_bad_index) == ("failed", "body_form", 3)
 
 
+# Witnesses
+
+
+def test_the_quorum_of_a_policy_is_found_and_what_it_does_not_cover_is_counted(
+    markets: list[tuple[Market, Records, Path]], tmp_path: Path
+) -> None:
+    _, honest, path = markets[3]
+    check = audit(path, None, policy=POLICY).check("witnesses")
+    assert (check.status, check.facts["behind"]) == ("passed", 0)
+    assert "regulator" in check.explain("zh")
+    fewer = deepcopy(honest)
+    last = fewer["checkpoints.jsonl"][-1]
+    last["note"] = "".join(line for line in last["note"].splitlines(True) if WITNESS.name not in line)
+    check = audit(write(fewer, tmp_path / "fewer.zip"), None, policy=POLICY).check("witnesses")
+    assert check.status == "passed"
+    assert int(check.facts["behind"]) > 0
+    assert audit(path, [LOG.vkey]).check("witnesses").status == "not checked"
+
+
+def test_a_quorum_that_is_not_there_fails_and_a_forged_cosignature_too(
+    markets: list[tuple[Market, Records, Path]], tmp_path: Path
+) -> None:
+    _, honest, path = markets[3]
+    stranger = Cosigner("other.example", b"\x09" * 32)
+    two = Policy.k_of_n(LOG.vkey, {"regulator": WITNESS.vkey, "other": stranger.vkey}, 2)
+    verdict = audit(path, None, policy=two)
+    assert failed(verdict) == {"witnesses"}
+    assert "2" in verdict.check("witnesses").detail
+    forged = deepcopy(honest)
+    notes = [row["note"] for row in forged["checkpoints.jsonl"]]
+    line = next(one for one in notes[0].splitlines(True) if WITNESS.name in one)
+    forged["checkpoints.jsonl"][-1]["note"] = (
+        notes[-1].rpartition("\n\n")[0]
+        + "\n\n"
+        + "".join(
+            line if WITNESS.name in one else one for one in notes[-1].rpartition("\n\n")[2].splitlines(True)
+        )
+    )
+    verdict = audit(write(forged, tmp_path / "forged.zip"), None, policy=POLICY)
+    assert "signatures" in failed(verdict)
+
+
 # Checkpoints and keys
 
 
@@ -424,7 +469,7 @@ def test_keys_that_came_in_the_bundle_prove_nothing(
     market, honest, path = markets[3]
     verdict = audit(path, None, chain_of(market), held=market.notes[:1])
     assert verdict.ok
-    assert verdict.not_checked == ["signatures", "held_checkpoints"]
+    assert verdict.not_checked == ["signatures", "witnesses", "held_checkpoints"]
     forged = deepcopy(honest)
     leaves = leaves_of(forged)
     forged["checkpoints.jsonl"] = [{"note": sign(Checkpoint(ORIGIN, len(leaves), root(leaves)), THIEF)}]
@@ -667,7 +712,11 @@ def test_what_depends_on_undisclosed_bodies_is_not_checked_and_counted(
     verdict = audit(path, [LOG.vkey], chain_of(market), held=market.notes)
     assert verdict.ok
     fold = ["accounts", "transfers", "double_entry", "account_rows", "transfer_rows"]
-    assert {"bodies", *fold} <= set(verdict.not_checked) <= {"bodies", *fold, "openings"}
+    assert (
+        {"bodies", "witnesses", *fold}
+        <= set(verdict.not_checked)
+        <= {"bodies", "witnesses", *fold, "openings"}
+    )
     assert (verdict.check("bodies").unchecked, verdict.check("bodies").facts["first"]) == (3, 7)
     assert verdict.check("account_rows").unchecked == size - 7
     assert verdict.balances == {}
@@ -870,7 +919,8 @@ def test_the_verdict_speaks_json_chinese_and_english(
     markets: list[tuple[Market, Records, Path]], tmp_path: Path
 ) -> None:
     market, honest, path = markets[4]
-    good, partly = audit(path, [LOG.vkey], chain_of(market), held=market.notes), audit(path, None)
+    good = audit(path, None, chain_of(market), held=market.notes, policy=POLICY)
+    partly = audit(path, None)
     records = deepcopy(honest)
     records["accounts.jsonl"][0]["credits_posted"] = "1\x1b[2J"
     records["accounts.jsonl"][1]["code"] = "y"
@@ -878,7 +928,7 @@ def test_the_verdict_speaks_json_chinese_and_english(
     assert good.explain("en").startswith("Verdict: all passed")
     assert good.explain("zh").startswith("结论:全部通过")
     assert "2 not checked" not in good.explain("en")
-    assert partly.explain("zh").startswith("结论:已核对的全部通过,3 项未核对")
+    assert partly.explain("zh").startswith("结论:已核对的全部通过,4 项未核对")
     assert f"FAILED; the first fault is at index {bad.first_bad_index}" in bad.explain("en")
     assert "(and 1 more)" in bad.explain("en")
     assert "不通过" in bad.explain("zh")
