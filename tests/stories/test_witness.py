@@ -1,0 +1,409 @@
+"""The story of the regulator's witness: it signs what it judged and nothing else, and an owner's attack finds no second
+signature. Each attack is tried here, with who finds it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+
+from exchange import keys
+from exchange.client import Conflict, Exchange, Forked, Unproven
+from exchange.database import Addresses
+from exchange.errors import Conflict as NotNow
+from exchange.errors import Misconfigured
+from exchange.witness import Refusal, Witness, make, serve
+from ledger.audit import audit
+from ledger.checkpoint import Checkpoint, Verifier, open_note, sign
+from ledger.entries import receipt_from_json, receipt_to_json, verify_receipt
+from ledger.merkle import Edge, leaf_hash
+from ledger.policy import Policy
+from ledger.tiles import decode_entries
+from tests.stories.conftest import ServerThread, Venue
+
+NOW_S = 1_800_000_000
+
+
+def made(venue: Venue, folder: Path, name: str = "witness.example") -> str:
+    """A witness of the venue's log in this folder; gives its token."""
+    return make(folder, name=name, log_vkey=venue.vkey, url=venue.server.url)[1]
+
+
+def opened(folder: Path, key: str | None = None) -> Witness:
+    return Witness(folder, lambda: NOW_S, key)
+
+
+def request(client: Exchange, old: int, note: str | None = None) -> bytes:
+    """An add-checkpoint for the log's newest checkpoint, from a size on."""
+    if note is None:
+        client.checkpoint()
+        note = client.newest_note()
+    size = Checkpoint.parse(note.partition("\n\n")[0] + "\n").size
+    proof = []
+    if 0 < old < size:
+        said = httpx.get(f"{client.url}/v1/consistency", params={"old": old, "new": size}).json()
+        proof = said["proof"]
+    return "\n".join([f"old {old}", *proof, "", note]).encode()
+
+
+@contextmanager
+def running(witness: Witness) -> Iterator[str]:
+    """The witness served over HTTP; gives its address."""
+    started: list[uvicorn.Server] = []
+    thread = threading.Thread(
+        target=lambda: asyncio.run(serve(witness, "127.0.0.1", 0, every_s=0.5, started=started.append))
+    )
+    thread.start()
+    try:
+        while not started or not started[0].started:
+            time.sleep(0.02)
+        port = started[0].servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        started[0].should_exit = True
+        thread.join(30)
+
+
+def stolen_signer(venue: Venue) -> Any:
+    """The log's own key in a thief's hands."""
+    return keys.load(venue.settings.keys_dir).signer(venue.settings.origin)
+
+
+def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: Venue, tmp_path: Path) -> None:
+    regulator = venue.admit("regulator")
+    names = ("one", "two", "three")
+    tokens = {name: made(venue, tmp_path / name, f"{name}.example") for name in names}
+    witnesses = {name: opened(tmp_path / name, regulator.secrets[0]) for name in names}
+    policy = Policy.k_of_n(venue.vkey, {name: w.vkey for name, w in witnesses.items()}, 2)
+    early = venue.admit("buyer")
+    receipt = venue.administrator.set_party_state(early.id, "suspended", "an inquiry").receipt
+    _, has = policy.judge(receipt.checkpoint)
+    assert (has.met, has.missing) == (False, names)
+    with pytest.raises(Conflict) as not_yet:
+        early.client.complete(receipt, policy)
+    assert not_yet.value.code == "checkpoint.not_witnessed"
+    with running(witnesses["one"]) as one, running(witnesses["two"]) as two:
+        # The third one is away, and the quorum is reached without it.
+        lines = [f"log {venue.vkey}"]
+        lines += [
+            f"witness {name} {witnesses[name].vkey} {url}"
+            for name, url in zip(names, (one, two, "http://127.0.0.1:9"), strict=True)
+        ]
+        path = tmp_path / "policy"
+        path.write_text("\n".join([*lines, f"group all 2 {' '.join(names)}", "quorum all", ""]))
+        server = ServerThread(replace(venue.settings, witnesses=path, witness_every_s=1))
+        try:
+            client = venue.client(url=server.url)
+            completed = None
+            deadline = time.monotonic() + 20
+            while completed is None:
+                try:
+                    completed = client.complete(receipt, policy)
+                except Conflict:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.2)
+            checkpoint, found = client.witnessed(policy)
+            assert (found.met, found.missing) == (True, ("three",))
+            assert checkpoint.size >= completed.size
+            # A stranger with the policy alone, offline, from the JSON that somebody kept.
+            kept = receipt_from_json(json.loads(json.dumps(receipt_to_json(completed))))
+            policy.require(kept.checkpoint)
+            verify_receipt(kept, policy.verifiers)
+            with pytest.raises(Unproven, match="missing: three"):
+                client.complete(
+                    receipt, Policy.k_of_n(venue.vkey, {n: w.vkey for n, w in witnesses.items()}, 3)
+                )
+            regulator.client.audit_bundle(tmp_path / "bundle.zip")
+        finally:
+            server.stop()
+        verdict = audit(tmp_path / "bundle.zip", None, policy=policy)
+        assert verdict.ok, verdict.explain("en")
+        check = verdict.check("witnesses")
+        assert (check.status, check.facts["names"]) == ("passed", "one, two")
+        assert_serves_what_it_saw(one, witnesses["one"], tokens["one"], venue)
+    for witness in witnesses.values():
+        witness.close()
+
+
+def assert_serves_what_it_saw(url: str, witness: Witness, token: str, venue: Venue) -> None:
+    note = httpx.get(f"{url}/checkpoint").text
+    size = open_note(note, [Verifier.parse(venue.vkey), Verifier.parse(witness.vkey)]).checkpoint.size
+    theirs, ours = (httpx.get(f"{base}/tile/0/000.p/{size}").content for base in (url, venue.server.url))
+    assert theirs == ours
+    leaves = decode_entries(httpx.get(f"{url}/tile/entries/000.p/{size}").content)
+    assert b"".join(map(leaf_hash, leaves)) == theirs
+    proof = httpx.get(f"{url}/consistency", params={"old": 1, "new": size}).json()
+    said = httpx.get(f"{venue.server.url}/v1/consistency", params={"old": 1, "new": size}).json()
+    assert proof == said["proof"]
+    for path in ("/bundles", "/bundles/x"):
+        assert httpx.get(url + path).status_code == 401
+        assert httpx.get(url + path, headers={"Authorization": "Bearer guess"}).status_code == 401
+    mine = {"Authorization": f"Bearer {token}"}
+    listed = httpx.get(f"{url}/bundles", headers=mine).json()
+    assert int(listed[0]["start"]) == 0
+    data = httpx.get(f"{url}/bundles/{listed[0]['name']}", headers=mine).content
+    assert len(data) == int(listed[0]["size_bytes"])
+    assert httpx.get(f"{url}/bundles/none.zip", headers=mine).status_code == 404
+    assert httpx.get(f"{url}/tile/0/001").status_code == 404
+    assert httpx.get(f"{url}/consistency").status_code == 400
+    assert httpx.get(f"{url}/alarm").json() is None
+    assert httpx.get(f"{url}/status").json()["judged_size"] == str(witness.judged)
+    page = httpx.get(url)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "见证人" in page.text
+
+
+def test_add_checkpoint_answers_as_the_protocol_says(venue: Venue, tmp_path: Path) -> None:
+    made(venue, tmp_path / "w")
+    witness = opened(tmp_path / "w")
+    client = venue.client()
+    sound = request(client, 0)
+    line = witness.add_checkpoint(sound)
+    note = client.newest_note()
+    size = client.checkpoint().size
+    ((name, time_s),) = open_note(note + line, [Verifier.parse(witness.vkey)]).cosigned
+    assert (name, time_s) == ("witness.example", NOW_S)
+    thief = stolen_signer(venue)
+    stranger = "other.example/log" + note.partition("\n")[2].join(["\n", ""])
+    bad_proof = b64encode(b"x" * 32).decode()
+
+    def refused(asked: bytes) -> tuple[int, str]:
+        with pytest.raises(Refusal) as refusal:
+            witness.add_checkpoint(asked)
+        return refusal.value.status, refusal.value.text
+
+    for asked in (b"", b"old x\n\n", b"old 00\n\n" + note.encode(), b"old 1\nzz\n\n" + note.encode(), b"\xff",
+                  b"old 1\nAAAA\n\n" + note.encode(), b"old 1" + b"\n" + b"\n".join([bad_proof.encode()] * 64) + b"\n\n"
+                  + note.encode(), b"old 1\n\n" + b"x" * (1 << 17), b"old 99999\n\n" + note.encode()):  # fmt: skip
+        assert refused(asked)[0] == 400
+    assert refused(f"old {size}\n\n{stranger}".encode())[0] == 404
+    unsigned = note.replace(note.splitlines()[2], b64encode(b"r" * 32).decode())
+    assert refused(f"old {size}\n\n{unsigned}".encode())[0] == 403
+    assert refused(sound) == (409, f"{size}\n")
+    assert witness.add_checkpoint(request(client, size)) != "", "the same checkpoint may be signed again"
+    venue.admit("buyer")
+    grown = client.checkpoint()
+    wrong = f"old {size}\n{bad_proof}\n\n{client.newest_note()}".encode()
+    assert refused(wrong)[0] == 422
+    witness.add_checkpoint(request(client, size))
+    assert witness.cosigned is not None
+    assert witness.cosigned.size == grown.size
+    unseen = sign(Checkpoint(thief.name, grown.size + 1, Edge.empty().root()), thief)
+    assert refused(f"old {grown.size}\n{bad_proof}\n\n{unseen}".encode())[0] == 422
+    assert witness.alarm is None, "a proof that does not hold convicts nobody"
+    witness.close()
+
+
+def test_a_witness_that_was_killed_goes_on_where_it_was_and_never_signs_back(
+    venue: Venue, tmp_path: Path
+) -> None:
+    regulator = venue.admit("regulator")
+    made(venue, tmp_path / "w")
+    (tmp_path / "key").write_text(regulator.secrets[0])
+    client = venue.client()
+    sizes: list[int] = []
+    for turn in range(3):
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "exchange", "witness", "run", "--folder", str(tmp_path / "w"),
+                "--key-file", str(tmp_path / "key"), "--port", str(18_100 + os.getpid() % 1_000), "--every", "0.1",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                answer = httpx.post(
+                    f"{url}/add-checkpoint", content=request(client, sizes[-1] if sizes else 0)
+                )
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert answer.status_code == 200, answer.text
+        sizes.append(client.checkpoint().size)
+        if turn == 0:
+            with pytest.raises(Misconfigured, match="another process"):
+                opened(tmp_path / "w")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        venue.admit("buyer")
+    witness = opened(tmp_path / "w")
+    with pytest.raises(Refusal) as refusal:
+        witness.add_checkpoint(request(client, sizes[0]))
+    assert (refusal.value.status, refusal.value.text) == (409, f"{sizes[-1]}\n")
+    assert witness.root(sizes[-1]) == witness.cosigned.root  # type: ignore[union-attr]  # it was signed above
+    witness.close()
+
+
+# --- attacks by the owner of the machine: who finds them ---
+
+
+def attacked(database: Addresses, *statements: str) -> None:
+    """What a database administrator can do, triggers and all."""
+    assert database.owner_url is not None
+    with psycopg.connect(database.owner_url) as connection:
+        for table in ("log_chunk", "transfer", "log_tile"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def witness_before(venue: Venue, folder: Path) -> tuple[Witness, Exchange]:
+    """A witness that has judged and cosigned all so far, money too; then some more happens."""
+    regulator = venue.admit("regulator")
+    made(venue, folder)
+    witness = opened(folder, regulator.secrets[0])
+    client = venue.client()
+    witness.add_checkpoint(request(client, 0))
+    venue.admit("buyer", fen=70_000_00)
+    venue.admit("buyer")
+    return witness, client
+
+
+ROWS = {
+    "an account edited": "UPDATE account SET credits_posted = credits_posted + 100000 WHERE code = 'cash' AND credits_posted > 0",
+    "a transfer edited": "UPDATE transfer SET amount = amount + 1 WHERE sequence = (SELECT max(sequence) FROM transfer)",
+    "a transfer deleted": "DELETE FROM transfer WHERE sequence = (SELECT max(sequence) FROM transfer)",
+    "a transfer invented": "INSERT INTO transfer SELECT sequence + 1, 'invented', log_index, time_us, kind, debit, credit,"
+    " amount, ledger, code, pending, linked, timeout_us, closes FROM transfer ORDER BY sequence DESC LIMIT 1",
+    "balances swapped": "UPDATE account a SET credits_posted = b.credits_posted FROM account b"
+    " WHERE a.code = 'cash' AND b.code = 'cash' AND a.credits_posted > 0 AND b.credits_posted = 0",
+    "a body edited": "UPDATE log_chunk SET bodies = set_byte(bodies, 40, 33) WHERE size = (SELECT max(size) FROM log_chunk)",
+    "a leaf edited": "UPDATE log_chunk SET leaves = set_byte(leaves, 20, 48 + (get_byte(leaves, 20) + 1) % 10)"
+    " WHERE size = (SELECT max(size) FROM log_chunk)",
+}
+
+
+@pytest.mark.parametrize("attack", ROWS)
+def test_rows_changed_with_triggers_disabled_are_found_at_the_witness_s_next_look(
+    venue: Venue, database: Addresses, tmp_path: Path, attack: str
+) -> None:
+    witness, client = witness_before(venue, tmp_path / "w")
+    before = witness.note
+    attacked(database, ROWS[attack])
+    witness.look()
+    alarm = witness.alarm
+    assert alarm is not None
+    assert alarm.kind in ("audit", "unproven", "fork")
+    assert witness.note == before
+    with pytest.raises(Refusal) as refusal:
+        witness.add_checkpoint(request(client, witness.cosigned.size, before))  # type: ignore[union-attr]  # it signed above
+    assert refusal.value.status == 403
+    if alarm.kind == "audit":
+        assert all((tmp_path / "w" / path).exists() for path in alarm.evidence)
+        assert alarm.evidence
+    with pytest.raises(NotNow):
+        witness.resume(" ")
+    assert witness.resume("the row was put back from the log").kind == alarm.kind
+    assert witness.alarm is None
+    assert len(list((tmp_path / "w" / "alarms").iterdir())) == 1
+    witness.close()
+
+
+def test_a_database_rolled_back_to_an_old_backup_is_found_at_the_next_look_and_by_every_client(
+    venue: Venue, database: Addresses, tmp_path: Path
+) -> None:
+    witness, client = witness_before(venue, tmp_path / "w")
+    witness.add_checkpoint(request(client, witness.cosigned.size))  # type: ignore[union-attr]  # it signed above
+    attacked(
+        database,
+        "DELETE FROM log_chunk WHERE size = (SELECT max(size) FROM log_chunk)",
+        "UPDATE log_head SET size = c.size, peaks = c.peaks FROM"
+        " (SELECT size, peaks FROM log_chunk ORDER BY size DESC LIMIT 1) c",
+    )
+    witness.look()
+    alarm = witness.alarm
+    assert alarm is not None
+    assert alarm.kind == "fork"
+    assert len(alarm.evidence) == 2
+    for path in alarm.evidence:
+        open_note((tmp_path / "w" / path).read_text("utf-8"), [Verifier.parse(venue.vkey)])
+    with pytest.raises(Forked):
+        client.checkpoint()
+    witness.close()
+
+
+def test_a_history_signed_again_with_the_stolen_key_finds_no_cosignature(
+    venue: Venue, tmp_path: Path
+) -> None:
+    witness, client = witness_before(venue, tmp_path / "w")
+    thief = stolen_signer(venue)
+    last = witness.cosigned
+    assert last is not None
+    # As large as what was signed, and another one: the contradiction itself is the proof.
+    forged = sign(Checkpoint(last.origin, last.size, b"f" * 32), thief)
+    with pytest.raises(Refusal) as refusal:
+        witness.add_checkpoint(f"old {last.size}\n\n{forged}".encode())
+    assert refusal.value.status == 409
+    alarm = witness.alarm
+    assert alarm is not None
+    assert alarm.kind == "split"
+    assert "forged" not in alarm.en
+    assert forged in {(tmp_path / "w" / path).read_text("utf-8") for path in alarm.evidence}
+    with pytest.raises(Refusal) as refusal:
+        witness.add_checkpoint(request(client, last.size))
+    assert refusal.value.status == 403
+    policy = Policy.k_of_n(venue.vkey, {"w": witness.vkey}, 1)
+    assert not policy.judge(forged)[1].met
+    witness.close()
+
+
+def test_two_heads_shown_to_two_clients_convict_the_log_when_the_second_meets_the_witness(
+    venue: Venue, tmp_path: Path
+) -> None:
+    witness, client = witness_before(venue, tmp_path / "w")
+    witness.add_checkpoint(request(client, witness.cosigned.size))  # type: ignore[union-attr]  # it signed above
+    seen = witness.cosigned
+    assert seen is not None
+    # To somebody else the thief shows a log that begins as ours does and ends otherwise.
+    said = httpx.get(f"{client.url}/tile/0/000.p/{seen.size - 1}").content
+    edge = Edge.empty().append([said[at : at + 32] for at in range(0, len(said), 32)])
+    other = edge.append([b"o" * 32])
+    shown = sign(Checkpoint(seen.origin, seen.size, other.root()), stolen_signer(venue))
+    with pytest.raises(Refusal) as refusal:
+        witness.add_checkpoint(f"old {seen.size}\n\n{shown}".encode())
+    assert refusal.value.status == 409
+    assert witness.alarm is not None
+    with pytest.raises(Forked) as forked:
+        client.compare(shown)
+    assert forked.value.shown == shown
+    policy = Policy.k_of_n(venue.vkey, {"w": witness.vkey}, 1)
+    assert policy.judge(witness.note or "")[1].met
+    assert not policy.judge(shown)[1].met
+    witness.close()
+
+
+def test_a_witness_refuses_a_key_that_others_can_read_and_a_folder_that_holds_none(
+    venue: Venue, tmp_path: Path
+) -> None:
+    with pytest.raises(Misconfigured):
+        opened(tmp_path / "none")
+    made(venue, tmp_path / "w")
+    with pytest.raises(NotNow):
+        made(venue, tmp_path / "w")
+    assert (tmp_path / "w" / "witness.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "w").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "w" / "witness.key").chmod(0o640)
+    with pytest.raises(Misconfigured, match="mode 640"):
+        opened(tmp_path / "w")
