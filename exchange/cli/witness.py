@@ -65,7 +65,8 @@ def run(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8100,
     every: Annotated[float, typer.Option(help="Seconds from one look to the next.", min=0.1)] = 10.0,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once and end; exit status 1 on an alarm.")
+        bool,
+        typer.Option("--once", help="Look once and end; exit status 1 where that failed, or on an alarm."),
     ] = False,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of an alarm.")] = "en",
 ) -> None:
@@ -76,14 +77,16 @@ def run(
     witness = Witness(folder, lambda: int(time.time()), _key_in(key_file))
     try:
         if once:
-            look = witness.look()
+            witness.look()
             found = witness.alarm
             if found is not None:
                 console.print(f"[bold red]{'警报' if lang == 'zh' else 'ALARM'}[/]", soft_wrap=True)
                 console.print(found.zh if lang == "zh" else found.en, markup=False, soft_wrap=True)
                 raise typer.Exit(1)
-            judged = f"{witness.judged} entries judged" if look is not None else "the log did not answer"
-            console.print(judged)
+            if witness.problem:
+                console.print(f"[red]✗[/] {witness.problem}", soft_wrap=True)
+                raise typer.Exit(1)
+            console.print(f"[green]✓[/] {witness.judged} entries judged")
             return
         console.print(f"witnessing {witness.log.name} on http://{host}:{port}", soft_wrap=True)
         asyncio.run(serve(witness, host, port, every_s=every))

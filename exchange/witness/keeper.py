@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from exchange.client import ClientError, Forked, Unproven, Unreachable
+from exchange.client import ClientError, Forked, Unproven
 from exchange.client.following import Follower, Look
 from exchange.errors import Conflict, Malformed, Misconfigured
 from ledger.audit.reading import Bundle
@@ -145,6 +145,7 @@ class Witness:
             ) from error
         self._follower = Follower(self.url, folder, [self.log.vkey], key, timeout_s=LOOK_S)
         self.looked_s = 0
+        self.problem = ""  # why the last look brought nothing, where that is no fault of the log's
         self._leaves = folder / "leaves"
         self._edge = Edge.empty()
         self._catch_up()
@@ -196,12 +197,12 @@ class Witness:
     # --- following ---
 
     def look(self) -> Look | None:
-        """Fetch and judge what is new; None where nobody answers. What is off raises the alarm."""
+        """Fetch and judge what is new; None where that could not be done (`problem` says why). What is off raises the
+        alarm."""
         with self._looking:
+            self.problem = ""
             try:
                 look = self._follower.look()
-            except Unreachable:
-                return None
             except Forked as fork:
                 self._raise_alarm(
                     "fork",
@@ -218,7 +219,8 @@ class Witness:
                     {},
                 )
                 return None
-            except ClientError:
+            except ClientError as error:  # nobody answers, or the key opens nothing
+                self.problem = str(error)
                 return None
             self.looked_s = self._clock()
             if look.verdict is not None and not look.verdict.ok and look.bundle is not None:

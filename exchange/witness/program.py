@@ -133,14 +133,15 @@ async def serve(
     stopping = asyncio.Event()
 
     async def looking() -> None:
-        told = False
+        told = ""
         while not stopping.is_set():
             if witness.alarm is None:
                 await run_in_threadpool(witness.look)
             found = witness.alarm
-            if found is not None and not told:
-                logger.error("ALARM %s: %s", found.kind, found.en)
-            told = found is not None
+            news = witness.problem if found is None else f"ALARM {found.kind}: {found.en}"
+            if news and news != told:
+                logger.error("%s", news)
+            told = news
             try:
                 await asyncio.wait_for(stopping.wait(), every_s)
             except TimeoutError:
@@ -165,6 +166,7 @@ def _status(witness: Witness) -> dict[str, object]:
         "log": witness.log.vkey,
         "looked_s": str(witness.looked_s),
         "name": witness.name,
+        "problem": witness.problem or None,
         "vkey": witness.vkey,
     }
 

@@ -394,6 +394,23 @@ def test_two_heads_shown_to_two_clients_convict_the_log_when_the_second_meets_th
     witness.close()
 
 
+def test_a_witness_whose_key_opens_nothing_says_so_and_accuses_nobody(venue: Venue, tmp_path: Path) -> None:
+    made(venue, tmp_path / "w")
+    buyer = venue.admit("buyer")
+    stranger = opened(tmp_path / "w", buyer.secrets[0] + "x")
+    assert stranger.look() is None
+    assert stranger.problem
+    assert stranger.alarm is None
+    stranger.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "exchange", "witness", "run", "--once", "--folder", str(tmp_path / "w")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "entries judged" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_a_witness_refuses_a_key_that_others_can_read_and_a_folder_that_holds_none(
     venue: Venue, tmp_path: Path
 ) -> None:
