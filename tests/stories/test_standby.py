@@ -7,12 +7,14 @@ reached through the SDK alone, whose clients go through every gap by themselves.
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -20,9 +22,12 @@ import pytest
 
 from exchange.client import Done, Refused
 from exchange.cluster import Loopback
+from exchange.cluster.plan import TEMPLATES
 from exchange.database import Addresses
+from exchange.embedded import APPLICATION, OWNER, SUPERUSER, Postgres, binaries
 from exchange.errors import Misconfigured
-from tests.stories.conftest import Department, Member, ServerProcess, Venue, opened
+from ledger.audit import audit
+from tests.stories.conftest import Department, Member, ServerProcess, ServerThread, Venue, opened
 from tests.stories.test_trouble import Floor, fold, in_the_log, record_of, seat
 
 MISSING = frozenset({"cluster.no_etcd", "cluster.no_patroni"})
@@ -161,6 +166,51 @@ def test_a_lost_primary_is_replaced_and_handed_back_in_the_middle_of_bidding(
     assert found.outages_s["fail-back"] < found.outages_s["take-over"] < 60
 
 
+def test_a_market_moves_into_a_cluster_with_its_whole_record(
+    postgres: Postgres, database: Addresses, tmp_path: Path
+) -> None:
+    """As the runbook says, word by word; that the other database is a cluster's makes no difference to it."""
+    runbook = (TEMPLATES / "README.en.md").read_text()
+    assert runbook.count("pg_dump -Fc") == 1
+    with opened(tmp_path / "exchange", database, ServerThread) as venue:
+        buyer = venue.admit("buyer", fen=5_000_00)
+        held = buyer.client.checkpoint()
+        with another(postgres) as cluster:
+            for words in re.findall(r"^    (pg_(?:dump|restore) .*)$", runbook, re.MULTILINE):
+                meant = {
+                    "OLD_OWNER_ADDRESS": database.owner_url,
+                    "EXCHANGE_DATABASE_OWNER_URL": cluster.owner_url,
+                    "market.dump": str(tmp_path / "market.dump"),
+                }
+                command = [str(meant.get(word, word)) for word in words.split()]
+                command[0] = str(binaries() / command[0])
+                subprocess.run(command, check=True)
+            server = ServerThread(
+                replace(venue.settings, database_url=cluster.app_url, database_owner_url=cluster.owner_url)
+            )
+            try:
+                moved = venue.client(buyer.secrets[0], url=server.url)
+                assert moved.checkpoint().root == held.root
+                bank = venue.client(venue.bank.secrets[0], url=server.url)
+                bank.top_up(buyer.id, 1_00, "slip-after")
+                moved.audit_bundle(tmp_path / "moved.zip")
+                assert audit(tmp_path / "moved.zip", [venue.vkey]).ok
+            finally:
+                server.stop()
+
+
+@contextmanager
+def another(postgres: Postgres) -> Iterator[Addresses]:
+    """An empty database, as `roles.sh` makes one."""
+    name = "moved_market"
+    with psycopg.connect(postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        try:
+            yield Addresses(postgres.url(APPLICATION, name), postgres.url(OWNER, name))
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def assert_leads(leader: str, expected: str) -> None:
     assert leader == expected
 
@@ -190,9 +240,13 @@ def test_seven_troubles_one_after_the_other_lose_nothing(
     def paused_primary_that_comes_back() -> None:
         """As a partition from everybody: its lines stay open, and afterwards it still believes that it leads."""
         paused = leading(cluster)
-        cluster.pause(paused)
-        cluster.wait_for_take_over(paused)
-        cluster.resume(paused)
+        with psycopg.connect(cluster.superuser_url(paused)) as stubborn:
+            stubborn.execute("SELECT pg_logical_emit_message(true, 'stubborn', '')")
+            cluster.pause(paused)
+            cluster.wait_for_take_over(paused)
+            cluster.resume(paused)
+            with pytest.raises(psycopg.OperationalError):  # it acknowledges nothing any more
+                stubborn.commit()
 
     def loss_of_etcd() -> None:
         cluster.kill_machine("seat")
