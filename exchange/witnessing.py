@@ -57,6 +57,7 @@ class Witnessing:
     head: Callable[[], Awaitable[log.Head]]
     every_s: float = 10.0
     _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=ANSWER_S))
+    _sizes: dict[str, int] | None = None  # by verifier key; what another process asked for shows as a 409
     _target: Checkpoint | None = None
     _turns: int = 0
     _failing: dict[str, str] = field(default_factory=dict)
@@ -69,8 +70,10 @@ class Witnessing:
         """Ask every witness that has not signed the present checkpoint yet, all at once."""
         connection = await self.database.connect(application_name="exchange witnessing")
         try:
-            sizes = dict(await cosignatures.last_sizes(connection))
-            await connection.rollback()
+            if self._sizes is None:
+                self._sizes = dict(await cosignatures.last_sizes(connection))
+                await connection.rollback()
+            sizes = self._sizes
             target = await self._next_target(sizes)
             if target is None:
                 return
@@ -97,7 +100,8 @@ class Witnessing:
                 if isinstance(line, str):
                     ((_, time_s),) = open_note(note + line, [verifier]).cosigned
                     await cosignatures.keep(connection, target.size, verifier.vkey, line, time_s)
-            await connection.commit()
+                    await connection.commit()
+                    sizes[verifier.vkey] = target.size
         finally:
             await connection.close()
 

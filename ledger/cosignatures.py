@@ -25,7 +25,7 @@ async def keep(connection: AsyncConnection[Any], size: int, witness: str, line: 
 
 
 async def last_sizes(connection: AsyncConnection[Any]) -> Mapping[str, int]:
-    """The largest size that each witness (by its verifier key) cosigned."""
+    """The largest size that each witness (by its verifier key) cosigned. Reads all of them: ask once."""
     cursor = await connection.execute("SELECT witness, max(size) FROM cosignature GROUP BY witness")
     return dict(await cursor.fetchall())
 
@@ -48,7 +48,8 @@ async def witnessed(
     None where there is none among the newest. The note carries the log's signature and every line that is kept.
     """
     cursor = await connection.execute(
-        "SELECT size, string_agg(line, '' ORDER BY witness) FROM cosignature GROUP BY size ORDER BY size DESC LIMIT %s",
+        "SELECT size, string_agg(line, '' ORDER BY witness) FROM cosignature WHERE size IN"
+        " (SELECT DISTINCT size FROM cosignature ORDER BY size DESC LIMIT %s) GROUP BY size ORDER BY size DESC",
         (_SIZES_LIMIT,),
     )
     for size, lines in await cursor.fetchall():
