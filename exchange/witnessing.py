@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
@@ -20,8 +22,11 @@ from exchange.database import Database
 from exchange.errors import Misconfigured
 from ledger import cosignatures, log
 from ledger.checkpoint import Checkpoint, Signer, Verifier, open_note, sign
-from ledger.errors import BehindError, NoteError, PolicyError
-from ledger.policy import Policy
+from ledger.errors import NoteError, PolicyError
+from ledger.policy import Peer, Policy
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +34,14 @@ ANSWER_S: Final = 45.0
 """How long a witness may take: it fetches and judges what it has not seen yet before it signs."""
 TURNS_LIMIT: Final = 6
 """Turns after which a checkpoint that did not reach its quorum makes way for the newest."""
+ANSWER_LIMIT: Final = 1 << 14
+"""Bytes of one answer: a few signature lines."""
+
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,17})\n?")
+
+
+class _UnsignedError(Exception):
+    """Why a witness did not sign."""
 
 
 def load_policy(path: Path, signer: Signer) -> Policy:
@@ -60,143 +73,121 @@ class Witnessing:
     _sizes: dict[str, int] | None = None  # by verifier key; what another process asked for shows as a 409
     _target: Checkpoint | None = None
     _turns: int = 0
+    _asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _failing: dict[str, str] = field(default_factory=dict)
 
     async def close(self) -> None:
-        """Let go of the connections to witnesses."""
+        """Give up what is being asked, and let go of the connections to witnesses."""
+        for task in self._asking.values():
+            task.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
         await self._http.aclose()
 
     async def turn(self) -> None:
-        """Ask every witness that has not signed the present checkpoint yet, all at once."""
+        """Begin to ask every witness that has not signed the present checkpoint and is not being asked already.
+
+        Does not wait for them: what one of them signs is kept when it comes, whoever else is silent.
+        """
+        if self._sizes is None:
+            async with self._connected() as connection:
+                self._sizes = dict(await cosignatures.last_sizes(connection))
+        target = await self._next_target(self._sizes)
+        if target is None:
+            return
+        for name, peer in self.policy.witnesses.items():
+            task = self._asking.get(name)
+            if self._sizes.get(peer.verifier.vkey, 0) < target.size and (task is None or task.done()):
+                self._asking[name] = asyncio.create_task(
+                    self._obtain(name, peer, target, self._sizes), name=f"witness {name}"
+                )
+
+    async def _next_target(self, sizes: dict[str, int]) -> Checkpoint | None:
+        """The checkpoint to be cosigned now; None where there is nothing yet."""
+        target = self._target
+        if target is not None:
+            signed = {
+                name
+                for name, peer in self.policy.witnesses.items()
+                if sizes.get(peer.verifier.vkey, 0) >= target.size
+            }
+            if not self.policy.met_by(signed) and self._turns < TURNS_LIMIT:
+                self._turns += 1
+                return target
+        head = await self.head()
+        if head.edge.size and (target is None or head.edge.size > target.size):
+            self._target, self._turns = head.checkpoint(), 0
+        return self._target
+
+    async def _obtain(self, name: str, peer: Peer, target: Checkpoint, sizes: dict[str, int]) -> None:
+        """Ask one witness, a second time where it has seen another size than was thought, and keep what it signs."""
+        verifier, old = peer.verifier, sizes.get(peer.verifier.vkey, 0)
+        note = sign(target, self.signer)
+        try:
+            for _ in range(2):
+                proof = await self._prove(old, target.size)
+                answer = await self._ask(f"{peer.url}/add-checkpoint", verifier, note, old, proof)
+                if isinstance(answer, str):
+                    ((_, time_s),) = open_note(note + answer, [verifier]).cosigned
+                    async with self._connected() as connection:
+                        await cosignatures.keep(connection, target.size, verifier.vkey, answer, time_s)
+                        await connection.commit()
+                    sizes[verifier.vkey] = target.size
+                    self._failing.pop(name, None)
+                    return
+                if answer == old or answer > target.size:
+                    break
+                old = answer
+            raise _UnsignedError(f"has seen size {answer}, this is {target.size}")
+        except Exception as error:
+            # Whatever it was, the next turn asks again. That a witness refuses is news, and that it is away:
+            # said once, until it changes.
+            problem = str(error) if isinstance(error, _UnsignedError) else f"was not asked: {error!r}"
+            if self._failing.get(name) != problem:
+                logger.warning("witness %s %s", name, problem)
+            self._failing[name] = problem
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for one question: none is held while a witness thinks."""
         connection = await self.database.connect(application_name="exchange witnessing")
         try:
-            if self._sizes is None:
-                self._sizes = dict(await cosignatures.last_sizes(connection))
-                await connection.rollback()
-            sizes = self._sizes
-            target = await self._next_target(sizes)
-            if target is None:
-                return
-            note = sign(target, self.signer)
-            todo = [
-                (name, peer.verifier, peer.url)
-                for name, peer in self.policy.witnesses.items()
-                if peer.url is not None and sizes.get(peer.verifier.vkey, 0) < target.size
-            ]
-            proofs: dict[int, list[bytes]] = {}
-            for _, verifier, _ in todo:
-                await self._prove(connection, proofs, sizes.get(verifier.vkey, 0), target.size)
-            answers = await asyncio.gather(
-                *(
-                    self._ask(name, verifier, url, note, target.size, sizes.get(verifier.vkey, 0), proofs)
-                    for name, verifier, url in todo
-                )
-            )
-            for first, (name, verifier, url) in zip(answers, todo, strict=True):
-                line = first
-                if isinstance(first, int):  # it has seen another size: once more from there
-                    await self._prove(connection, proofs, first, target.size)
-                    line = await self._ask(name, verifier, url, note, target.size, first, proofs)
-                if isinstance(line, str):
-                    ((_, time_s),) = open_note(note + line, [verifier]).cosigned
-                    await cosignatures.keep(connection, target.size, verifier.vkey, line, time_s)
-                    await connection.commit()
-                    sizes[verifier.vkey] = target.size
+            yield connection
         finally:
             await connection.close()
 
-    async def _next_target(self, sizes: dict[str, int]) -> Checkpoint | None:
-        """The checkpoint to be cosigned now; None where all have signed the newest."""
-        signed = {
-            name for name, peer in self.policy.witnesses.items()
-            if self._target is not None and sizes.get(peer.verifier.vkey, 0) >= self._target.size
-        }  # fmt: skip
-        waiting = self._target is not None and len(signed) < len(self.policy.witnesses)
-        if waiting and not self._met(signed) and self._turns < TURNS_LIMIT:
-            self._turns += 1
-            return self._target
-        head = await self.head()
-        if not head.edge.size:
-            return None
-        if self._target is None or head.edge.size > self._target.size:
-            self._target, self._turns = head.checkpoint(), 0
-        return (
-            self._target
-            if any(
-                sizes.get(peer.verifier.vkey, 0) < self._target.size
-                for peer in self.policy.witnesses.values()
-            )
-            else None
-        )
-
-    def _met(self, signed: set[str]) -> bool:
-        return self.policy.met_by(signed)
-
-    async def _prove(self, connection: object, proofs: dict[int, list[bytes]], old: int, new: int) -> None:
-        if 0 < old < new and old not in proofs:
-            try:
-                proofs[old] = await log.prove_consistency(connection, old, new)  # type: ignore[arg-type]  # psycopg's
-            except BehindError:
-                logger.debug("tiles for a proof from %d are not written yet", old)
+    async def _prove(self, old: int, new: int) -> list[bytes]:
+        if not 0 < old < new:
+            return []
+        async with self._connected() as connection:
+            return await log.prove_consistency(connection, old, new)
 
     async def _ask(
-        self,
-        name: str,
-        verifier: Verifier,
-        url: str | None,
-        note: str,
-        size: int,
-        old: int,
-        proofs: dict[int, list[bytes]],
-    ) -> str | int | None:
-        """The witness's line, the size that it has seen instead, or None where it does not sign now."""
-        if 0 < old < size and old not in proofs:
-            return None
-        lines = [f"old {old}", *(b64encode(node).decode() for node in proofs.get(old, ()))]
+        self, url: str, verifier: Verifier, note: str, old: int, proof: Sequence[bytes]
+    ) -> str | int:
+        """One add-checkpoint of c2sp.org/tlog-witness: its line over the note, or the size that it has seen instead."""
+        question = "\n".join([f"old {old}", *(b64encode(node).decode() for node in proof), "", note])
+        said = bytearray()
         try:
-            answer = await self._http.post(
-                f"{url}/add-checkpoint", content="\n".join([*lines, "", note]).encode()
-            )
+            async with self._http.stream("POST", url, content=question.encode()) as answer:
+                async for piece in answer.aiter_bytes():
+                    said += piece
+                    if len(said) > ANSWER_LIMIT:
+                        raise _UnsignedError(f"answers with more than {ANSWER_LIMIT} bytes")
         except httpx.HTTPError as error:
-            self._unsigned(name, f"does not answer: {type(error).__name__}")
-            return None
-        seen = answer.text.strip()
-        if answer.status_code == 409 and answer.headers.get("Content-Type", "").startswith(
-            "text/x.tlog.size"
-        ):
-            if (
-                seen.isascii()
-                and seen.isdecimal()
-                and len(seen) < 19
-                and int(seen) != old
-                and int(seen) <= size
-            ):
-                return int(seen)
-            self._unsigned(name, f"has seen size {seen[:20]}, this log has {size}")
-            return None
+            raise _UnsignedError(f"does not answer: {type(error).__name__}") from error
+        text = said.decode("utf-8", "replace")
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        if answer.status_code == 409 and kind == "text/x.tlog.size":
+            if _SIZE.fullmatch(text):
+                return int(text)
+            raise _UnsignedError(f"has seen a size that is none: {text[:40]!r}")
         if answer.status_code != 200:
-            self._unsigned(name, f"refuses: {answer.status_code} {seen[:200]}")
-            return None
-        try:
-            found = open_note(note + answer.text, [verifier])
-        except NoteError as error:
-            self._unsigned(name, f"answered with no signature of its own: {error.detail}")
-            return None
-        if len(found.cosigned) != 1:
-            self._unsigned(name, "answered with no cosignature")
-            return None
-        self._failing.pop(name, None)
-        return next(
-            line
-            for line in answer.text.splitlines(keepends=True)
-            if line.startswith(f"\u2014 {verifier.name} ")
-        )
-
-    def _unsigned(self, name: str, problem: str) -> None:
-        """Say once, until it changes, why there is no signature: that a witness refuses is news, and that it is away."""
-        if self._failing.get(name) != problem:
-            logger.warning("witness %s %s", name, problem)
-        self._failing[name] = problem
+            raise _UnsignedError(f"refuses: {answer.status_code} {text[:200]!r}")
+        for line in text.splitlines(keepends=True):
+            with suppress(NoteError):  # signatures of other keys may stand beside its own
+                if open_note(note + line, [verifier]).cosigned:
+                    return line
+        raise _UnsignedError("answers without a cosignature of its key that holds")
 
 
 def _misconfigured(detail: str) -> Misconfigured:
