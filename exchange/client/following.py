@@ -96,10 +96,11 @@ class Follower:
                 held=[self._exchange.newest_note()],
             )
         except LedgerError as error:
+            os.replace(fetched, self._folder / "evidence" / f"{start:016}-unread.zip")
             raise Unproven(str(error), field="bundle") from error
         kept = self._folder / ("evidence" if state is None else "bundles")
         kept /= f"{start:016}-{verdict.size:016}.zip"
-        os.replace(fetched, kept)
+        _put(fetched, kept)
         if state is not None:
             self._remember(state)
         return Look(start, verdict.size, verdict, kept)
@@ -126,5 +127,17 @@ class Follower:
     def _remember(self, state: State) -> None:
         fresh = self._folder / "state.new"
         fresh.write_bytes(state.to_bytes())
-        os.replace(fresh, self._folder / "state")
+        _put(fresh, self._folder / "state")
         self._state = state
+
+
+def _put(fresh: Path, place: Path) -> None:
+    """Move a file to its place, whole on the disk before this returns: what a witness signed for is not lost."""
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(fresh, place)
+    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -12,8 +12,9 @@ import secrets
 import stat
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -32,6 +33,10 @@ REQUEST_LIMIT: Final = 1 << 17
 PROOF_LIMIT: Final = 63
 LOOK_S: Final = 20.0
 """How long one question to the log may take: whoever waits for a cosignature is answered before it gives up."""
+SUBTREES_LIMIT: Final = 1 << 16
+"""Roots of full tiles that are remembered: all of a log of 16 million entries, in a few megabytes."""
+
+AT_FAULT: Final = "this witness found the log at fault, and signs nothing of it: see /alarm\n"
 
 _OLD = re.compile("old (0|[1-9][0-9]{0,18})")
 _TOKEN_BYTES: Final = 32
@@ -105,6 +110,7 @@ def make(folder: Path, *, name: str, log_vkey: str, url: str) -> tuple[str, str]
         "name": name,
         "token_digest": hashlib.sha256(token.encode()).hexdigest(),
         "url": url.rstrip("/"),
+        "vkey": cosigner.vkey,
     }
     _write(folder / "witness.json", json.dumps(said, ensure_ascii=False, indent=1).encode())
     return cosigner.vkey, token
@@ -148,6 +154,7 @@ class Witness:
         self.problem = ""  # why the last look brought nothing, where that is no fault of the log's
         self._leaves = folder / "leaves"
         self._edge = Edge.empty()
+        self._subtree = lru_cache(SUBTREES_LIMIT)(self._root_of_tile)
         self._catch_up()
 
     def close(self) -> None:
@@ -201,6 +208,7 @@ class Witness:
         alarm."""
         with self._looking:
             self.problem = ""
+            kept = set(os.listdir(self.folder / "evidence"))
             try:
                 look = self._follower.look()
             except Forked as fork:
@@ -217,9 +225,13 @@ class Witness:
                     f"日志所出示的内容不能证明:{error}",
                     f"what the log shows does not hold: {error}",
                     {},
+                    kept,
                 )
                 return None
-            except ClientError as error:  # nobody answers, or the key opens nothing
+            except (
+                ClientError,
+                OSError,
+            ) as error:  # nobody answers, the key opens nothing, no room on the disk
                 self.problem = str(error)
                 return None
             self.looked_s = self._clock()
@@ -229,7 +241,7 @@ class Witness:
                     f"审计不通过,证据包 {look.bundle.name}:\n{look.verdict.explain('zh')}",
                     f"the audit failed, evidence {look.bundle.name}:\n{look.verdict.explain('en')}",
                     {},
-                    (f"evidence/{look.bundle.name}",),
+                    kept,
                 )
                 return look
             self._catch_up()
@@ -262,7 +274,7 @@ class Witness:
         old, proof, note = _parse(request)
         checkpoint = self._opened(note)
         if self.alarm is not None:
-            raise Refusal(403, "this witness found the log at fault, and signs nothing of it: see /alarm\n")
+            raise Refusal(403, AT_FAULT)
         if old > checkpoint.size:
             raise Refusal(400, "the old size is larger than the checkpoint's\n")
         with self._lock:
@@ -279,7 +291,7 @@ class Witness:
                         verify_consistency(last.size, checkpoint.size, proof, last.root, checkpoint.root)
                 except ProofError as error:
                     raise Refusal(422, f"{error.detail}\n") from error
-            elif proof:
+            if proof and not old:
                 raise Refusal(422, "from nothing on there is no proof\n")
             self._require_judged(checkpoint, note)
             line = self._cosigner.cosign(checkpoint.body(), self._clock())
@@ -298,13 +310,12 @@ class Witness:
     def _require_judged(self, checkpoint: Checkpoint, note: str) -> None:
         if checkpoint.size > self.judged:
             self.look()
-        if self.alarm is not None:
-            raise Refusal(403, "this witness found the log at fault, and signs nothing of it: see /alarm\n")
-        if checkpoint.size > self.judged:
+        if self.alarm is None and checkpoint.size > self.judged:
             raise Refusal(503, "what this checkpoint covers could not be fetched and judged yet\n")
-        if self.root(checkpoint.size) != checkpoint.root:
+        if self.alarm is None and self.root(checkpoint.size) != checkpoint.root:
             self._contradicted(note)
-            raise Refusal(409, f"{self.judged}\n", "text/x.tlog.size")
+        if self.alarm is not None:
+            raise Refusal(403, AT_FAULT)
 
     def _contradicted(self, note: str) -> None:
         self._raise_alarm(
@@ -347,10 +358,12 @@ class Witness:
             )
         if not level:
             return b"".join(self._hashes(n * TILE, n * TILE + width))
-        return b"".join(
-            Edge.empty().append(self._hashes(first, first + span)).root()
-            for first in range(n * TILE * span, (n * TILE + width) * span, span)
-        )
+        return b"".join(self._subtree(level - 1, i) for i in range(n * TILE, n * TILE + width))
+
+    def _root_of_tile(self, level: int, n: int) -> bytes:
+        """The root of a full tile; these never change, and whoever asks again costs nothing."""
+        tile = self.tile(level, n, TILE)
+        return Edge.empty().append([tile[at : at + 32] for at in range(0, len(tile), 32)]).root()
 
     def entries(self, n: int, width: int) -> list[bytes]:
         """The leaves of an entry bundle of c2sp.org/tlog-tiles. LedgerError where that was not judged."""
@@ -379,17 +392,21 @@ class Witness:
     # --- alarms ---
 
     def _raise_alarm(
-        self, kind: str, zh: str, en: str, notes: dict[str, str], kept: tuple[str, ...] = ()
+        self, kind: str, zh: str, en: str, notes: dict[str, str], known: Set[str] | None = None
     ) -> None:
-        """Keep the evidence and stop signing. The first alarm stays; later ones add their evidence."""
+        """Keep the evidence and stop signing. The first alarm stays; later ones add their evidence.
+
+        With `known`, what lay in `evidence/` before, the follower's new files there belong to it as well.
+        """
         time_s = self._clock()
-        evidence = list(kept)
+        folder = self.folder / "evidence"
+        evidence = [] if known is None else sorted(set(os.listdir(folder)) - known)
         for name, note in notes.items():
-            path = self.folder / "evidence" / f"{time_s}-{kind}-{name}"
+            path = folder / f"{time_s}-{kind}-{name}"
             _write(path, note.encode())
-            evidence.append(f"evidence/{path.name}")
+            evidence.append(path.name)
         if self.alarm is None:
-            alarm = Alarm(kind, time_s, zh, en, tuple(evidence))
+            alarm = Alarm(kind, time_s, zh, en, tuple(f"evidence/{name}" for name in evidence))
             _write(
                 self.folder / "alarm.json",
                 json.dumps(alarm.to_json(), ensure_ascii=False, indent=1, sort_keys=True).encode(),
