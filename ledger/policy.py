@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from ledger.checkpoint import Opened, Verifier, open_note
@@ -54,6 +55,17 @@ class Witnessed:
     cosigned: Mapping[str, int]
     missing: tuple[str, ...]
     met: bool
+
+    def explain(self, language: Literal["zh", "en"]) -> str:
+        """One line for people: how many of how many, who is missing, and whether that is enough."""
+        count = len(self.cosigned) + len(self.missing)
+        if language == "zh":
+            missing = f",缺 {'、'.join(self.missing)}" if self.missing else ""
+            enough = "已达到" if self.met else "未达到"
+            return f"{count} 名见证人中 {len(self.cosigned)} 名已副署{missing}:{enough}政策的多数"
+        missing = f", missing: {', '.join(self.missing)}" if self.missing else ""
+        enough = "the policy's quorum" if self.met else "short of the policy's quorum"
+        return f"{len(self.cosigned)} of {count} witnesses cosigned{missing}: {enough}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,7 @@ class Policy:
         opened, found = self.judge(note)
         if not found.met:
             raise NoteError(
-                f"{len(found.cosigned)} of {len(self.witnesses)} witnesses cosigned, missing: {', '.join(found.missing)}",
+                found.explain("en"),
                 field="signature",
                 rule=f"the quorum {self.quorum} of the policy cosigned it (c2sp.org/tlog-policy)",
                 remedy="ask the log again a little later for a checkpoint that more witnesses have seen",
@@ -168,7 +180,8 @@ class _Reading:
         self._named: set[str] = set()
         self._grouped: set[str] = set()
         self._keys: set[tuple[bool, bytes]] = set()
-        self._key_names: set[str] = set()
+        self._key_names: set[str] = set()  # of witnesses
+        self._log_names: set[str] = set()
 
     def take(self, number: int, words: Sequence[str]) -> None:
         match words:
@@ -203,14 +216,14 @@ class _Reading:
         if key in self._keys:
             raise _wrong(number, "a key that was named before", "each key once, under whatever name")
         # Signature lines carry key names: two witnesses of one name could not be told apart.
-        if witness and verifier.name in self._key_names:
+        if verifier.name in self._key_names or (witness and verifier.name in self._log_names):
             raise _wrong(
                 number,
                 f"a second key of the name {verifier.name!r}",
                 "each witness has a key name of its own",
             )
         self._keys.add(key)
-        self._key_names.update({verifier.name} if witness else ())
+        (self._key_names if witness else self._log_names).add(verifier.name)
         for address in url:
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname:

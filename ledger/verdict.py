@@ -128,6 +128,10 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "未提供见证政策;没有它就看不出日志是否向不同的人出示不同的历史",
         "no policy was given; without one a log that is shown differently to different people cannot be told",
     ),
+    "witnesses_later": (
+        "此段 {count} 条尚无检查点得到政策的多数 {quorum}",
+        "no checkpoint among these {count} entries has the policy's quorum {quorum} yet",
+    ),
     "witnesses_short": (
         "没有一个检查点得到政策的多数 {quorum}(共 {count} 名见证人)",
         "no checkpoint has the quorum {quorum} of the policy's {count} witnesses",

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, overload
 
 import orjson
 import typer
@@ -18,11 +18,20 @@ from exchange.errors import Malformed
 if TYPE_CHECKING:
     from exchange.client.following import Follower, Look
     from exchange.replay import Replay
+    from ledger.policy import Policy
 
 app = typer.Typer(
     help="Export the log, judge a bundle without any server, or follow a log: roots, signatures, money, awards.",
     no_args_is_help=True,
 )
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Which witnesses have to have cosigned (c2sp.org/tlog-policy); names the log's key as well.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 console = Console(highlight=False)
 progress_console = Console(stderr=True)
 
@@ -33,6 +42,16 @@ def note_in(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeError) as error:
         raise Malformed("audit.held", f"{path} cannot be read: {error}", field="--held") from error
+
+
+@overload
+def _policy_in(path: Path) -> Policy: ...
+@overload
+def _policy_in(path: Path | None) -> Policy | None: ...
+def _policy_in(path: Path | None) -> Policy | None:
+    from ledger.policy import Policy
+
+    return None if path is None else Policy.parse(note_in(path))
 
 
 def _bar() -> Progress:
@@ -112,21 +131,13 @@ def verify(
     held: Annotated[
         list[Path] | None, typer.Option(help="A signed checkpoint that you kept from earlier. Repeatable.")
     ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            help="Which witnesses have to have cosigned (c2sp.org/tlog-policy); names the log's key as well.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    policy: PolicyOption = None,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the verdict.")] = "en",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
 ) -> None:
     """Judge a bundle offline, and say of each thing whether it was checked. Exit status 1 when anything is off."""
     from exchange import replay
     from ledger.audit import audit
-    from ledger.policy import Policy
 
     read_anchor = None
     if chain is not None:
@@ -142,7 +153,7 @@ def verify(
             read_anchor,
             lambda done, total: bar.update(task, completed=done, total=total),
             notes,
-            policy=None if policy is None else Policy.parse(note_in(policy)),
+            policy=_policy_in(policy),
         )
     whole = verdict.start == 0 and verdict.check("bodies").status == "passed"
     again = replay.from_bundle(bundle) if verdict.ok and whole else None
@@ -156,14 +167,54 @@ def verify(
 
 
 @app.command()
+def receipt(
+    file: Annotated[Path, typer.Argument(help="The receipt, as JSON.", exists=True, dir_okay=False)],
+    policy: Annotated[
+        Path,
+        typer.Option(
+            help="The log's key, and which witnesses have to have cosigned (c2sp.org/tlog-policy).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the answer.")] = "en",
+) -> None:
+    """Verify a receipt offline, by a policy alone. Exit status 1 where it does not hold, 3 where the quorum is missing.
+
+    A receipt without its quorum holds as far as the exchange's own word goes: it can be completed later.
+    """
+    from ledger.entries import receipt_from_json, verify_receipt
+
+    trusted = _policy_in(policy)
+    try:
+        said = orjson.loads(note_in(file))
+    except orjson.JSONDecodeError as error:
+        raise Malformed("audit.receipt", f"{file} is no JSON: {error}", field="FILE") from error
+    if not isinstance(said, dict):
+        raise Malformed("audit.receipt", f"{file} holds no receipt", field="FILE", rule="a JSON object")
+    kept = receipt_from_json(said)
+    verify_receipt(kept, trusted.verifiers)
+    _, found = trusted.judge(kept.checkpoint)
+    zh = lang == "zh"
+    words = (
+        f"第 {kept.index} 条在 {kept.size} 条的日志中"
+        if zh
+        else f"entry {kept.index} is in a log of {kept.size}"
+    )
+    console.print(f"{words}\n{found.explain(lang)}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found.met else 3)
+
+
+@app.command()
 def follow(
     url: Annotated[str, typer.Argument(help="Address of the exchange, such as https://exchange.example.cn.")],
     vkey: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="The log key, got elsewhere than from the exchange; then witnesses' keys. Repeatable."
         ),
-    ],
+    ] = None,
+    policy: PolicyOption = None,
     folder: Annotated[
         Path, typer.Option(file_okay=False, help="What is remembered: a folder for each log and reader.")
     ] = Path("followed"),
@@ -190,7 +241,18 @@ def follow(
     from exchange.replay import Replay
 
     key = None if key_file is None else note_in(key_file).strip()
-    follower = Follower(url, folder, vkey, key)
+    trusted = _policy_in(policy)
+    if not vkey:
+        vkey = [] if trusted is None else [peer.verifier.vkey for peer in trusted.logs]
+    if not vkey:
+        raise Malformed(
+            "audit.vkey",
+            "no key of the log was given",
+            field="--vkey",
+            rule="the log's key, or a policy that names it",
+            remedy="get it elsewhere than from the exchange",
+        )
+    follower = Follower(url, folder, vkey, key, policy=trusted)
     again = Replay() if key is not None else None
     try:
         if again is not None:

@@ -71,7 +71,7 @@ from ledger.checkpoint import Checkpoint, Verifier
 from ledger.entries import Receipt, parse_leaf, receipt_from_json, verify_receipt
 from ledger.errors import LedgerError, ProofError
 from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.policy import Policy, Witnessed
+from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.tiles import entries_path
 from pricing.auctions import Reason, proxy_bid
@@ -100,6 +100,8 @@ class Exchange:
       exchange at that moment could put a key of his own there.
     - `remember` names a file that keeps key and newest checkpoint over the end of the process; one file, one
       client. With it the first use is the first ever, and a rollback between two runs is noticed.
+    - `policy` says which witnesses have to have seen the log (`witnessed`, `complete`). It names the log's key
+      as well: where it names one log, `vkey` may be left out.
 
     A context manager; safe for threads.
     """
@@ -110,6 +112,7 @@ class Exchange:
         key: str | None = None,
         vkey: str | None = None,
         *,
+        policy: Policy | None = None,
         timeout_s: float = 60.0,
         remember: Path | None = None,
         http: httpx.Client | None = None,
@@ -120,6 +123,9 @@ class Exchange:
         self._lock = Lock()
         self._history: History | None = None
         self._codes: dict[str, str] = {}
+        self._policy = policy
+        if vkey is None and policy is not None and len(policy.logs) == 1:
+            vkey = policy.logs[0].verifier.vkey
         known = remembered_vkey(remember)
         if vkey is not None and known is not None and vkey != known:
             raise Unproven(f"{remember} was filled under another key, {known}", field="vkey")
@@ -709,39 +715,42 @@ class Exchange:
             raise Unproven(f"asked for entry {index}, got {proof.index}", field="index")
         return proof
 
-    def witnessed(self, policy: Policy) -> tuple[Checkpoint, Witnessed]:
-        """The newest checkpoint that the policy's quorum cosigned, on the one history, and who signed it when.
+    def witnessed(self) -> str:
+        """The newest checkpoint that the policy's quorum cosigned, on the one history: a note for everybody.
+        `policy.judge` says who signed it, and when.
 
-        Conflict while there is none; Unproven where what is shown has not the signatures that the policy asks for.
+        Conflict while there is none; Unproven where what is shown has not the signatures that the policy asks for;
+        Forked where it contradicts what this client was shown before, which it then never believes again.
         """
         note = self._text("/v1/log/witnessed")
-        try:
-            opened, found = policy.require(note)
-        except LedgerError as error:
-            raise Unproven(str(error), field=error.field) from error
-        self._log().admit(note)
-        return opened.checkpoint, found
+        self._require_quorum(note)
+        return note
 
-    def complete(self, receipt: Receipt, policy: Policy) -> Receipt:
+    def complete(self, receipt: Receipt) -> Receipt:
         """The same receipt under a checkpoint that the policy's quorum cosigned: proven to whoever trusts the policy,
         and not the exchange. `policy.judge(receipt.checkpoint)` says which signatures any receipt has.
 
-        Conflict while the witnesses have not come so far: the receipt holds as it is, ask again a little later.
-        Unproven where what is shown has not the signatures, or does not hold this entry; Forked where it contradicts
-        what this client was shown before.
+        Errors as `witnessed`; Conflict while the witnesses have not come so far: the receipt holds as it is, ask
+        again a little later.
         """
         text = self._text(_v1("log", str(receipt.index), "proof"), {"witnessed": "true"})
         try:
             proof = TlogProof.parse(text)
-            opened, _ = policy.require(proof.checkpoint)
-            self._log().admit(proof.checkpoint)
-            completed = replace(
-                receipt, size=opened.checkpoint.size, proof=proof.hashes, checkpoint=proof.checkpoint
-            )
-            verify_receipt(completed, policy.verifiers)
+            size = self._require_quorum(proof.checkpoint).size
+            completed = replace(receipt, size=size, proof=proof.hashes, checkpoint=proof.checkpoint)
+            verify_receipt(completed, [self._log().verifier])
         except LedgerError as error:
             raise Unproven(str(error), field=error.field) from error
         return completed
+
+    def _require_quorum(self, note: str) -> Checkpoint:
+        if self._policy is None:
+            raise ValueError("policy: this client was given none; say which witnesses you trust")
+        try:
+            self._policy.require(note)
+        except LedgerError as error:
+            raise Unproven(str(error), field=error.field) from error
+        return self.compare(note)
 
     def _text(self, path: str, params: Mapping[str, str] | None = None) -> str:
         try:

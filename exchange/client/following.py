@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exchange.client.errors import Unproven
+from exchange.client.errors import Conflict, Unproven
 from exchange.client.exchange import Exchange
 from ledger.audit import State, audit_on
 from ledger.bundle import SEGMENT, BundleWriter, Shown
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError
 from ledger.merkle import Edge
+from ledger.policy import Policy
 from ledger.tiles import TILE, decode_entries
 from ledger.verdict import Verdict
 
@@ -46,9 +48,17 @@ class Follower:
     """
 
     def __init__(
-        self, url: str, folder: Path, vkeys: Sequence[str], key: str | None = None, *, timeout_s: float = 60.0
+        self,
+        url: str,
+        folder: Path,
+        vkeys: Sequence[str],
+        key: str | None = None,
+        *,
+        policy: Policy | None = None,
+        timeout_s: float = 60.0,
     ) -> None:
-        """`vkeys` are the log's key, got elsewhere than from the exchange, and behind it those of witnesses.
+        """`vkeys` are the log's key, got elsewhere than from the exchange, and behind it those of witnesses. With
+        `policy` its quorum has to have cosigned the log by the first look; what is newer than that is counted.
 
         Nothing is sent yet. Unproven where the folder was filled under another key, BundleError where what is
         remembered cannot be read.
@@ -58,7 +68,10 @@ class Follower:
         self._vkeys = list(vkeys)
         self._folder = folder
         self._reads_bodies = key is not None
-        self._exchange = Exchange(url, key, self._vkeys[0], timeout_s=timeout_s, remember=folder / "seen")
+        self._policy = policy
+        self._exchange = Exchange(
+            url, key, self._vkeys[0], policy=policy, timeout_s=timeout_s, remember=folder / "seen"
+        )
         state = folder / "state"
         self._state = State.from_bytes(state.read_bytes()) if state.exists() else None
 
@@ -94,6 +107,7 @@ class Follower:
                 self._state,
                 progress=lambda done, total: progress("judged", done, total),
                 held=[self._exchange.newest_note()],
+                policy=self._policy,
             )
         except LedgerError as error:
             os.replace(fetched, self._folder / "evidence" / f"{start:016}-unread.zip")
@@ -108,6 +122,11 @@ class Follower:
     def _fetch_leaves(self, newest: Checkpoint, start: int, path: Path, progress: Progress) -> None:
         """Make a bundle of the public leaves of [start, newest.size) from the log's entry bundles."""
         edge = Edge.empty() if self._state is None else self._state.edge
+        notes = {newest.size: self._exchange.newest_note()}
+        if self._policy is not None:
+            with suppress(Conflict):  # not witnessed yet: the judge says so
+                note = self._exchange.witnessed()
+                notes[Checkpoint.parse(note.partition("\n\n")[0] + "\n").size] = note
         with BundleWriter(path, origin=newest.origin, vkeys=self._vkeys, sandbox=False, start=edge) as bundle:
             while bundle.size < newest.size:
                 upto = min(newest.size, (bundle.size // SEGMENT + 1) * SEGMENT)
@@ -120,8 +139,8 @@ class Follower:
                         raise Unproven(f"{len(served)} entries in bundle {n}, not {width}", field="entries")
                     leaves += [Shown(leaf, None, None) for leaf in served[skip:]]
                     progress("fetched", at - start, newest.size - start)
-                notes = [self._exchange.newest_note()] if upto == newest.size else []
-                bundle.segment(leaves, notes, [])
+                own = [notes[size] for size in sorted(notes) if bundle.size < size <= upto]
+                bundle.segment(leaves, own, [])
         progress("fetched", newest.size - start, newest.size - start)
 
     def _remember(self, state: State) -> None:

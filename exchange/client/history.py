@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
-from exchange.client.errors import ExchangeProblem, Forked, TooMany, Unproven
+from exchange.client.errors import ExchangeProblem, Forked, Unproven
 from ledger.checkpoint import Checkpoint, Verifier, open_note
 from ledger.errors import LedgerError, NoteError, ProofError
 from ledger.merkle import verify_consistency
@@ -57,8 +57,6 @@ class History:
             older, newer = sorted((seen, shown), key=lambda checkpoint: checkpoint.size)
             try:
                 self._join(older, newer)
-            except TooMany:  # asked too often: nothing is said of the log, and nothing admitted
-                raise
             except (ProofError, ExchangeProblem) as error:
                 raise Forked(
                     f"size {older.size} and size {newer.size} are not one history: {error}",

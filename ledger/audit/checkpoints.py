@@ -52,7 +52,7 @@ class Checkpoints:
             names = tuple(
                 name for name, peer in self.policy.witnesses.items() if peer.verifier.name in note.signed_by
             )
-            if self.policy.met_by(names):
+            if checkpoint.origin in note.signed_by and self.policy.met_by(names):
                 self.witnessed, self.witnesses = checkpoint.size, names
         if checkpoint.origin != self.manifest.origin:
             self.findings.fault(
@@ -105,6 +105,13 @@ class Checkpoints:
         size = self.manifest.size
         if policy is None:
             self.findings.left("witnesses", "witnesses_none")
+        elif (
+            self.witnessed is None and self.manifest.start
+        ):  # a period: its end may be younger than the last quorum
+            count = size - self.manifest.start
+            self.findings.left(
+                "witnesses", "witnesses_later", count, count=count, quorum=policy.quorum or "none"
+            )
         elif self.witnessed is None:
             self.findings.fault(
                 "witnesses",

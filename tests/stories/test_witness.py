@@ -31,7 +31,7 @@ from exchange.errors import Misconfigured
 from exchange.witness import Refusal, Witness, make, serve
 from ledger.audit import audit
 from ledger.checkpoint import Checkpoint, Verifier, open_note, sign
-from ledger.entries import receipt_from_json, receipt_to_json, verify_receipt
+from ledger.entries import receipt_to_json
 from ledger.merkle import Edge, leaf_hash
 from ledger.policy import Policy
 from ledger.tiles import decode_entries
@@ -80,6 +80,12 @@ def running(witness: Witness) -> Iterator[str]:
         thread.join(30)
 
 
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "exchange", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
 def stolen_signer(venue: Venue) -> Any:
     """The log's own key in a thief's hands."""
     return keys.load(venue.settings.keys_dir).signer(venue.settings.origin)
@@ -92,11 +98,13 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
     witnesses = {name: opened(tmp_path / name, regulator.secrets[0]) for name in names}
     policy = Policy.k_of_n(venue.vkey, {name: w.vkey for name, w in witnesses.items()}, 2)
     early = venue.admit("buyer")
+    client = Exchange(venue.server.url, policy=policy)
+    assert client.vkey == venue.vkey
     receipt = venue.administrator.set_party_state(early.id, "suspended", "an inquiry").receipt
     _, has = policy.judge(receipt.checkpoint)
     assert (has.met, has.missing) == (False, names)
     with pytest.raises(Conflict) as not_yet:
-        early.client.complete(receipt, policy)
+        client.complete(receipt)
     assert not_yet.value.code == "checkpoint.not_witnessed"
     with running(witnesses["one"]) as one, running(witnesses["two"]) as two:
         # The third one is away, and the quorum is reached without it.
@@ -109,27 +117,41 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
         path.write_text("\n".join([*lines, f"group all 2 {' '.join(names)}", "quorum all", ""]))
         server = ServerThread(replace(venue.settings, witnesses=path, witness_every_s=1))
         try:
-            client = venue.client(url=server.url)
+            client = Exchange(server.url, policy=policy)
             completed = None
             deadline = time.monotonic() + 20
             while completed is None:
                 try:
-                    completed = client.complete(receipt, policy)
+                    completed = client.complete(receipt)
                 except Conflict:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.2)
-            checkpoint, found = client.witnessed(policy)
+            seen, found = policy.judge(client.witnessed())
             assert (found.met, found.missing) == (True, ("three",))
-            assert checkpoint.size >= completed.size
+            assert seen.checkpoint.size >= completed.size
             # A stranger with the policy alone, offline, from the JSON that somebody kept.
-            kept = receipt_from_json(json.loads(json.dumps(receipt_to_json(completed))))
-            policy.require(kept.checkpoint)
-            verify_receipt(kept, policy.verifiers)
+            (tmp_path / "text").write_text(policy.text())
+            for kept, code, words in (
+                (completed, 0, "2 of 3 witnesses cosigned, missing: three: the policy's quorum"),
+                (
+                    receipt,
+                    3,
+                    "0 of 3 witnesses cosigned, missing: one, two, three: short of the policy's quorum",
+                ),
+            ):
+                (tmp_path / "receipt.json").write_text(json.dumps(receipt_to_json(kept)))
+                done = command("audit", "receipt", tmp_path / "receipt.json", "--policy", tmp_path / "text")
+                assert (done.returncode, words in done.stdout) == (code, True), done.stdout + done.stderr
+            follow = ("audit", "follow", server.url, "--policy", tmp_path / "text", "--once", "--json")
+            done = command(*follow, "--folder", tmp_path / "followed")
+            said = {check["name"]: check["status"] for check in json.loads(done.stdout)["checks"]}
+            assert (done.returncode, said["witnesses"]) == (0, "passed"), done.stdout
             with pytest.raises(Unproven, match="missing: three"):
-                client.complete(
-                    receipt, Policy.k_of_n(venue.vkey, {n: w.vkey for n, w in witnesses.items()}, 3)
-                )
+                Exchange(
+                    server.url,
+                    policy=Policy.k_of_n(venue.vkey, {n: w.vkey for n, w in witnesses.items()}, 3),
+                ).complete(receipt)
             regulator.client.audit_bundle(tmp_path / "bundle.zip")
         finally:
             server.stop()
@@ -402,12 +424,7 @@ def test_a_witness_whose_key_opens_nothing_says_so_and_accuses_nobody(venue: Ven
     assert stranger.problem
     assert stranger.alarm is None
     stranger.close()
-    done = subprocess.run(
-        [sys.executable, "-m", "exchange", "witness", "run", "--once", "--folder", str(tmp_path / "w")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command("witness", "run", "--once", "--folder", tmp_path / "w")
     assert (done.returncode, "entries judged" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
