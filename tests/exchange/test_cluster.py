@@ -58,7 +58,7 @@ def read(text: str) -> Any:
 
 
 def test_patroni_itself_finds_nothing_wrong_with_the_configuration(tmp_path: Path) -> None:
-    validator = pytest.importorskip("patroni.validator", reason="Patroni is not installed")
+    pytest.importorskip("yaml", reason="Patroni is not installed: pip install 'patroni[etcd3]'")
     plan = replace(
         PLAN,
         nodes=(Node("db1", "127.0.0.2"), Node("db2", "127.0.0.3")),
@@ -66,10 +66,18 @@ def test_patroni_itself_finds_nothing_wrong_with_the_configuration(tmp_path: Pat
         data=tmp_path,
         archive=tmp_path / "archive",
     )
-    validator.populate_validate_params(ignore_listen_port=True)
     for name in ("db1", "db2"):
-        found = validator.schema(read(files(plan)[f"{name}/patroni.yml"]))
-        assert [error for error in found or [] if not str(error).startswith("etcd3")] == []
+        path = tmp_path / f"{name}.yml"
+        path.write_text(files(plan)[f"{name}/patroni.yml"])
+        # As a process of its own: it sets the umask after what it finds in the data directory.
+        done = subprocess.run(
+            [sys.executable, "-m", "patroni", "--validate-config", "--ignore-listen-port", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = (done.stdout + done.stderr).splitlines()
+        assert [line.split()[0] for line in said] == ["etcd3.hosts.0"], said
 
 
 def test_nothing_commits_on_one_machine_alone_and_the_lead_outlasts_two_retries() -> None:
