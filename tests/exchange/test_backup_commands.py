@@ -19,6 +19,7 @@ from exchange import keys
 from exchange.app import open_market, running
 from exchange.backup import Store, backups, reached
 from exchange.cli import app
+from exchange.cli import backup as commands
 from exchange.cli.backup import newest_checkpoint, prove
 from exchange.embedded import Postgres
 from exchange.errors import Conflict, Malformed, Misconfigured, Unavailable
@@ -38,9 +39,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CHAIN_URL", "SANDBOX"):
         monkeypatch.delenv(f"EXCHANGE_{name}", raising=False)
     monkeypatch.setenv("EXCHANGE_ORIGIN", ORIGIN)
+    monkeypatch.setattr(commands.console, "width", 200)  # it took the terminal's when it was imported
 
     def typed(*words: str | Path) -> str:
-        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(word) for word in words])
+        done = CliRunner().invoke(app, [str(word) for word in words])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == 0, done.output

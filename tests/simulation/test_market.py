@@ -247,7 +247,10 @@ async def agree_with_tables(floor: Floor, market: Replayed) -> None:
         )
     }  # fmt: skip
     assert set(differences(market.accounts.values()).values()) == {(0, 0)}
-    lots = {name: (lot.state, *astuple(lot.standing)) for name, lot in market.lots.items()}
+    lots = {
+        name: (lot.state, *astuple(lot.standing)[:5])  # what the row has of it
+        for name, lot in market.lots.items()
+    }
     assert lots == {
         row[0]: row[1:]
         for row in await floor.rows(
