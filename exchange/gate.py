@@ -473,8 +473,36 @@ class Gate:
                 call.error = _another_act(call.asked.key)
         reach("gate.after_head")
 
+        writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size)
+        reach("gate.decided")
+
+        logged = [call for call in batch if call.entries]
+        if not logged:
+            return None
+        writes += _kept(logged, head.edge.size)
+        reach("gate.before_commit")
+        async with connection.pipeline():
+            # The server is at these while the tree grows here, and at the rest while the batch before is answered.
+            await _execute(connection, writes)
+            appended = log.append(head, [entry for call in logged for entry in call.entries], now_us)
+            await _execute(connection, appended.statements)
+            self._tell()
+            await connection.commit()
+        reach("gate.after_commit")
+        return appended
+
+    async def _rule(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        session: AsyncConnection,
+        runs: list[list[_Call]],
+        reads: list[psycopg.AsyncCursor[Any]],
+        now_us: int,
+        index: int,
+    ) -> list[Statement]:
+        """Let the rooms decide, run by run, the first entry at `index`; `reads` are those of the first run. What is
+        still to be written comes back."""
         writes: list[Statement] = []
-        index = head.edge.size
         for number, run in enumerate(runs):
             todo = [call for call in run if call.open()]
             if not todo:
@@ -502,37 +530,35 @@ class Gate:
                 call.body = ruling.body
                 call.outcome, call.refused = ruling.outcome, ruling.refused
                 index += 1
-        reach("gate.decided")
+        return writes
 
-        logged = [call for call in batch if call.entries]
-        if not logged:
-            return None
-        indices = list(accumulate((len(call.entries) for call in logged[:-1]), initial=head.edge.size))
-        shown = [
-            (party, index)
-            for call, index in zip(logged, indices, strict=True)
-            for party in sorted({*call.readers} - {call.asked.caller.party})
-        ]
-        if shown:
-            writes.append((_SHOW, tuple(map(list, zip(*shown, strict=True)))))
-        remember = (
-            _REMEMBER,
-            (
-                b"".join([call.digest for call in logged]),
-                _joined([call.asked.caller.party for call in logged]),
-                _joined([call.asked.key for call in logged]),
-                _joined(map(str, indices)),
-            ),
-        )
-        reach("gate.before_commit")
-        async with connection.pipeline():
-            # The server is at these while the tree grows here, and at the rest while the batch before is answered.
-            await _execute(connection, [*writes, remember])
-            appended = log.append(head, [entry for call in logged for entry in call.entries], now_us)
-            await _execute(connection, appended.statements)
-            self._tell()
-            await connection.commit()
-        reach("gate.after_commit")
+    async def decide_together(
+        self,
+        session: AsyncConnection,
+        acts: Sequence[tuple[Plain[Any] | Batched, Asked]],
+        now_us: int,
+        append: Callable[[log.Head, Sequence[Sequence[Entry]]], log.Appended],
+    ) -> log.Appended:
+        """Decide acts beside the queue, as of a time that is given: all take effect in one transaction, or none.
+
+        `append` puts their entries, act by act, behind the head, or raises what undoes them all; so does the error of
+        any act. For whoever has a say in what the log becomes: recalling what was decided before, ending a log.
+        """
+        connection = await driver(session)
+        batch = [_Call(decide, asked, asked.act.digest()) for decide, asked in acts]
+        runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
+        async with session.begin():
+            row = await (await connection.execute(log.LOCK_HEAD)).fetchone()
+            if row is None:
+                raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+            head = log.Head.from_row(row)
+            reads = await _ask(connection, runs[0])
+            writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size)
+            for call in batch:
+                if call.error is not None:
+                    raise call.error
+            appended = append(head, [call.entries for call in batch])
+            await _execute(connection, [*writes, *_kept(batch, head.edge.size), *appended.statements])
         return appended
 
     async def _decide_plain(
@@ -685,6 +711,26 @@ async def _ask(
 async def _execute(connection: psycopg.AsyncConnection[Any], statements: Sequence[Statement]) -> None:
     for sql, values in statements:
         await connection.execute(sql, values)
+
+
+def _kept(logged: Sequence[_Call], first: int) -> list[Statement]:
+    """Who may read the entries of these acts, the first of them at `first`, and under which identifier each is found."""
+    indices = list(accumulate((len(call.entries) for call in logged[:-1]), initial=first))
+    shown = [
+        (party, index)
+        for call, index in zip(logged, indices, strict=True)
+        for party in sorted({*call.readers} - {call.asked.caller.party})
+    ]
+    remember = (
+        _REMEMBER,
+        (
+            b"".join([call.digest for call in logged]),
+            _joined([call.asked.caller.party for call in logged]),
+            _joined([call.asked.key for call in logged]),
+            _joined(map(str, indices)),
+        ),
+    )
+    return [*([(_SHOW, tuple(map(list, zip(*shown, strict=True))))] if shown else []), remember]
 
 
 def _another_act(key: str) -> Unprocessable:
