@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Appraise(Act):
-    """A computed report comes in; `report` is its canonical text, `asked` the SHA-256 of what the caller sent.
+    """A computed report comes in; `report` is its canonical text, `report_digest` the SHA-256 of that, `asked` the
+    SHA-256 of what the caller sent.
 
     When the quality was measured is not the caller's, so it does not tell one request from another.
     """
@@ -44,6 +45,7 @@ class Appraise(Act):
     product_digest: str
     asked: str
     report: str
+    report_digest: str
 
     def digest(self) -> bytes:
         """Tell one request from another, by what the caller sent."""
@@ -137,14 +139,13 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
     except PricingError as refused:
         raise refused_by_pricing(refused) from refused
     identifier = tx.identifier("apr")
-    digest = hashlib.sha256(act.report.encode()).hexdigest()
     value_fen = int(report["value_fen"])
     await tx.insert(
         Appraisal(
             id=identifier,
             asset=asset.id,
             value_fen=value_fen,
-            digest=digest,
+            digest=act.report_digest,
             report=report,
             log_index=tx.index,
         )
@@ -155,11 +156,12 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
             {
                 "appraisal": identifier,
                 "approaches": {each["approach"]: each["value_fen"] for each in report["approaches"]},
+                "asked": act.asked,
                 "asset": asset.id,
                 "parameters_digest": report["parameters_digest"],
                 "product_digest": product.product_digest,
                 "report": tx.seal(act.report),
-                "report_digest": digest,
+                "report_digest": act.report_digest,
                 "signature": report["signature"],
                 "state": "appraised",
                 "streams": report["streams"],

@@ -166,7 +166,14 @@ async def join_lot(tx: Transaction, act: JoinLot) -> Record:
             remedy="bid under the code you have",
         )
     code = "B" + tx.chance(5).hex().upper()
-    said = {"code": code, "deposit_fen": str(lot.deposit_fen), "lot": lot.id, "bidder": tx.seal(party.id)}
+    hold = tx.identifier("hold")
+    said = {
+        "code": code,
+        "deposit_fen": str(lot.deposit_fen),
+        "lot": lot.id,
+        "bidder": tx.seal(party.id),
+        "hold": hold,  # of a refused bidder too: where money was missing, the transfer failed under this name
+    }
     try:
         require_active(party)
         if lot.state != "open" or lot.closes_us <= tx.now_us:
@@ -184,14 +191,13 @@ async def join_lot(tx: Transaction, act: JoinLot) -> Record:
             )
         if party.account is None:
             raise Conflict("party.no_account", "this party holds no money here", field="party")
-        hold = tx.identifier("hold")
         await tx.post(Transfer(hold, "pending", party.account, DEPOSITS, lot.deposit_fen, MONEY, "deposit"))
     except ExchangeError as problem:
         return refusal("bidder", said, problem, code=code)
     await tx.insert(
         Bidder(lot=lot.id, party=party.id, code=code, hold=hold, state="admitted", log_index=tx.index)
     )
-    return Record("bidder", {**said, "hold": hold, "state": "admitted"}, code)
+    return Record("bidder", {**said, "state": "admitted"}, code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class FileRiskAssessment(Act):
     policy_digest: str
     policy_text: str
     report_text: str
+    report_digest: str
     impacts: tuple[Impact, ...]
     declared: Declared
     exempt_from_k: bool
@@ -50,14 +51,13 @@ class FileRiskAssessment(Act):
     biometrics: tuple[str, ...]
 
     def digest(self) -> bytes:
-        """Tell one request from another; policy and report count by their own digests, so they may be long."""
+        """Tell one request from another; policy and report count by their digests."""
         parts = (
             "FileRiskAssessment",
             self.asset,
             self.raw_digest,
             self.policy_digest,
-            hashlib.sha256(self.policy_text.encode()).hexdigest(),
-            hashlib.sha256(self.report_text.encode()).hexdigest(),
+            self.report_digest,
             document_text({"declared": plain(self.declared), "impacts": plain(self.impacts)}),
             str(self.exempt_from_k),
         )
@@ -127,13 +127,15 @@ def assessment(
                 f"a reason of 1 to {REASON_CHARACTERS} characters",
                 "say why",
             )
+    report_text = document_text(report)
     measured = grading.measured_impacts(rows=scanned.rows, about_persons=scanned.about_persons)
     return FileRiskAssessment(
         asset=asset,
         raw_digest=raw_digest,
         policy_digest=policy_digest,
         policy_text=read.canonical().decode(),
-        report_text=document_text(report),
+        report_text=report_text,
+        report_digest=hashlib.sha256(report_text.encode()).hexdigest(),
         impacts=tuple(impacts),
         declared=declared,
         exempt_from_k=exempt_from_k,
@@ -171,7 +173,7 @@ async def file_risk_assessment(tx: Transaction, act: FileRiskAssessment) -> Reco
         "policy_digest": act.policy_digest,
         "raw_digest": act.raw_digest,
         "report": tx.seal(act.report_text),
-        "report_digest": hashlib.sha256(act.report_text.encode()).hexdigest(),
+        "report_digest": act.report_digest,
     }
     objection = objection_to(act)
     if objection is not None:
@@ -184,7 +186,7 @@ async def file_risk_assessment(tx: Transaction, act: FileRiskAssessment) -> Reco
             assessor=tx.caller.person,
             raw_digest=act.raw_digest,
             policy_digest=act.policy_digest,
-            report_digest=str(body["report_digest"]),
+            report_digest=act.report_digest,
             grade=act.grade,
             exempt_from_k=act.exempt_from_k,
             policy=orjson.loads(act.policy_text),

@@ -137,7 +137,17 @@ async def make_link(tx: Transaction, act: MakeLink) -> Record:
     check_term(licence.state, licence.starts_us, licence.ends_us, tx.now_us)
     expires_us = min(tx.now_us + act.valid_seconds * 1_000_000, licence.ends_us)
     await tx.insert(Access(log_index=tx.index, licence=licence.id, act="link", time_us=tx.now_us))
-    return Record("link_made", plain({"expires_us": expires_us, "licence": licence.id, "state": "made"}))
+    return Record(
+        "link_made",
+        plain(
+            {
+                "expires_us": expires_us,
+                "licence": licence.id,
+                "state": "made",
+                "valid_seconds": act.valid_seconds,
+            }
+        ),
+    )
 
 
 async def record_download(tx: Transaction, act: RecordDownload) -> Record:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from exchange.acts import Act, Record, Transaction
@@ -17,6 +18,7 @@ from exchange.database import driver
 from exchange.errors import Conflict
 from exchange.parties import check_name
 from exchange.tables import (
+    ApiKey,
     Appraisal,
     Asset,
     Opening,
@@ -28,6 +30,8 @@ from exchange.tables import (
 )
 from ledger import log
 from ledger.entries import WHOLE_LIMIT, parse_body
+
+ERASED = "erased:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,7 @@ async def erase_opening(tx: Transaction, act: EraseOpening) -> Record:
             remedy="wait for the answer to that act, then order the erasure",
         )
     body = parse_body(await log.whole_body(connection, opening.log_index), WHOLE_LIMIT)
-    for sealed, table, key, column in _copies(body["kind"], body["act"]):
-        row = await tx.session.get(table, key) if sealed == act.commitment else None
-        if row is not None:
-            repeated = getattr(row, column)
-            # A text of its own for each, because some are unique.
-            setattr(row, column, _left(repeated, act.commitment))
+    await forget(tx.session, act.commitment, body["kind"], body["act"])
     opening.salt = opening.value = None
     return Record(
         "opening_erased",
@@ -84,11 +83,28 @@ async def erase_opening(tx: Transaction, act: EraseOpening) -> Record:
     )
 
 
-def _left(repeated: str | dict[str, Any], commitment: str) -> str | dict[str, Any]:
+async def forget(session: AsyncSession, commitment: str, kind: str, act: Mapping[str, Any]) -> None:
+    """Forget an erased text where a row repeats it; `kind` and `act` are of the entry that sealed it."""
+    for sealed, table, key, column in _copies(kind, act):
+        row = await session.get(table, key) if sealed == commitment else None
+        if row is not None:
+            setattr(row, column, _left(getattr(row, column), commitment))
+
+
+def stand_in(commitment: str) -> str:
+    """What stands where the text of an erased commitment stood: one of its own for each, because some are unique."""
+    return f"{ERASED}{commitment[:16]}"
+
+
+def _left(repeated: str | list[Any] | dict[str, Any], commitment: str) -> str | list[Any] | dict[str, Any]:
     """What stays in place of an erased text: of an appraisal the streams that it counts, so that none counts twice."""
-    if isinstance(repeated, str):
-        return f"erased:{commitment[:16]}"
-    return {"streams": repeated["streams"]} if "streams" in repeated else {}
+    match repeated:
+        case str():
+            return stand_in(commitment)
+        case list():
+            return []
+        case dict():
+            return {"streams": repeated["streams"]} if "streams" in repeated else {}
 
 
 def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLModel], Any, str]]:
@@ -96,6 +112,8 @@ def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLMo
     match kind:
         case "market_opened":
             yield act["name"], Party, act["administrator"], "name"
+            yield act["uscc"], Party, act["administrator"], "uscc"
+            yield act["person_name"], Person, act["person"], "name"
         case "party_registered":
             yield act["name"], Party, act["id"], "name"
             yield act["uscc"], Party, act["id"], "uscc"
@@ -103,6 +121,8 @@ def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLMo
                 yield holder["name"], Shareholding, (act["id"], position), "holder"
         case "person_invited":
             yield act["name"], Person, act["id"], "name"
+        case "key_added":
+            yield act["label"], ApiKey, bytes.fromhex(act["key"]), "label"
         case "asset_declared":
             yield act["title"], Asset, act["asset"], "title"
             yield act["summary"], Asset, act["asset"], "summary"
@@ -112,5 +132,7 @@ def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLMo
         case "product_released":
             yield act["certificate"], Release, act["release"], "certificate"
             yield act["measurement"], Release, act["release"], "measurement"
+            if "all_failures" in act:
+                yield act["all_failures"], Release, act["release"], "failures"
         case "asset_appraised":
             yield act["report"], Appraisal, act["appraisal"], "report"

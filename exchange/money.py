@@ -55,6 +55,7 @@ async def credit_top_up(tx: Transaction, act: CreditTopUp) -> Record:
             "account": party.account,
             "amount_fen": str(act.amount_fen),
             "bank_reference": act.bank_reference,
+            "party": party.id,
             "state": "credited",
         },
         readers=(party.id,),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from exchange.acts import Act, Caller, Record, Transaction
+from exchange.acts import Act, Caller, Record, Transaction, plain
 from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
 from exchange.tables import (
@@ -235,7 +235,13 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
     person = await invite(tx, party.id, act.name, act.token_digest)
     return Record(
         "person_invited",
-        {"id": person.id, "name": tx.seal(act.name), "party": party.id, "state": "invited"},
+        {
+            "id": person.id,
+            "name": tx.seal(act.name),
+            "party": party.id,
+            "state": "invited",
+            "token": act.token_digest.hex(),
+        },
         readers=(party.id,),
     )
 
@@ -256,7 +262,7 @@ async def enrol(tx: Transaction, act: Enrol) -> Record:
     if invitation is None or invitation.used_us is not None or invitation.expires_us <= tx.now_us:
         raise unknown_link()
     invitation.used_us = tx.now_us
-    return await _bring_key(tx, invitation.person, act.key_digest, act.label)
+    return await _bring_key(tx, invitation.person, act.key_digest, act.label, act.token_digest)
 
 
 def unknown_link() -> NotFound:
@@ -426,13 +432,26 @@ async def invite(tx: Transaction, party: str, name: str, token_digest: bytes) ->
     return person
 
 
-async def _bring_key(tx: Transaction, person: str, digest: bytes, label: str) -> Record:
+async def _bring_key(
+    tx: Transaction, person: str, digest: bytes, label: str, token: bytes | None = None
+) -> Record:
+    """Keep a key. Like the key's, the digest of the link's token is one of 256 bits of chance: it gives nothing away."""
     if await tx.session.get(ApiKey, digest) is not None:
         raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
     check_name("label", label)
     await tx.insert(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
     party = (await tx.find(Person, person, "person")).party
-    return Record("key_added", {"key": digest.hex(), "person": person, "state": "active"}, readers=(party,))
+    return Record(
+        "key_added",
+        {
+            "key": digest.hex(),
+            "label": tx.seal(label),
+            "person": person,
+            "state": "active",
+            "token": plain(token),
+        },
+        readers=(party,),
+    )
 
 
 def check_name(field: str, text: str) -> None:

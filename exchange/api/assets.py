@@ -214,6 +214,7 @@ async def release(
         message.authorization,
         message.product_digest,
         message.certificate,
+        registration.document_digest(message.certificate),
         found.measurement,
         found.failures,
     )
@@ -261,6 +262,7 @@ async def appraise(
         product_digest,
         hashlib.sha256(message.model_dump_json().encode()).hexdigest(),
         report.canonical.decode(),
+        report.digest,
     )
     return await perform(gate, appraisal.appraise, act, caller, key)
 

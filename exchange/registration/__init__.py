@@ -85,7 +85,7 @@ THEMES: Final[Mapping[str, Theme]] = {
 TITLE_CHARACTERS: Final = 200
 SUMMARY_CHARACTERS: Final = 4000
 FAILURES_IN_BODY: Final = 24
-"""Reasons that a refused release states in the log; the row keeps all of them. Bounds the body."""
+"""Reasons that a refused release states in the log; all of them are sealed in it, and in the row. Bounds the body."""
 DETAIL_CHARACTERS: Final = 600
 DOCUMENT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """One policy, report or certificate: bounds what an act carries under the log head."""
@@ -113,6 +113,7 @@ class ReleaseProduct(Act):
     authorization: str
     product_digest: str
     certificate: Mapping[str, Any]
+    certificate_digest: str
     measurement: Measurement | None
     failures: Sequence[Failure] = ()
 
@@ -123,7 +124,7 @@ class ReleaseProduct(Act):
             self.asset,
             self.authorization,
             self.product_digest,
-            document_digest(self.certificate),
+            self.certificate_digest,
         )
         return hashlib.sha256("\n".join(parts).encode()).digest()
 
@@ -268,7 +269,7 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
         "asset": asset.id,
         "authorization": authorization.id,
         "certificate": tx.seal(document_text(act.certificate)),
-        "certificate_digest": document_digest(act.certificate),
+        "certificate_digest": act.certificate_digest,
         "grade": max(authorization_grade(authorization), act.measurement.grade, key=grading.rank),
         "measured": summary_of(act.measurement),
         "measurement": tx.seal(document_text(measured)),
@@ -294,6 +295,7 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
         )
     )
     if act.failures:
+        body["all_failures"] = tx.seal(document_text({"failures": failures}))
         return follow(asset, _refused_release(body, authorization, act.failures), tx.index)
     authorization.state = "used"
     asset.grade = str(body["grade"])

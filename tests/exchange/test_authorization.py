@@ -81,6 +81,7 @@ def test_only_data_that_nothing_speaks_against_is_kept(
         policy_digest="0" * 64,
         policy_text="{}",
         report_text="{}",
+        report_digest="0" * 64,
         impacts=tuple(Impact(harmed, degree, "why") for harmed, degree in impacts),
         declared=Declared(state_secret, trade_secret, privacy),
         exempt_from_k=exempt,

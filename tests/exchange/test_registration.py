@@ -306,7 +306,13 @@ async def test_a_table_that_needs_a_higher_grade_is_sent_back_to_its_declaration
     outcome = await house.act(
         registration.release_product,
         registration.ReleaseProduct(
-            asset, granted["id"], digest, certificate, found.measurement, found.failures
+            asset,
+            granted["id"],
+            digest,
+            certificate,
+            registration.document_digest(certificate),
+            found.measurement,
+            found.failures,
         ),
         caller,
     )
