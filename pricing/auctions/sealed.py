@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 Column: TypeAlias = "npt.NDArray[np.int64]"
 
-_BLOCK: Final = 32_768
-_SAMPLE: Final = 8_192
-_ROOM: Final = 224  # places of the sample on each side of the margin
+_BLOCK: Final = 65_536
+_SAMPLE: Final = 16_384
+_ROOM: Final = 320  # places of the sample on each side of the margin
 _SHARE_STEP: Final = 10_000  # of a whole, in hundredths of a percent
 
 
@@ -290,7 +290,7 @@ def _between(
         over = prices > top
         np.multiply(asked, over.view(np.int8), out=units[part])
         above += int(units[part].sum())
-        near = np.flatnonzero((prices >= bottom) & ~over)
+        near = np.flatnonzero((prices >= bottom) != over)  # what is over is not below
         inside.append((near + start, prices[near], asked[near]))
     band, prices, asked = (np.concatenate(columns) for columns in zip(*inside, strict=True))
     return units, band, prices, asked, above
