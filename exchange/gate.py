@@ -550,7 +550,9 @@ class Gate:
         async with session.begin():
             row = await (await connection.execute(log.LOCK_HEAD)).fetchone()
             if row is None:
-                raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+                raise Unavailable(
+                    "market.missing", "the database holds no market", remedy="run `exchange init`"
+                )
             head = log.Head.from_row(row)
             reads = await _ask(connection, runs[0])
             writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size)
