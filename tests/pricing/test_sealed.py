@@ -145,6 +145,42 @@ def test_the_narrowing_by_samples_finds_the_margin_of_large_books(
     assert found.first_rejected_fen == (int(short.max()) if len(short) else 1)
 
 
+def cleared_by_sorting(price: Any, quantity: Any, supply: int) -> Any:
+    """Units by sorting all, the earlier first among equals."""
+    order = np.lexsort((np.arange(len(price)), -price))
+    before = np.cumsum(quantity[order]) - quantity[order]
+    units = np.zeros(len(price), dtype=np.int64)
+    units[order] = np.clip(supply - before, 0, quantity[order])
+    return units
+
+
+def test_a_book_made_to_mislead_the_sample_is_cleared_all_the_same() -> None:
+    """Every row that is sampled is cheap, and nearly all others are dear."""
+    count = 131_072
+    price = np.random.default_rng(5).integers(10**6, 10**9, count)
+    price[:: count // 16_384] = np.arange(16_384) + 1
+    quantity = np.ones(count, dtype=np.int64)
+    for supply in (1_000, count // 2, count - 10, count, count + 5):
+        found = clear(SealedRules(supply, Payment.UNIFORM), price, quantity, np.arange(count))
+        assert np.array_equal(found.units, cleared_by_sorting(price, quantity, supply))
+
+
+def test_the_few_near_the_margin_of_a_very_large_book_are_narrowed_again() -> None:
+    count = 2_500_000
+    chance = np.random.default_rng(6)
+    price, quantity = chance.integers(1, 10**9, count), chance.integers(1, 50, count)
+    supply = int(quantity.sum()) // 3
+    found = clear(SealedRules(supply, Payment.UNIFORM), price, quantity, np.arange(count))
+    assert np.array_equal(found.units, cleared_by_sorting(price, quantity, supply))
+
+
+def test_what_a_code_owes_for_several_bids_is_shared_to_the_fen() -> None:
+    """A wins 3 units by two bids and displaced 5, 3 and 3 fen: 11 in all, of which its bids of 2 and 1 pay 8 and 3."""
+    book = [bid(20, 2, 1, "A"), bid(19, 1, 2, "A"), bid(5, 1, 3, "B"), bid(3, 2, 4, "C")]
+    outcome = award(SealedRules(3, Payment.VICKREY), book)
+    assert [(one.bid_id, one.price_fen) for one in outcome.allocation] == [("b1", 8), ("b2", 3)]
+
+
 # --- published examples ---
 
 
