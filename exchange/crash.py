@@ -18,6 +18,7 @@ CrashPoint = Literal[
     "worker.before_close",
     "worker.before_anchor",
     "worker.after_anchor",
+    "recall.before_commit",
 ]
 
 _armed: dict[str, int] = {}

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -104,7 +105,20 @@ def _numbers() -> Iterator[int]:
 @pytest.fixture
 def database(postgres: Postgres, _numbers: Iterator[int]) -> Iterator[Addresses]:
     """A fresh, migrated, empty database, as both roles; it is gone after the test."""
-    name = f"test_{next(_numbers)}"
+    with fresh_database(postgres, f"test_{next(_numbers)}") as addresses:
+        yield addresses
+
+
+@pytest.fixture
+def second_database(postgres: Postgres, _numbers: Iterator[int]) -> Iterator[Addresses]:
+    """One more, for what comes back elsewhere."""
+    with fresh_database(postgres, f"test_{next(_numbers)}") as addresses:
+        yield addresses
+
+
+@contextmanager
+def fresh_database(postgres: Postgres, name: str) -> Iterator[Addresses]:
+    """A database made from the migrated one, for as long as the context lasts."""
     identifiers = {
         "name": sql.Identifier(name),
         "template": sql.Identifier(DATABASE),

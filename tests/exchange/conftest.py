@@ -59,6 +59,7 @@ class House:
     link_key: bytes
     now_us: int = START_US
     http: httpx.AsyncClient = field(init=False)
+    administrator: Caller = field(init=False)  # the venue's own hand
     keys: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -171,11 +172,6 @@ class House:
         """What a department sends to have the patients' table appraised."""
         return appraisal(**changed)
 
-    @property
-    def administrator(self) -> Caller:
-        """The venue's own hand."""
-        return Caller("administrator", "venue", frozenset({"administrator"}))
-
     async def call(
         self,
         caller: Caller | None,
@@ -244,7 +240,8 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     opening = venue.OpenMarket(
         ORIGIN, gate.signer.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
     )
-    await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
+    opened = await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
+    found.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))
     app = FastAPI(
         exception_handlers={
             ExchangeError: on_exchange_error,

@@ -46,9 +46,10 @@ async def walk(tx: Transaction, act: Walk) -> Record:
     """Take the step as the rooms do, so that a replay of the log can follow it."""
     asset = await tx.find(Asset, act.asset, "asset")
     if act.kind == "asset_appraised":
+        appraisal = tx.identifier("apr")
         await tx.insert(
             Appraisal(
-                id=tx.identifier("apr"),
+                id=appraisal,
                 asset=asset.id,
                 value_fen=act.value_fen,
                 digest="",
@@ -56,7 +57,7 @@ async def walk(tx: Transaction, act: Walk) -> Record:
                 log_index=tx.index,
             )
         )
-        return Record(act.kind, {"asset": asset.id, "state": "appraised"})
+        return Record(act.kind, {"appraisal": appraisal, "asset": asset.id, "state": "appraised"})
     if act.kind == "asset_registered":
         asset.code, asset.theme, asset.grade = f"DA-{asset.id}", "travel", "general"
     return registration.follow(asset, Record(act.kind, {"asset": asset.id, "state": "done"}), tx.index)
