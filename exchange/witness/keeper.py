@@ -280,15 +280,13 @@ class Witness:
         with self._lock:
             last = self.cosigned
             size = 0 if last is None else last.size
-            if old != size:
+            if checkpoint.size <= self.judged and self.root(checkpoint.size) != checkpoint.root:
+                self._contradicted(note)  # whoever brought it, and whatever it was to prove: the log signed it
+            if old != size or (last is not None and checkpoint.size == size and checkpoint.root != last.root):
                 raise Refusal(409, f"{size}\n", "text/x.tlog.size")
-            if last is not None:
-                if checkpoint.size == last.size and checkpoint.root != last.root:
-                    self._contradicted(note)
-                    raise Refusal(409, f"{size}\n", "text/x.tlog.size")
+            if last is not None and last.size:
                 try:
-                    if last.size:
-                        verify_consistency(last.size, checkpoint.size, proof, last.root, checkpoint.root)
+                    verify_consistency(last.size, checkpoint.size, proof, last.root, checkpoint.root)
                 except ProofError as error:
                     raise Refusal(422, f"{error.detail}\n") from error
             if proof and not old:

@@ -1,5 +1,4 @@
-"""The story of the regulator's witness: it signs what it judged and nothing else, and an owner's attack finds no second
-signature. Each attack is tried here, with who finds it."""
+"""The story of the regulator's witness: it signs what it judged and nothing else, once, over kills and restarts."""
 
 from __future__ import annotations
 
@@ -13,22 +12,21 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import uvicorn
 
 from exchange import keys
-from exchange.client import Conflict, Exchange, Forked, Unproven
-from exchange.database import Addresses
+from exchange.client import Conflict, Exchange, Unproven
 from exchange.errors import Conflict as NotNow
 from exchange.errors import Misconfigured
-from exchange.witness import Refusal, Witness, make, serve
+from exchange.witness import Refusal, Witness, keeper, make, serve
 from ledger.audit import audit
 from ledger.checkpoint import Checkpoint, Verifier, open_note, sign
 from ledger.entries import receipt_to_json
@@ -278,141 +276,44 @@ def test_a_witness_that_was_killed_goes_on_where_it_was_and_never_signs_back(
     witness.close()
 
 
-# --- attacks by the owner of the machine: who finds them ---
-
-
-def attacked(database: Addresses, *statements: str) -> None:
-    """What a database administrator can do, triggers and all."""
-    assert database.owner_url is not None
-    with psycopg.connect(database.owner_url) as connection:
-        for table in ("log_chunk", "transfer", "log_tile"):
-            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        for statement in statements:
-            connection.execute(statement)
-
-
-def witness_before(venue: Venue, folder: Path) -> tuple[Witness, Exchange]:
-    """A witness that has judged and cosigned all so far, money too; then some more happens."""
-    regulator = venue.admit("regulator")
-    made(venue, folder)
-    witness = opened(folder, regulator.secrets[0])
+def test_of_many_who_ask_at_once_from_one_size_one_is_signed_for(venue: Venue, tmp_path: Path) -> None:
+    made(venue, tmp_path / "w")
+    witness = opened(tmp_path / "w")
     client = venue.client()
-    witness.add_checkpoint(request(client, 0))
-    venue.admit("buyer", fen=70_000_00)
-    venue.admit("buyer")
-    return witness, client
-
-
-ROWS = {
-    "an account edited": "UPDATE account SET credits_posted = credits_posted + 100000 WHERE code = 'cash' AND credits_posted > 0",
-    "a transfer edited": "UPDATE transfer SET amount = amount + 1 WHERE sequence = (SELECT max(sequence) FROM transfer)",
-    "a transfer deleted": "DELETE FROM transfer WHERE sequence = (SELECT max(sequence) FROM transfer)",
-    "a transfer invented": "INSERT INTO transfer SELECT sequence + 1, 'invented', log_index, time_us, kind, debit, credit,"
-    " amount, ledger, code, pending, linked, timeout_us, closes FROM transfer ORDER BY sequence DESC LIMIT 1",
-    "balances swapped": "UPDATE account a SET credits_posted = b.credits_posted FROM account b"
-    " WHERE a.code = 'cash' AND b.code = 'cash' AND a.credits_posted > 0 AND b.credits_posted = 0",
-    "a body edited": "UPDATE log_chunk SET bodies = set_byte(bodies, 40, 33) WHERE size = (SELECT max(size) FROM log_chunk)",
-    "a leaf edited": "UPDATE log_chunk SET leaves = set_byte(leaves, 20, 48 + (get_byte(leaves, 20) + 1) % 10)"
-    " WHERE size = (SELECT max(size) FROM log_chunk)",
-}
-
-
-@pytest.mark.parametrize("attack", ROWS)
-def test_rows_changed_with_triggers_disabled_are_found_at_the_witness_s_next_look(
-    venue: Venue, database: Addresses, tmp_path: Path, attack: str
-) -> None:
-    witness, client = witness_before(venue, tmp_path / "w")
-    before = witness.note
-    attacked(database, ROWS[attack])
+    asked = []
+    for _ in range(6):
+        asked.append(request(client, 0))
+        venue.admit("buyer")
     witness.look()
-    alarm = witness.alarm
-    assert alarm is not None
-    assert alarm.kind in ("audit", "unproven", "fork")
-    assert witness.note == before
-    with pytest.raises(Refusal) as refusal:
-        witness.add_checkpoint(request(client, witness.cosigned.size, before))  # type: ignore[union-attr]  # it signed above
-    assert refusal.value.status == 403
-    if alarm.kind == "audit":
-        assert all((tmp_path / "w" / path).exists() for path in alarm.evidence)
-        assert alarm.evidence
-    with pytest.raises(NotNow):
-        witness.resume(" ")
-    assert witness.resume("the row was put back from the log").kind == alarm.kind
-    assert witness.alarm is None
-    assert len(list((tmp_path / "w" / "alarms").iterdir())) == 1
+    together = threading.Barrier(len(asked))
+
+    def ask(one: bytes) -> int:
+        together.wait()
+        try:
+            witness.add_checkpoint(one)
+        except Refusal as refusal:
+            return refusal.status
+        return 200
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = sorted(pool.map(ask, asked))
+    assert answers == [200, *[409] * (len(asked) - 1)]
     witness.close()
 
 
-def test_a_database_rolled_back_to_an_old_backup_is_found_at_the_next_look_and_by_every_client(
-    venue: Venue, database: Addresses, tmp_path: Path
+def test_what_could_not_be_looked_at_is_not_signed_and_asked_again_later(
+    venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    witness, client = witness_before(venue, tmp_path / "w")
-    witness.add_checkpoint(request(client, witness.cosigned.size))  # type: ignore[union-attr]  # it signed above
-    attacked(
-        database,
-        "DELETE FROM log_chunk WHERE size = (SELECT max(size) FROM log_chunk)",
-        "UPDATE log_head SET size = c.size, peaks = c.peaks FROM"
-        " (SELECT size, peaks FROM log_chunk ORDER BY size DESC LIMIT 1) c",
-    )
-    witness.look()
-    alarm = witness.alarm
-    assert alarm is not None
-    assert alarm.kind == "fork"
-    assert len(alarm.evidence) == 2
-    for path in alarm.evidence:
-        open_note((tmp_path / "w" / path).read_text("utf-8"), [Verifier.parse(venue.vkey)])
-    with pytest.raises(Forked):
-        client.checkpoint()
-    witness.close()
-
-
-def test_a_history_signed_again_with_the_stolen_key_finds_no_cosignature(
-    venue: Venue, tmp_path: Path
-) -> None:
-    witness, client = witness_before(venue, tmp_path / "w")
-    thief = stolen_signer(venue)
-    last = witness.cosigned
-    assert last is not None
-    # As large as what was signed, and another one: the contradiction itself is the proof.
-    forged = sign(Checkpoint(last.origin, last.size, b"f" * 32), thief)
-    with pytest.raises(Refusal) as refusal:
-        witness.add_checkpoint(f"old {last.size}\n\n{forged}".encode())
-    assert refusal.value.status == 409
-    alarm = witness.alarm
-    assert alarm is not None
-    assert alarm.kind == "split"
-    assert "forged" not in alarm.en
-    assert forged in {(tmp_path / "w" / path).read_text("utf-8") for path in alarm.evidence}
-    with pytest.raises(Refusal) as refusal:
-        witness.add_checkpoint(request(client, last.size))
-    assert refusal.value.status == 403
-    policy = Policy.k_of_n(venue.vkey, {"w": witness.vkey}, 1)
-    assert not policy.judge(forged)[1].met
-    witness.close()
-
-
-def test_two_heads_shown_to_two_clients_convict_the_log_when_the_second_meets_the_witness(
-    venue: Venue, tmp_path: Path
-) -> None:
-    witness, client = witness_before(venue, tmp_path / "w")
-    witness.add_checkpoint(request(client, witness.cosigned.size))  # type: ignore[union-attr]  # it signed above
-    seen = witness.cosigned
-    assert seen is not None
-    # To somebody else the thief shows a log that begins as ours does and ends otherwise.
-    said = httpx.get(f"{client.url}/tile/0/000.p/{seen.size - 1}").content
-    edge = Edge.empty().append([said[at : at + 32] for at in range(0, len(said), 32)])
-    other = edge.append([b"o" * 32])
-    shown = sign(Checkpoint(seen.origin, seen.size, other.root()), stolen_signer(venue))
-    with pytest.raises(Refusal) as refusal:
-        witness.add_checkpoint(f"old {seen.size}\n\n{shown}".encode())
-    assert refusal.value.status == 409
-    assert witness.alarm is not None
-    with pytest.raises(Forked) as forked:
-        client.compare(shown)
-    assert forked.value.shown == shown
-    policy = Policy.k_of_n(venue.vkey, {"w": witness.vkey}, 1)
-    assert policy.judge(witness.note or "")[1].met
-    assert not policy.judge(shown)[1].met
+    monkeypatch.setattr(keeper, "LOOK_S", 0.2)
+    make(tmp_path / "w", name="w.example", log_vkey=venue.vkey, url="http://127.0.0.1:9")
+    witness = opened(tmp_path / "w")
+    with running(witness) as url:
+        answer = httpx.post(f"{url}/add-checkpoint", content=request(venue.client(), 0))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        status = httpx.get(f"{url}/status").json()
+        assert (status["cosigned_size"], status["alarm"]) == ("0", None)
+        assert "no answer" in status["problem"]
+        assert httpx.get(f"{url}/checkpoint").status_code == 404
     witness.close()
 
 
