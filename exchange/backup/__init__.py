@@ -12,7 +12,16 @@ from __future__ import annotations
 
 from exchange.backup.chains import Aim, Backup, Index, Moment, Reached, backups, forks, living, reached
 from exchange.backup.keeping import SHIP_EVERY_S, Keeper, Stopped
-from exchange.backup.restoring import BEHIND, Judge, Proof, Recall, refuse_behind, restore
+from exchange.backup.restoring import (
+    BEHIND,
+    Judge,
+    Proof,
+    Recall,
+    behind,
+    no_longer_behind,
+    refuse_behind,
+    restore,
+)
 from exchange.backup.store import Store
 
 __all__ = [
@@ -30,8 +39,10 @@ __all__ = [
     "Stopped",
     "Store",
     "backups",
+    "behind",
     "forks",
     "living",
+    "no_longer_behind",
     "reached",
     "refuse_behind",
     "restore",

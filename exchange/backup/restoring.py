@@ -152,16 +152,26 @@ def restore(
 
 def refuse_behind(data_dir: Path) -> None:
     """Raise `Misconfigured` where a restore left a log here that ends before what was seen of it outside."""
-    path = data_dir / BEHIND
-    if path.exists():
-        said = json.loads(path.read_text())
+    seen = behind(data_dir)
+    if seen is not None:
         raise Misconfigured(
             "market.behind",
-            f"the log here has {said['size']} entries, and {said['seen']} were seen outside",
+            f"the log here ends before the {seen} entries that were seen outside",
             field="EXCHANGE_DATA_DIR",
             rule="a log that went on from before what others have seen would fork",
-            remedy="restore again with --witness, or end the log with `exchange succeed`",
+            remedy="take the rest back with `exchange recall`, or end the log with `exchange succeed`",
         )
+
+
+def behind(data_dir: Path) -> int | None:
+    """How many entries were seen outside of a log that a restore left here shorter; None where it did not."""
+    path = data_dir / BEHIND
+    return int(json.loads(path.read_text())["seen"]) if path.exists() else None
+
+
+def no_longer_behind(data_dir: Path) -> None:
+    """Let the log here be served: it has what was seen, or was ended."""
+    (data_dir / BEHIND).unlink(missing_ok=True)
 
 
 class _Coming:

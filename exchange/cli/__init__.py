@@ -14,6 +14,7 @@ from exchange.cli import (
     holder,
     keys,
     market,
+    recall,
     simulate,
     witness,
 )
@@ -38,6 +39,7 @@ app.command("serve", rich_help_panel="Run it")(market.serve)
 app.command("settings", rich_help_panel="Run it")(market.settings)
 app.add_typer(backup.app, name="backup", rich_help_panel="Keep it")
 app.command("restore", rich_help_panel="Keep it")(backup.restore)
+app.command("recall", rich_help_panel="Keep it")(recall.recall)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Keep it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")

@@ -54,7 +54,8 @@ def _policy_in(path: Path | None) -> Policy | None:
     return None if path is None else Policy.parse(note_in(path))
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
+    """A bar on the terminal that counts entries; nothing where there is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -88,7 +89,7 @@ def export(
 
     async def write(url: str) -> int:
         database = Database(url)
-        with _bar() as bar:
+        with progress_bar() as bar:
             task = bar.add_task("entries")
             try:
                 async with database.reader() as session:
@@ -145,7 +146,7 @@ def verify(
 
         read_anchor = anchor_reader(chain)
     notes = [note_in(path) for path in held or ()]
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("entries judged")
         verdict = audit(
             bundle,
@@ -282,7 +283,7 @@ def follow(
 
 def _look(follower: Follower) -> Look:
     """One look, with a bar for what is fetched and one for what is judged."""
-    with _bar() as bar:
+    with progress_bar() as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from exchange.cli.audit import note_in
-from exchange.errors import Misconfigured, Unavailable
+from exchange.cli.recall import TokenFile, take_back
+from exchange.errors import ExchangeError, Misconfigured, Unavailable
 from exchange.settings import Settings, store_address
+from ledger.errors import LedgerError
 
 if TYPE_CHECKING:
     from exchange.backup import Aim, Proof, Store
@@ -140,9 +142,11 @@ def restore(
     witness: Annotated[
         list[str] | None,
         typer.Option(
-            help="A witness's address, or its folder: its newest checkpoint has to be contained. Repeatable."
+            help="A witness's address, or its folder: its newest checkpoint has to be contained, and what is missing is"
+            " taken back from it. Repeatable."
         ),
     ] = None,
+    token_file: TokenFile = None,
     keep_behind: Annotated[
         bool,
         typer.Option(
@@ -158,7 +162,8 @@ def restore(
     from ledger.checkpoint import Verifier, open_note
 
     settings = _own_cluster_settings()
-    signer = keys.load(settings.keys_dir).signer(settings.origin)
+    ours = keys.load(settings.keys_dir)
+    signer = ours.signer(settings.origin)
     aim = None if to is None else _aim(to)
     outside = [note_in(path) for path in held or ()] + [newest_note(place) for place in witness or ()]
     for note in outside:  # before anything is fetched
@@ -167,12 +172,24 @@ def restore(
     def judge(postgres: Postgres, inside: Sequence[str]) -> Proof:
         return asyncio.run(prove(postgres, settings, signer, inside, outside, lang))
 
+    def take(postgres: Postgres, seen: int) -> int:
+        size = 0
+        for place in witness or ():
+            try:
+                size = take_back(postgres.app_url, ours, settings, place, token_file)
+            except (ExchangeError, LedgerError) as error:
+                _say(f"nothing is taken back from {place}: {error}")
+            if size >= seen:
+                break
+        return size
+
     proof = bring_back(
         _store(settings, store, keys.backup_key(settings.keys_dir)),
         settings.data_dir,
         judge=judge,
         aim=aim,
         segments=wal or (),
+        recall=take if witness else None,
         keep_behind=keep_behind,
         say=_say,
     )

@@ -274,7 +274,7 @@ def _key_added(told: Told) -> Decided:
 Decided = tuple[Plain[Any] | Batched, Act]
 """A room's function, and the act that it decides."""
 
-INVERSES: Mapping[str, Callable[[Told], Decided]] = {
+INVERSES: dict[str, Callable[[Told], Decided]] = {
     "market_opened": lambda told: (venue.open_market, _market_opened(told)),
     "clock_moved": lambda told: (venue.move_clock, venue.MoveClock(told.number("by_us"))),
     "party_registered": lambda told: (parties.register_party, _party_registered(told)),

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import orjson
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exchange import auctions, erasure, money, oversight, parties, sales, venue
-from exchange.acts import Batched
-from exchange.database import METADATA, Addresses
-from exchange.errors import ExchangeError
+from exchange.database import METADATA, Addresses, Database
+from exchange.errors import Conflict
+from exchange.gate import Gate
 from exchange.keys import Keys
-from exchange.recall import INVERSES, recall
+from exchange.recall import INVERSES, bundles_from, recall
+from exchange.recall.again import drawn
+from exchange.recall.inverses import Told
+from exchange.registration.path import STEP_OF_KIND
 from exchange.settings import Settings
 from exchange.worker import Worker
 from ledger.audit import audit
-from tests.exchange.conftest import ORIGIN, House, uscc
-from tests.exchange.floor import DAY_US, INCREMENT_FEN, MINUTE_US, Floor, exclusive, licence
+from ledger.errors import LedgerError
+from tests.exchange.conftest import ORIGIN, House
+from tests.exchange.floor import (
+    DAY_US,
+    INCREMENT_FEN,
+    MINUTE_US,
+    VALUE_FEN,
+    Floor,
+    Walk,
+    as_owner,
+    exclusive,
+    licence,
+    played,
+    walk,
+)
 from tests.exchange.test_money import Hold, hold
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,6 +74,27 @@ def rows(database: Addresses, table: str) -> list[str]:
     with psycopg.connect(database.owner_url) as connection:
         found = connection.execute(f"SELECT to_jsonb(t)::text FROM {table} t".encode()).fetchall()
     return sorted(row[0] for row in found)
+
+
+def query(database: Addresses, sql: str) -> list[Any]:
+    """What a query gives."""
+    assert database.owner_url is not None
+    with psycopg.connect(database.owner_url) as connection:
+        return connection.execute(sql.encode()).fetchall()
+
+
+def rewrite(bundle: Path, altered: Path, member: str, change: Callable[[bytes], bytes]) -> None:
+    """The same bundle with one member changed, and its manifest made to fit."""
+    with ZipFile(bundle) as old, ZipFile(altered, "w") as new:
+        contents = {name: old.read(name) for name in old.namelist()}
+        changed = change(contents[member])
+        assert changed != contents[member]
+        contents[member] = changed
+        manifest = orjson.loads(contents["manifest.json"])
+        manifest["members"][member] = str(len(changed))
+        contents["manifest.json"] = orjson.dumps(manifest)
+        for name, data in contents.items():
+            new.writestr(name, data)
 
 
 def require_same(one: Addresses, other: Addresses, *, but: tuple[str, ...] = ()) -> None:
@@ -146,26 +196,19 @@ async def lived(house: House, patients: Any) -> Floor:
 
 
 @pytest.fixture(autouse=True)
-def _the_rooms_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The floor walks assets and makes holds by rooms of its own, which have their inverses here."""
-    from exchange.recall import inverses
-    from tests.exchange import floor
-
+def _rooms_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor walks assets and makes holds by rooms of its own; these have their inverses here."""
     known = dict(INVERSES)
 
-    def walked(told: Any) -> Any:
-        if "policy" in told.act or "authorization" in told.act or "code" in told.act or "asked" in told.act:
+    def walked(told: Told) -> Any:
+        short = {"asset", "state"} if told.kind != "asset_appraised" else {"appraisal", "asset", "state"}
+        if set(told.act) != short:
             return known[told.kind](told)
-        if told.kind == "theme_assigned" and "theme" in told.act:
-            return known[told.kind](told)
-        return floor.walk, floor.Walk(told["asset"], told.kind, floor.VALUE_FEN)
+        return walk, Walk(told["asset"], told.kind, VALUE_FEN)
 
-    for kind in (
-        "risk_assessed", "release_authorized", "product_released", "theme_assigned", "asset_registered",
-        "asset_appraised",
-    ):  # fmt: skip
-        monkeypatch.setitem(inverses.INVERSES, kind, walked)
-    monkeypatch.setitem(inverses.INVERSES, "held", lambda told: (hold, Hold("h1", 60, MINUTE_US)))
+    for kind in (*STEP_OF_KIND, "asset_registered", "asset_appraised"):
+        monkeypatch.setitem(INVERSES, kind, walked)
+    monkeypatch.setitem(INVERSES, "held", lambda told: (hold, Hold("h1", 60, MINUTE_US)))
 
 
 async def exported(house: House, path: Path, **period: Any) -> Path:
@@ -174,11 +217,283 @@ async def exported(house: House, path: Path, **period: Any) -> Path:
     return path
 
 
+async def kinds(floor: Floor) -> set[str]:
+    """What was logged."""
+    return {body["kind"] for _, body in await floor.bodies()}
+
+
+async def ends(floor: Floor) -> list[int]:
+    """The sizes at which batches ended."""
+    return [row[0] for row in await floor.rows("SELECT size FROM log_chunk ORDER BY size")]
+
+
 async def test_a_lost_market_comes_back_row_for_row(
     house: House, patients: Any, database: Addresses, second_database: Addresses, tmp_path: Path
 ) -> None:
-    await lived(house, patients)
+    floor = await lived(house, patients)
     bundle = await exported(house, tmp_path / "all.zip")
     size = await house.log_size()
+    assert set(INVERSES) - await kinds(floor) == {"opening_erased"} - await kinds(floor)
     assert await again(second_database, bundle, folder=tmp_path) == size
     require_same(database, second_database)
+    assert await again(second_database, bundle, folder=tmp_path) == size  # nothing is left to do
+    require_same(database, second_database)
+    # Its own export is the same file, bit for bit: every checkpoint can be signed again.
+    gate = Gate(Database(second_database.app_url), house.gate.signer, KEYS.mac, lambda: house.now_us)
+    recalled = tmp_path / "recalled.zip"
+    await gate.read(lambda session: oversight.export(session, recalled, gate.signer))
+    assert recalled.read_bytes() == bundle.read_bytes()
+    # And it goes on: what a caller asked before is answered as it was.
+    await gate.start()
+    (key, party), *_ = await floor.rows("SELECT key, party FROM request WHERE key LIKE 'close-%%'")
+    repeated = await gate.look_up(party, key)
+    assert repeated == await house.gate.look_up(party, key)
+    await gate.stop()
+    await gate.database.close()
+
+
+async def test_a_restored_backup_is_completed_from_a_chain_of_bundles(
+    house: House, database: Addresses, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await played(house)
+    sizes = await ends(floor)
+    marks = [0, sizes[len(sizes) // 3], sizes[len(sizes) // 2], sizes[-1]]
+    parts = [
+        await exported(house, tmp_path / f"{start:016}-{stop:016}.zip", start=start, stop=stop)
+        for start, stop in itertools.pairwise(marks)
+    ]
+    assert bundles_from(tmp_path, None, tmp_path, say=quiet) == parts
+    assert bundles_from(tmp_path, None, tmp_path, after=marks[1], say=quiet) == parts[1:]
+    assert await again(second_database, parts[0], folder=tmp_path) == marks[1]
+    whole = await exported(house, tmp_path / "all.zip")
+    assert await again(second_database, *parts[1:], whole, folder=tmp_path) == marks[-1]
+    require_same(database, second_database)
+
+
+@pytest.mark.parametrize("member", ["bodies.jsonl", "leaves.jsonl"])
+async def test_an_altered_bundle_is_refused_at_its_entry_and_nothing_is_written(
+    house: House, second_database: Addresses, tmp_path: Path, member: str
+) -> None:
+    floor = await played(house)
+    bundle = await exported(house, tmp_path / "all.zip")
+    index = next(i for i, body in await floor.bodies() if body["kind"] == "topped_up")
+
+    def altered(data: bytes) -> bytes:
+        lines = data.split(b"\n")
+        lines[index] = lines[index].replace(b'"time":"1', b'"time":"2')
+        return b"\n".join(lines)
+
+    rewrite(bundle, tmp_path / "altered.zip", f"segments/00000000/{member}", altered)
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, tmp_path / "altered.zip", folder=tmp_path)
+    assert refused.value.field == f"entry {index}"
+    assert rows(second_database, "log_head") == rows(second_database, "party") == []
+
+
+async def test_a_party_or_another_market_cannot_be_taken_for_the_log(
+    house: House, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await played(house)
+    party = await exported(house, tmp_path / "party.zip", party=floor.seller.party)
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, party, folder=tmp_path)
+    assert refused.value.code == "recall.withheld"
+    settings = Settings(data_dir=tmp_path, origin=ORIGIN, sandbox=True)
+    whole = await exported(house, tmp_path / "all.zip")
+    with pytest.raises(Conflict) as refused:  # the same bundle under another log's key
+        await recall(second_database.app_url, replace(KEYS, log=b"o" * 32), settings, [whole], quiet)
+    assert refused.value.code == "recall.bundle"
+    late = await exported(house, tmp_path / "late.zip", start=(await ends(floor))[3])
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, late, folder=tmp_path)
+    assert refused.value.code == "recall.gap"
+    # Other keys for the rows: the book of another market would be sealed with them, the log is the same.
+    assert rows(second_database, "log_head") == []
+
+
+async def test_a_database_of_another_history_is_not_completed(
+    house: House, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await played(house)
+    at = (await ends(floor))[5]
+    first = await exported(house, tmp_path / "first.zip", start=0, stop=at)
+    whole = await exported(house, tmp_path / "all.zip")
+    await again(second_database, first, folder=tmp_path)
+    as_owner(
+        second_database,
+        "ALTER TABLE log_chunk DISABLE TRIGGER ALL",
+        f"UPDATE log_head SET peaks = sha256(peaks) || substr(peaks, 33) WHERE size = {at}",
+    )
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, whole, folder=tmp_path)
+    assert refused.value.code == "recall.other_history"
+    as_owner(second_database, "UPDATE log_head SET size = size - 1, peaks = substr(peaks, 1, 0)")
+    with pytest.raises(LedgerError):
+        await again(second_database, whole, folder=tmp_path)
+
+
+async def test_a_row_that_was_changed_stops_the_recall_at_the_entry_that_rests_on_it(
+    house: House, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await played(house)
+    opened = next(i for i, body in await floor.bodies() if body["kind"] == "lot_opened")
+    stop = next(size for size in await ends(floor) if size > opened)
+    await again(
+        second_database, await exported(house, tmp_path / "a.zip", start=0, stop=stop), folder=tmp_path
+    )
+    as_owner(second_database, "UPDATE lot SET increment_fen = increment_fen + 1")
+    joined = next(i for i, body in await floor.bodies() if body["kind"] == "bid" and i > opened)
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, await exported(house, tmp_path / "all.zip"), folder=tmp_path)
+    assert refused.value.code == "recall.differs"
+    assert int(str(refused.value.field).removeprefix("entry ")) >= joined
+    # What came before it stays, and with the row put right the recall goes on.
+    as_owner(second_database, "UPDATE lot SET increment_fen = increment_fen - 1")
+    assert await again(second_database, tmp_path / "all.zip", folder=tmp_path) == await house.log_size()
+
+
+async def test_what_was_erased_stays_erased_and_all_the_rest_comes_back(
+    house: House, patients: Any, database: Addresses, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await lived(house, patients)
+    refused = {
+        body["act"]["bidder"]
+        for _, body in await floor.bodies()
+        if body["kind"] == "bidder" and body["act"]["state"] == "refused"
+    }
+    sealed = sorted(name for (name,) in await floor.rows("SELECT commitment FROM opening"))
+    before = await house.log_size()
+    await asyncio.gather(
+        *(
+            house.act(erasure.erase_opening, erasure.EraseOpening(name, "PIPL art. 47"), floor.regulator)
+            for name in sealed
+            if name not in refused
+        )
+    )
+    listing = await floor.listing(licence(101, 2))  # life goes on among erased names
+    await house.act(sales.buy, sales.Buy(listing, 1), floor.buyers[0])
+    await Worker(house.gate, house.gate.database).write_tiles()
+    erased = await exported(house, tmp_path / "erased.zip")
+    assert await again(second_database, erased, folder=tmp_path) == await house.log_size()
+    require_same(database, second_database, but=("request",))
+    # A request's digest is of the text that was erased; which requests there were is known as before.
+    asked = "SELECT party, key, log_index FROM request ORDER BY 1, 2"
+    assert query(second_database, asked) == query(database, asked)
+    # And where the bundle ends before the orders, its texts are gone all the same.
+    await house.act(
+        erasure.erase_opening, erasure.EraseOpening(min(refused), "PIPL art. 47"), floor.regulator
+    )
+    assert audit(await exported(house, tmp_path / "b.zip", start=0, stop=before), [house.gate.signer.vkey]).ok
+
+
+async def test_a_refused_bidder_who_was_erased_is_nobody_in_the_recalled_market(
+    house: House, database: Addresses, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await Floor.open(house, buyers=1)
+    lot = await floor.lot(await floor.asset(operator=floor.operator.party))
+    await house.act(auctions.join_lot, auctions.JoinLot(lot), floor.holder, "asked")
+    before = await house.log_size()
+    (index,) = [i for i, body in await floor.bodies() if body["kind"] == "bidder"]
+    ((sealed,),) = await floor.rows("SELECT commitment FROM opening WHERE log_index = %s", index)
+    await house.act(erasure.erase_opening, erasure.EraseOpening(sealed, "PIPL art. 47"), floor.regulator)
+    # The period ends before the order; that the text was erased is known from its opening.
+    bundle = await exported(house, tmp_path / "period.zip", start=0, stop=before)
+    assert await again(second_database, bundle, folder=tmp_path) == before
+    found = query(second_database, f"SELECT party FROM request WHERE log_index = {index}")
+    assert found == [(f"erased:{sealed[:16]}",)]
+    assert query(second_database, f"SELECT salt, value FROM opening WHERE log_index = {index}") == [
+        (None, None)
+    ]
+    # The order itself comes with the next bundle.
+    rest = await exported(house, tmp_path / "rest.zip", start=before)
+    assert await again(second_database, rest, folder=tmp_path) == await house.log_size()
+    require_same(database, second_database, but=("request",))
+
+
+async def test_a_commitment_that_the_bundles_do_not_open_is_named(
+    house: House, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await played(house)
+    bundle = await exported(house, tmp_path / "all.zip")
+    index, body = next((i, b) for i, b in await floor.bodies() if b["kind"] == "party_registered")
+    name = body["act"]["name"].encode()
+
+    def without(data: bytes) -> bytes:
+        return b"".join(line for line in data.splitlines(keepends=True) if name not in line)
+
+    rewrite(bundle, tmp_path / "closed.zip", "openings.jsonl", without)
+    with pytest.raises(Conflict) as refused:
+        await again(second_database, tmp_path / "closed.zip", folder=tmp_path)
+    assert (refused.value.code, refused.value.field) == ("recall.unopened", f"entry {index}")
+
+
+async def test_a_killed_recall_goes_on_behind_its_last_batch(
+    house: House, database: Addresses, second_database: Addresses, tmp_path: Path
+) -> None:
+    floor = await Floor.open(house)
+    await exported(house, tmp_path / f"{0:016}-{await house.log_size():016}.zip")
+    folder = tmp_path / "keys"
+    folder.mkdir(0o700)
+    for name, key in (("log", KEYS.log), ("mac", KEYS.mac), ("links", KEYS.links)):
+        (folder / f"{name}.key").write_bytes(key)
+        (folder / f"{name}.key").chmod(0o600)
+    environment = {
+        **os.environ,
+        "EXCHANGE_DATA_DIR": str(tmp_path),
+        "EXCHANGE_DATABASE_URL": second_database.app_url,
+        "EXCHANGE_DATABASE_OWNER_URL": str(second_database.owner_url),
+        "EXCHANGE_ORIGIN": ORIGIN.removesuffix("/sandbox"),
+        "EXCHANGE_SANDBOX": "1",
+    }
+
+    def command(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "exchange", "recall", "--witness", str(tmp_path)],
+            env={**environment, **more}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    killed = await asyncio.to_thread(command, EXCHANGE_CRASH_AT="recall.before_commit:9")
+    assert killed.returncode == -signal.SIGKILL
+    sizes = await ends(floor)
+    assert query(second_database, "SELECT size FROM log_head") == [(sizes[7],)]
+    done = await asyncio.to_thread(command)
+    assert done.returncode == 0, done.stderr
+    assert f"recalled and proven: the log has {sizes[-1]} entries" in done.stdout
+    require_same(database, second_database)
+
+
+def test_every_kind_that_a_room_can_log_has_an_inverse() -> None:
+    logged: dict[str, str] = {}
+    for path in sorted((PROJECT / "exchange").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="Record" | "refusal"), args=[ast.Constant(value=str(kind)), *_]
+                ):
+                    logged[kind] = path.name
+                case ast.ClassDef(body=members) if any(
+                    isinstance(one, ast.FunctionDef) and one.name == "reads" for one in members
+                ):
+                    for one in members:
+                        match one:
+                            case ast.Assign(
+                                targets=[ast.Name(id="kind")], value=ast.Constant(value=str(kind))
+                            ):
+                                logged[kind] = path.name
+    assert {"bid", "bidder", "market_opened"} <= set(logged)
+    assert logged.keys() - INVERSES.keys() == set(), "a kind that cannot be recalled"
+    assert INVERSES.keys() - logged.keys() == {"held"}, "an inverse of nothing"
+
+
+@given(st.lists(st.sampled_from([4, 5, 8, 32]), max_size=12), st.randoms(use_true_random=False))
+def test_what_was_drawn_is_found_wherever_it_went(lengths: list[int], chance: random.Random) -> None:
+    def body(draws: list[bytes]) -> dict[str, Any]:
+        said = [f"x-{draw.hex()}:y" if n % 2 else draw.hex().upper() for n, draw in enumerate(draws)]
+        return {"a": said[::2], "b": {"c": said[1::2], "fixed": "0123456789abcdef"}}
+
+    first = [chance.randbytes(n) for n in lengths]
+    second = [hashlib.sha256(b"%d" % n).digest()[:length] for n, length in enumerate(lengths)]
+    order = list(range(len(lengths)))
+    chance.shuffle(order)
+    true, trial = ([draws[n] for n in order] for draws in (first, second))
+    assert drawn(second, body(trial), body(true)) == first
