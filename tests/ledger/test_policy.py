@@ -86,9 +86,21 @@ def test_only_a_log_of_the_policy_counts_under_its_own_name() -> None:
     ):
         with pytest.raises(NoteError):
             policy.judge(stranger)
+    with pytest.raises(PolicyError, match="line 2: a second key of the name"):
+        Policy.k_of_n(LOG.vkey, {"w": Cosigner(LOG.name, b"w" * 32).vkey}, 1)
     forged = sign(CHECKPOINT, LOG) + WITNESSES[0].cosign(theirs.body(), 1)
     with pytest.raises(NoteError, match="does not hold"):
         policy.judge(forged)
+
+
+def test_what_a_note_has_of_the_quorum_is_said_in_both_languages() -> None:
+    policy = Policy.k_of_n(LOG.vkey, {f"w{n}": WITNESSES[n].vkey for n in range(3)}, 2)
+    _, short = policy.judge(note(WITNESSES[1]))
+    _, met = policy.judge(note(*WITNESSES[:3]))
+    assert short.explain("en") == "1 of 3 witnesses cosigned, missing: w0, w2: short of the policy's quorum"
+    assert short.explain("zh") == "3 名见证人中 1 名已副署,缺 w0、w2:未达到政策的多数"
+    assert met.explain("en") == "3 of 3 witnesses cosigned: the policy's quorum"
+    assert met.explain("zh") == "3 名见证人中 3 名已副署:已达到政策的多数"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -94,7 +95,7 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
     names = ("one", "two", "three")
     tokens = {name: made(venue, tmp_path / name, f"{name}.example") for name in names}
     witnesses = {name: opened(tmp_path / name, regulator.secrets[0]) for name in names}
-    policy = Policy.k_of_n(venue.vkey, {name: w.vkey for name, w in witnesses.items()}, 2)
+    policy, strict = (Policy.k_of_n(venue.vkey, {n: w.vkey for n, w in witnesses.items()}, k) for k in (2, 3))
     early = venue.admit("buyer")
     client = Exchange(venue.server.url, policy=policy)
     assert client.vkey == venue.vkey
@@ -104,12 +105,17 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
     with pytest.raises(Conflict) as not_yet:
         client.complete(receipt)
     assert not_yet.value.code == "checkpoint.not_witnessed"
-    with running(witnesses["one"]) as one, running(witnesses["two"]) as two:
-        # The third one is away, and the quorum is reached without it.
+    with (
+        running(witnesses["one"]) as one,
+        running(witnesses["two"]) as two,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        # The third one takes the question and never answers; the quorum is reached without it.
+        three = f"http://127.0.0.1:{silent.getsockname()[1]}"
         lines = [f"log {venue.vkey}"]
         lines += [
             f"witness {name} {witnesses[name].vkey} {url}"
-            for name, url in zip(names, (one, two, "http://127.0.0.1:9"), strict=True)
+            for name, url in zip(names, (one, two, three), strict=True)
         ]
         path = tmp_path / "policy"
         path.write_text("\n".join([*lines, f"group all 2 {' '.join(names)}", "quorum all", ""]))
@@ -146,17 +152,17 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
             said = {check["name"]: check["status"] for check in json.loads(done.stdout)["checks"]}
             assert (done.returncode, said["witnesses"]) == (0, "passed"), done.stdout
             with pytest.raises(Unproven, match="missing: three"):
-                Exchange(
-                    server.url,
-                    policy=Policy.k_of_n(venue.vkey, {n: w.vkey for n, w in witnesses.items()}, 3),
-                ).complete(receipt)
+                Exchange(server.url, policy=strict).complete(receipt)
             regulator.client.audit_bundle(tmp_path / "bundle.zip")
+            regulator.client.audit_bundle(tmp_path / "period.zip", start=2)
         finally:
             server.stop()
         verdict = audit(tmp_path / "bundle.zip", None, policy=policy)
         assert verdict.ok, verdict.explain("en")
         check = verdict.check("witnesses")
         assert (check.status, check.facts["names"]) == ("passed", "one, two")
+        for bundle, status in (("bundle.zip", "failed"), ("period.zip", "not checked")):
+            assert audit(tmp_path / bundle, None, policy=strict).check("witnesses").status == status
         assert_serves_what_it_saw(one, witnesses["one"], tokens["one"], venue)
     for witness in witnesses.values():
         witness.close()
