@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import auctions, erasure, money, oversight, parties, sales, venue
+from exchange.acts import Caller
+from exchange.app import open_market, running
 from exchange.database import METADATA, Addresses, Database
 from exchange.errors import Conflict
 from exchange.gate import Gate
@@ -35,8 +38,9 @@ from exchange.registration.path import STEP_OF_KIND
 from exchange.settings import Settings
 from exchange.worker import Worker
 from ledger.audit import audit
+from ledger.checkpoint import sign
 from ledger.errors import LedgerError
-from tests.exchange.conftest import ORIGIN, House
+from tests.exchange.conftest import ORIGIN, House, uscc
 from tests.exchange.floor import (
     DAY_US,
     INCREMENT_FEN,
@@ -50,12 +54,15 @@ from tests.exchange.floor import (
     played,
     walk,
 )
+from tests.exchange.test_backup import ORIGIN as LOG_ORIGIN
+from tests.exchange.test_backup_commands import run
 from tests.exchange.test_money import Hold, hold
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEYS = Keys(log=b"l" * 32, mac=b"m" * 32, links=b"k" * 32)
 
 pytestmark = pytest.mark.anyio
+__all__ = ["run"]  # the fixture is borrowed
 
 
 def quiet(line: str) -> None:
@@ -497,3 +504,47 @@ def test_what_was_drawn_is_found_wherever_it_went(lengths: list[int], chance: ra
     chance.shuffle(order)
     true, trial = ([draws[n] for n in order] for draws in (first, second))
     assert drawn(second, body(trial), body(true)) == first
+
+
+def test_a_restore_that_ends_behind_its_witness_takes_the_rest_back(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="exchange-recall-") as name:
+        root = Path(name)
+        root.chmod(0o711)  # the server's account has to pass
+        settings = Settings(data_dir=root / "var", origin=LOG_ORIGIN, backup_target=root / "copies")
+        monkeypatch.setenv("EXCHANGE_DATA_DIR", str(settings.data_dir))
+        monkeypatch.setenv("EXCHANGE_BACKUP_TARGET", str(settings.backup_target))
+        witness = root / "witness"
+        (witness / "bundles").mkdir(parents=True)
+
+        async def live() -> None:
+            async with running(settings, work=False, make_keys=True) as house:
+                opened = orjson.loads(
+                    (
+                        await open_market(
+                            house, uscc=uscc(0), name="venue", person="first", token_digest=bytes(32)
+                        )
+                    ).outcome
+                )
+                await asyncio.to_thread(run, "backup")
+                administrator = Caller(
+                    opened["person"], opened["administrator"], frozenset({"administrator"})
+                )
+                for n in range(1, 4):
+                    act = parties.RegisterParty(uscc(n), f"party {n}", ("buyer",))
+                    await house.gate.perform(parties.register_party, act, caller=administrator, key=f"k{n}")
+                head = await house.gate.head()
+                (witness / "checkpoint").write_text(sign(head.checkpoint(), house.gate.signer))
+                bundle = witness / "bundles" / f"{0:016}-{head.edge.size:016}.zip"
+                await house.gate.read(lambda session: oversight.export(session, bundle, house.gate.signer))
+
+        asyncio.run(live())
+        (settings.data_dir / "postgres").rename(root / "lost")
+        (witness / "bundles").rename(root / "elsewhere")
+        with pytest.raises(Conflict, match="has 1 entries, and 4 were seen outside"):
+            run("restore", "--witness", witness)
+        (root / "elsewhere").rename(witness / "bundles")
+        said = run("restore", "--witness", witness)
+        assert "taking entries 1 to 3 back from outside" in said
+        assert "restored and proven: 4 entries" in said
