@@ -6,6 +6,7 @@ ExchangeError
 ├── Forbidden         403  the caller may not do this
 ├── NotFound          404  no such thing, or none that the caller may see
 ├── Conflict          409  the thing is not in a state that allows this
+│   └── NotYet             it will be, by itself: ask again after `retry_after_s`
 ├── TooLarge          413  over a stated limit
 ├── Unprocessable     422  read, understood, against a rule
 ├── TooMany           429  over the caller's limit
@@ -80,6 +81,14 @@ class NotFound(ExchangeError):
 class Conflict(ExchangeError):
     status = 409
     title = "Not possible in this state"
+
+
+class NotYet(Conflict):
+    title = "Not possible yet"
+
+    def __init__(self, code: str, detail: str, *, retry_after_s: int, rule: str, remedy: str) -> None:
+        super().__init__(code, detail, rule=rule, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class TooLarge(ExchangeError):

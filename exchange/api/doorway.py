@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from exchange import parties
 from exchange.acts import Act, Caller
-from exchange.errors import ExchangeError, Malformed, Unauthenticated, Unavailable
+from exchange.errors import ExchangeError, Malformed, NotYet, Unauthenticated, Unavailable
 from exchange.gate import Gate, Reply
 from exchange.messages.shapes import IDENTIFIER
 
@@ -125,7 +125,9 @@ def answer(reply: Reply) -> Response:
 
 def problem_response(problem: ExchangeError) -> Response:
     """RFC 9457."""
-    headers = {"Retry-After": str(problem.retry_after_s)} if isinstance(problem, Unavailable) else {}
+    headers = {}
+    if isinstance(problem, NotYet | Unavailable):
+        headers["Retry-After"] = str(problem.retry_after_s)
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(problem.problem()), problem.status, headers, PROBLEM)

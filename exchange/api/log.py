@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from exchange import oversight
 from exchange.api.doorway import CallerDep, GateDep
 from exchange.database import driver
-from exchange.errors import Conflict, NotFound, Unavailable
+from exchange.errors import NotFound, NotYet, Unavailable
 from exchange.gate import Gate
 from ledger import cosignatures, log
 from ledger.anchors import anchors
@@ -204,10 +204,11 @@ async def _witnessed(request: Request, gate: Gate) -> tuple[int, str]:
     return found
 
 
-def _not_witnessed(detail: str) -> Conflict:
-    return Conflict(
+def _not_witnessed(detail: str) -> NotYet:
+    return NotYet(
         "checkpoint.not_witnessed",
         detail,
+        retry_after_s=5,
         rule="witnesses are asked every few seconds, and sign what they have judged",
         remedy="ask again a little later; a receipt holds as it is, and can be completed then",
     )

@@ -105,6 +105,9 @@ def test_k_of_n_witnesses_sign_and_a_receipt_is_completed_for_strangers(venue: V
     with pytest.raises(Conflict) as not_yet:
         client.complete(receipt)
     assert not_yet.value.code == "checkpoint.not_witnessed"
+    for place in ("witnessed", f"{receipt.index}/proof?witnessed=1"):
+        answer = httpx.get(f"{venue.server.url}/v1/log/{place}")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (409, "5")
     with (
         running(witnesses["one"]) as one,
         running(witnesses["two"]) as two,
