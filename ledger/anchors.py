@@ -45,6 +45,23 @@ async def keep_confirmed(connection: AsyncConnection[Any], receipt: AnchorReceip
     )
 
 
+async def take_back(
+    connection: AsyncConnection[Any],
+    size: int,
+    root: bytes,
+    chain_id: int,
+    contract: str,
+    tx: str,
+    block: int,
+) -> None:
+    """Remember an anchor that stood in a block before this database was lost; its signed transaction is not needed."""
+    await connection.execute(
+        "INSERT INTO anchor (size, root, chain_id, contract, tx, signed, block, state)"
+        " VALUES (%s, %s, %s, %s, %s, '', %s, 'confirmed') ON CONFLICT DO NOTHING",
+        (size, root, chain_id, contract, tx, block),
+    )
+
+
 async def keep_refused(connection: AsyncConnection[Any], signed: SignedAnchor) -> None:
     """Remember that the chain will never take a transaction, so that a newer one can be signed."""
     await connection.execute("UPDATE anchor SET state = 'refused' WHERE size = %s", (signed.size,))

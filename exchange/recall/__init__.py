@@ -5,7 +5,8 @@ leaf has to come out byte for byte the same, and each batch's root as it was sig
 row that was recalled is proven right, or the recall stops at the first entry that differs.
 
 What cannot come back: the request digest of an entry whose text was erased (its repetition is told that the identifier
-was used), and who asked for a refused admission that was erased.
+was used), who asked for a refused admission that was erased, and the signed transaction of an anchor. Cosignatures are
+asked for anew.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from exchange.recall.bundles import (
     Logged,
     Opened,
     Progress,
+    anchors,
     batches,
     bundles_from,
     chained,
@@ -43,6 +45,7 @@ from exchange.recall.inverses import INVERSES, Told
 from exchange.settings import Settings
 from exchange.tables import Opening
 from ledger import log
+from ledger.anchors import take_back
 from ledger.chunks import count_behind, join
 from ledger.entries import WHOLE_LIMIT, Entry, parse_body, parse_leaf
 from ledger.merkle import Edge
@@ -84,9 +87,11 @@ async def recall(
             for batch in batches(chain, edge):
                 await recalling.batch(batch)
                 progress(batch.size - edge.size, total)
-        await session.exec_driver_sql("SET synchronous_commit = off")
-        await log.write_full_tiles(await driver(session))
-        await session.commit()
+        async with session.begin():
+            connection = await driver(session)
+            for anchor in anchors(chain):
+                await take_back(connection, *anchor)
+            await log.write_full_tiles(connection)
         return (await _edge(session)).size
     finally:
         await session.close()

@@ -217,6 +217,15 @@ def openings(paths: Sequence[Path]) -> dict[str, Opened]:
     return found
 
 
+def anchors(paths: Sequence[Path]) -> Iterator[tuple[int, bytes, int, str, str, int]]:
+    """Size, root, chain, contract, transaction and block of each anchor; that the roots are this log's was judged."""
+    for path in paths:
+        with Bundle(path) as bundle:
+            for one in bundle.document("anchors.json"):
+                size, chain_id, block = (int(one[name]) for name in ("size", "chain_id", "block"))
+                yield size, bytes.fromhex(one["root"]), chain_id, one["contract"], one["tx"], block
+
+
 def batches(paths: Sequence[Path], edge: Edge) -> Iterator[Batch]:
     """What lies behind `edge`, the tree of the log here, batch by batch; the bundles were judged before.
 

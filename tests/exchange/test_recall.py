@@ -40,6 +40,7 @@ from exchange.worker import Worker
 from ledger.audit import audit
 from ledger.checkpoint import sign
 from ledger.errors import LedgerError
+from ledger.merkle import Edge
 from tests.exchange.conftest import ORIGIN, House, uscc
 from tests.exchange.floor import (
     DAY_US,
@@ -88,6 +89,12 @@ def query(database: Addresses, sql: str) -> list[Any]:
     assert database.owner_url is not None
     with psycopg.connect(database.owner_url) as connection:
         return connection.execute(sql.encode()).fetchall()
+
+
+def root_at(database: Addresses, size: int) -> str:
+    """The root of so many leaves, as SQL has it."""
+    ((peaks,),) = query(database, f"SELECT peaks FROM log_chunk WHERE size = {size}")
+    return f"'\\x{Edge.from_bytes(size, peaks).root().hex()}'::bytea"
 
 
 def rewrite(bundle: Path, altered: Path, member: str, change: Callable[[bytes], bytes]) -> None:
@@ -238,6 +245,12 @@ async def test_a_lost_market_comes_back_row_for_row(
     house: House, patients: Any, database: Addresses, second_database: Addresses, tmp_path: Path
 ) -> None:
     floor = await lived(house, patients)
+    anchored = (await ends(floor))[7]
+    as_owner(
+        database,
+        "INSERT INTO anchor (size, root, chain_id, contract, tx, signed, block, state) SELECT"
+        f" {anchored}, {root_at(database, anchored)}, 31337, '0xc0', '0x12', '', 5, 'confirmed'",
+    )
     bundle = await exported(house, tmp_path / "all.zip")
     size = await house.log_size()
     assert set(INVERSES) - await kinds(floor) == {"opening_erased"} - await kinds(floor)
