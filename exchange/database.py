@@ -214,13 +214,13 @@ def addresses(
 ) -> Iterator[Addresses]:
     """The database that the settings name, for as long as the context lasts.
 
-    Without `EXCHANGE_DATABASE_URL` that is a PostgreSQL of our own, which ends with the context. `beside`
+    Without `EXCHANGE_DATABASE_URL` that is a PostgreSQL of our own, which is started again when it is killed, and ends with the context. `beside`
     is for commands that may run next to an exchange: they use its server when it runs.
     """
     if settings.database_url is not None:
         yield Addresses(settings.database_url, settings.database_owner_url)
         return
-    with own_cluster(settings.data_dir, beside=beside, say=say) as postgres:
+    with own_cluster(settings.data_dir, beside=beside, say=say) as postgres, postgres.guarded():
         yield Addresses(postgres.app_url, postgres.owner_url)
 
 

@@ -28,7 +28,7 @@ import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
@@ -51,12 +51,19 @@ from ledger.errors import CanonicalError
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
 
+WAIT_S = 0.5
+"""How long the first of more acts than a batch takes may have waited; past it further ones are turned away: a queue that
+is longer than callers are patient does work that nobody hears of, and does it twice."""
+
 BATCH_LIMIT = 512
 """Acts of one transaction: bounds how long the head is held, to some 25 ms of the hot path, and leaves half of a
 large crowd to be answered, and to come again, while the other half is decided."""
 
 PLAIN_LIMIT = 256
 """Plain acts among them: each costs a savepoint and its own queries, and the server ends what lasts two seconds."""
+
+RECENT = 8192
+"""Answers that are kept to be given again: whoever missed one costs no second look into the log."""
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
@@ -92,6 +99,11 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 
+def staying() -> bool:
+    """Of a caller who does not go away while it waits, or whose going away nobody could tell: never gone."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An acknowledged act: what came of it, and the receipt that proves it. Both are JSON, ready to send."""
@@ -114,8 +126,12 @@ class _Call:
     decide: Any
     asked: Asked
     digest: bytes
+    since_s: float
+    """On the loop's clock."""
     answers: list[asyncio.Future[Reply]] = field(default_factory=list)
     """One for each who waits: whoever goes away ends the own one, never the act."""
+    gone: list[Callable[[], bool]] = field(default_factory=list)
+    """For each who waits, how to learn that nobody is there any more."""
     entries: Sequence[Entry] = ()
     readers: Collection[str] = ()
     body: bytes = b""
@@ -124,11 +140,16 @@ class _Call:
     error: Exception | None = None
     repeat_of: int | None = None
 
-    def wait(self) -> asyncio.Future[Reply]:
+    def wait(self, gone: Callable[[], bool]) -> asyncio.Future[Reply]:
         """A future of the answer, for one more who waits."""
         answer = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
+        self.gone.append(gone)
         return answer
+
+    def deserted(self) -> bool:
+        """Whether nobody is left who would hear the answer."""
+        return all(gone() for gone in self.gone)
 
     def forget(self) -> None:
         self.entries, self.readers, self.body, self.outcome, self.refused = (), (), b"", b"", False
@@ -167,6 +188,7 @@ class Gate:
     _waiting: deque[_Call] = field(default_factory=deque)
     _urgent: deque[_Call] = field(default_factory=deque)
     _in_flight: dict[tuple[str, str], _Call] = field(default_factory=dict)
+    _recent: dict[tuple[str, str], tuple[bytes, Reply]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _flusher: asyncio.Task[None] | None = None
     _session: AsyncConnection | None = None
@@ -247,13 +269,33 @@ class Gate:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
+    @property
+    def pressed(self) -> bool:
+        """Whether more acts wait than the next batch takes."""
+        return len(self._waiting) > BATCH_LIMIT
+
+    @property
+    def full(self) -> bool:
+        """Whether as many acts wait as may, or too long: a further one is turned away, unless it is urgent."""
+        return len(self._waiting) >= QUEUE_LIMIT or (
+            self.pressed and asyncio.get_running_loop().time() > self._waiting[0].since_s + WAIT_S
+        )
+
     async def perform(
-        self, decide: Plain[Any] | Batched, act: Act, *, caller: Caller, key: str, urgent: bool = False
+        self,
+        decide: Plain[Any] | Batched,
+        act: Act,
+        *,
+        caller: Caller,
+        key: str,
+        urgent: bool = False,
+        gone: Callable[[], bool] = staying,
     ) -> Reply:
         """Decide `act` under the caller's identifier `key`, once for ever.
 
         The same identifier with the same act gets the first answer again (`repeated`); with another act,
-        Unprocessable. `urgent` acts (closing, halting) go before all others. Raises what the room raised, and
+        Unprocessable. `urgent` acts (closing, halting) go before all others. An act whose callers are all `gone` when
+        its turn comes is not decided: they count it as unknown, and send it again. Raises what the room raised, and
         Unavailable when the queue is full or the database cannot be reached: look the identifier up, or ask
         again under it, to learn whether it took effect.
         """
@@ -270,28 +312,33 @@ class Gate:
                 remedy="use letters and digits",
             )
         name = (caller.party, key)
+        given = self._recent.get(name)
+        if given is not None:
+            if given[0] != digest:
+                raise _another_act(key)
+            return replace(given[1], repeated=True)
         first = self._in_flight.get(name)
         if first is not None:
             if first.digest != digest:
                 raise _another_act(key)
-            reply = await first.wait()
-            return Reply(reply.index, reply.outcome, reply.receipt, reply.refused, repeated=True)
+            reply = await first.wait(gone)
+            return replace(reply, repeated=True)
         if self._closing or self._flusher is None:
             raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
-        if len(self._waiting) >= QUEUE_LIMIT and not urgent:
-            raise Unavailable("gate.full", f"{QUEUE_LIMIT} acts are waiting", retry_after_s=1)
-        call = _Call(decide, Asked(act, caller, key), digest)
+        if self.full and not urgent:
+            raise Unavailable("gate.full", f"{len(self._waiting)} acts are waiting", retry_after_s=1)
+        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().time())
         self._in_flight[name] = call
         (self._urgent if urgent else self._waiting).append(call)
         self._wake.set()
-        return await call.wait()
+        return await call.wait(gone)
 
     async def look_up(self, party: str, key: str) -> Reply | None:
         """The first answer given under an identifier, or None where no act of that identifier took effect."""
         waiting = self._in_flight.get((party, key))
         if waiting is not None:
             # Whether it took effect is then read from the database, and so is the first answer.
-            await asyncio.wait([waiting.wait()])
+            await asyncio.wait([waiting.wait(staying)])
         async with self.database.reader() as session:
             connection = await driver(session)
             cursor = await connection.execute(
@@ -316,8 +363,12 @@ class Gate:
             plain = 0
             for queue in (self._urgent, self._waiting):
                 while queue and len(batch) < BATCH_LIMIT and plain < PLAIN_LIMIT:
-                    batch.append(queue.popleft())
-                    plain += callable(batch[-1].decide)  # a plain room is a function, a batched one an object
+                    call = queue.popleft()
+                    if call.deserted():
+                        self._fail(call, Unavailable("gate.gone", "nobody waited for the answer any more"))
+                        continue
+                    batch.append(call)
+                    plain += callable(call.decide)  # a plain room is a function, a batched one an object
             if not batch:
                 self._tell()
             if batch or self._doubts:
@@ -358,6 +409,11 @@ class Gate:
                     error = _unknown("the database went away again and again under this act")
                 if not batch:
                     raise error from None
+                if _out_of_room(error):  # act by act it would be the same, and the server has enough to do
+                    full = _told(error)
+                    for call in batch:
+                        self._fail(call, full)
+                    return
                 if len(batch) == 1:
                     self._fail(batch[0], _told(error))
                     return
@@ -436,6 +492,9 @@ class Gate:
                 self._fail(call, reply)
             else:
                 self._leave(call)
+                self._recent[call.asked.caller.party, call.asked.key] = (call.digest, reply)
+                if len(self._recent) > RECENT:
+                    del self._recent[next(iter(self._recent))]
                 for answer in call.answers:
                     if not answer.done():
                         answer.set_result(reply)
@@ -545,7 +604,9 @@ class Gate:
         any act. For whoever has a say in what the log becomes: recalling what was decided before, ending a log.
         """
         connection = await driver(session)
-        batch = [_Call(decide, asked, asked.act.digest()) for decide, asked in acts]
+        batch = [
+            _Call(decide, asked, asked.act.digest(), 0.0) for decide, asked in acts
+        ]  # nobody waits for them
         runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
         async with session.begin():
             row = await (await connection.execute(log.LOCK_HEAD)).fetchone()
@@ -754,6 +815,11 @@ def _unknown(detail: str) -> Unavailable:
     )
 
 
+def _out_of_room(error: Exception) -> bool:
+    """Whether the server's disk is full."""
+    return isinstance(getattr(error, "orig", error), psycopg.errors.DiskFull)
+
+
 def _told(error: Exception) -> Exception:
     """What the caller is told of an act that failed: rules by name, a defect without its inside."""
     match error:
@@ -770,6 +836,21 @@ def _told(error: Exception) -> Exception:
         case CanonicalError():
             return Unprocessable(
                 "body.not_canonical", str(error), field=error.field, rule=error.rule, remedy=error.remedy
+            )
+        case _ if _out_of_room(error):
+            logger.warning("the database has no room left: %s", error)
+            return Unavailable(
+                "database.full",
+                "the disk of the database is full; nothing of this request took effect",
+                retry_after_s=5,
+                remedy="send it again under the same identifier once the operator has made room",
+            )
+        case psycopg.OperationalError() | DBAPIError(orig=psycopg.OperationalError()):
+            logger.warning("the database could not do it: %s", error)
+            return Unavailable(
+                "database.unavailable",
+                "the database could not do this now; nothing of it took effect",
+                retry_after_s=2,
             )
         case _:
             logger.exception("an act failed by a defect", exc_info=error)

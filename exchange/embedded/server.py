@@ -7,11 +7,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import psycopg
 
 from exchange.embedded.cluster import (
     APPLICATION,
@@ -33,6 +36,8 @@ from exchange.embedded.refusals import RUNNING_CLUSTER_MIB, check_space, explain
 from exchange.errors import Misconfigured
 
 _STOP_S: Final = 60.0
+_LOOK_S: Final = 0.1
+_RETRY_S: Final = 1.0
 
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "127.0.0.1",
@@ -207,6 +212,43 @@ class Postgres:
             os.kill(self.pid, signal.SIGKILL)
         self._reap()
         wait_until_empty(self.data)
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """For as long as the context lasts, start the server again whenever it is gone: killed, or given up for
+        want of room on the disk. What keeps it from starting is said once, and tried again until it is gone too.
+
+        The server keeps its port, so that whoever used it finds it again. Somebody else's server is left alone.
+        """
+        if self._lock is None:
+            yield
+            return
+        over = threading.Event()
+
+        def look() -> None:
+            said = ""
+            while not over.wait(_LOOK_S):
+                if self.alive:
+                    continue
+                try:
+                    with explained(self.folder):
+                        self._open()
+                except (Misconfigured, psycopg.Error, OSError) as error:
+                    if str(error) != said:
+                        said = str(error)
+                        self._say(f"the database is gone and cannot be started: {said}")
+                    over.wait(_RETRY_S)
+                else:
+                    said = ""
+                    self._say("the database was gone and is started again")
+
+        thread = threading.Thread(target=look, name="database", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def discard(self) -> None:
         """Stop the server and delete the cluster, its archive and its credentials: for sandboxes."""
