@@ -36,8 +36,9 @@ from exchange.witnessing import Witnessing, load_policy
 from exchange.worker import Worker
 from ledger import log
 from ledger.anchor import Anchor, deploy, load_key
-from ledger.checkpoint import sign
+from ledger.checkpoint import Signer, sign, split_note
 from ledger.policy import Policy
+from ledger.succession import parse as parse_ended
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ async def running(
         stack.push_async_callback(database.close)
         gate = Gate(database, ours.signer(settings.origin), ours.mac, wall_clock_us)
         if not make_keys:
-            await _require_log(database, settings)
+            await _require_log(database, settings, gate.signer)
         await gate.start()
         stack.push_async_callback(gate.stop)
         policy = None if settings.witnesses is None else load_policy(settings.witnesses, gate.signer)
@@ -122,11 +123,12 @@ async def running(
         yield Running(settings, ours, database, gate, worker, Vault(settings.data_dir / "vault"), policy)
 
 
-async def _require_log(database: Database, settings: Settings) -> None:
+async def _require_log(database: Database, settings: Settings, signer: Signer) -> None:
     """Refuse to serve a database that holds no log, or another one than these settings name."""
     connection = await database.connect()
     try:
         row = await (await connection.execute(log.READ_HEAD)).fetchone()
+        note = None if row is None else await venue.last_note(connection)
     finally:
         await connection.close()
     if row is None:
@@ -142,9 +144,18 @@ async def _require_log(database: Database, settings: Settings) -> None:
             "market.origin",
             f"this database holds the log {row[0]!r}, the settings name {settings.origin!r}",
             field="EXCHANGE_ORIGIN",
-            rule="the name of a log never changes",
+            rule="the name of a log never changes; one that ended has a successor of another name (GET /v1/log/ended)",
             remedy=f"set EXCHANGE_ORIGIN to {row[0]}"
             + (" and EXCHANGE_SANDBOX to 1" if row[0].endswith("/sandbox") else ""),
+        )
+
+    if note is not None and parse_ended(split_note(note)[0]).successor != signer.vkey:
+        raise Misconfigured(
+            "keys.another_log",
+            f"the log goes on under another key than {signer.vkey}",
+            field=str(settings.keys_dir / "log.key"),
+            rule="the note with which its predecessor ended names the key of a log",
+            remedy="repeat `exchange succeed` as it was given, or bring the key back",
         )
 
 

@@ -40,7 +40,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
 from exchange.crash import reach
 from exchange.database import Database, confirm, driver, require_standby
-from exchange.errors import ExchangeError, Unavailable, Unprocessable
+from exchange.errors import Conflict, ExchangeError, Unavailable, Unprocessable
 from ledger import log
 from ledger.book import Book
 from ledger.checkpoint import Signer, sign
@@ -243,6 +243,7 @@ class Gate:
         """
         known = self._confirmed
         head = await self.read(_head)
+        self._require_own(head)
         if head.edge.size < known:
             raise Unavailable("database.stale", "a server was read that is primary no more", retry_after_s=1)
         await self.confirm(head.edge.size)
@@ -522,6 +523,7 @@ class Gate:
         if self.database.synchronous:
             require_standby(market[2])
         head = log.Head.from_row(row)
+        self._require_own(head)
         now_us = max(head.time_us, self.clock() + market[0])
         self.keys_version, self.keys_seen_s = market[1], time.monotonic()
         for position, digest, index in await known_cursor.fetchall():
@@ -700,6 +702,16 @@ class Gate:
             act.get("state") == "refused",
             repeated=True,
         )
+
+    def _require_own(self, head: log.Head) -> None:
+        """Conflict where the log has ended under the name that this process signs, and goes on under another."""
+        if head.origin != self.signer.name:
+            raise Conflict(
+                "log.ended",
+                f"the log {self.signer.name} has ended; {head.origin} goes on from it",
+                rule="an ended log takes no further entry and signs nothing (GET /v1/log/ended)",
+                remedy=f"ask {head.origin}; its operator sets EXCHANGE_ORIGIN to that and starts anew",
+            )
 
     def _leave(self, call: _Call) -> None:
         self._in_flight.pop((call.asked.caller.party, call.asked.key), None)

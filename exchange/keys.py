@@ -61,6 +61,21 @@ def backup_key(directory: Path, *, make: bool = False) -> bytes:
     return _read(path)
 
 
+def next_log_key(directory: Path) -> bytes:
+    """The key with which a log's successor is going to sign, drawn where there is none yet."""
+    path = directory / "log-next.key"
+    if not path.exists():
+        _draw(path)
+    return _read(path)
+
+
+def retire_log_key(directory: Path, name: str) -> None:
+    """Put the next key in the place of the log's, which stays under `name`: its signatures are still to be explained."""
+    with contextlib.suppress(FileExistsError):
+        os.link(directory / "log.key", directory / f"{name}.key")
+    (directory / "log-next.key").replace(directory / "log.key")
+
+
 def split(directory: Path, origin: str, *, count: int, threshold: int) -> list[shares.Share]:
     """All private keys of a directory as officers' shares, named by the log's verifier key.
 

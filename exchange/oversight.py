@@ -10,6 +10,7 @@ from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from exchange import venue
 from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound
@@ -75,6 +76,7 @@ async def export(
     connection = await driver(session)
     market = await session.get(Market, 1)
     head = await log.read_head(connection)
+    begun = await venue.begun(connection)  # cosignatures up to there are of another log's checkpoints
     before, end = await log.period(connection, start, head.edge.size if stop is None else stop)
     holder = None if party is None else await session.get(Party, party)
     if party is not None and holder is None:
@@ -101,7 +103,7 @@ async def export(
             after = at - (
                 at == before.size > 0
             )  # the first segment brings the checkpoint at its beginning too
-            lines = await cosignatures.lines_between(connection, after, upto)
+            lines = await cosignatures.lines_between(connection, max(after, begun), upto)
             notes = [
                 note + lines.get(size, "")
                 async for size, note in log.checkpoints(connection, signer, after, upto)

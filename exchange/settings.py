@@ -31,7 +31,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "witness_every_s": "seconds from one question to the witnesses to the next",
     "host": "address to listen on",
     "port": "port to listen on",
-    "origin": "name of the log in every checkpoint; never changes",
+    "origin": "name of the log in every checkpoint; changes only with `exchange succeed`",
     "sandbox": "a market whose clock can be moved; its log says so in its first entry",
     "profile": "rulebook profile: cn-venue or generic",
     "crash_at": "for drills: the named point at which this process kills itself",
@@ -135,7 +135,7 @@ class Settings:
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
             port=read("EXCHANGE_PORT", _port, 8000),
             origin=read(
-                "EXCHANGE_ORIGIN", _origin, f"{DEFAULT_ORIGIN}/sandbox" if sandbox else DEFAULT_ORIGIN
+                "EXCHANGE_ORIGIN", log_name, f"{DEFAULT_ORIGIN}/sandbox" if sandbox else DEFAULT_ORIGIN
             ),
             sandbox=sandbox,
             profile=read("EXCHANGE_PROFILE", _profile, "cn-venue"),
@@ -326,8 +326,11 @@ def _port(name: str, text: str) -> int:
     )
 
 
-def _origin(name: str, text: str) -> str:
-    """C2SP tlog-checkpoint and signed-note: the origin is also the name of the key that signs."""
+def log_name(name: str, text: str) -> str:
+    """The origin of a log, which is also the name of the key that signs (C2SP tlog-checkpoint and signed-note).
+
+    Misconfigured, naming the setting `name`, where it cannot be one.
+    """
     if len(text) <= 200 and text.isprintable() and not any(c.isspace() or c == "+" for c in text):
         return text
     raise _refuse(

@@ -1,17 +1,30 @@
-"""The venue itself: opens its market once, moves a sandbox's clock, says what market this is."""
+"""The venue itself: opens its market once, moves a sandbox's clock, names a successor of its log, says what market this is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from exchange.acts import Act, Record, Transaction
+from exchange.acts import Act, Caller, Record, Transaction, plain
+from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.money import BANK, DEPOSITS, FEES, TAX
 from exchange.parties import admit, check_name, check_uscc, invite
 from exchange.tables import Market
+from ledger import log
+from ledger.checkpoint import Verifier
+from ledger.entries import WHOLE_LIMIT, parse_body
+from ledger.succession import open_ended
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+SUCCESSION = Caller("succession", "succession", frozenset({"succession"}))
+"""Whoever holds the log's key: ends a log and lets another go on from it."""
+
+_LAST_SUCCESSION = "SELECT log_index FROM request WHERE party = 'succession' ORDER BY log_index DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,83 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
         },
         readers=(party.id,),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SucceedLog(Act):
+    """Go on as another log from where one ended: its note, and the key that signed it."""
+
+    note: str
+    vkey: str
+
+
+async def succeed_log(tx: Transaction, act: SucceedLog) -> Record:
+    """Take over the tree of a log that ended right here, and say of it all that its note says.
+
+    Conflict where the log here is not the one that the note ends, or has gone on.
+    """
+    tx.caller.require("succession")
+    ended = open_ended(act.note, [Verifier.parse(act.vkey)])
+    connection = await driver(tx.session)
+    head = await log.read_head(connection)
+    if (head.origin, tx.index, head.edge.root()) != (ended.origin, ended.size, ended.root):
+        raise Conflict(
+            "succession.other_end",
+            f"the note ends {ended.origin} at {ended.size} entries, the log here is {head.origin} with {tx.index}",
+            field="note",
+            rule="a successor goes on from the very tree with which its predecessor ended",
+            remedy="stop whatever else writes to this log, and end it again",
+        )
+    await log.rename(connection, ended.origin, ended.successor_origin)
+    return Record(
+        "log_succeeded",
+        plain(
+            {
+                "lost": {"from": ended.size, "root": ended.seen_root, "to": ended.seen_size - 1}
+                if ended.lost
+                else None,
+                "note": act.note,
+                "origin": ended.successor_origin,
+                "predecessor": {
+                    "origin": ended.origin,
+                    "root": ended.root,
+                    "size": ended.size,
+                    "vkey": act.vkey,
+                },
+                "reason": ended.reason,
+                "state": "succeeded",
+                "vkey": ended.successor,
+            }
+        ),
+    )
+
+
+async def begun(connection: AsyncConnection[Any]) -> int:
+    """The size with which the predecessor of this log ended, 0 where it has none: checkpoints up to it were another's."""
+    row = await (await connection.execute(_LAST_SUCCESSION)).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def last_note(connection: AsyncConnection[Any]) -> str | None:
+    """The signed note with which the predecessor of this log ended; None where it has none."""
+    index = await begun(connection)
+    if not index:
+        return None
+    note: str = parse_body(await log.whole_body(connection, index), WHOLE_LIMIT)["act"]["note"]
+    return note
+
+
+async def predecessor(session: AsyncSession) -> str:
+    """The same, for whoever asks; NotFound where there is none."""
+    note = await last_note(await driver(session))
+    if note is None:
+        raise NotFound(
+            "log.no_predecessor",
+            "this log took over from no other",
+            rule="a note is served by the log that goes on from an ended one",
+            remedy="none needed: this log began with its first entry",
+        )
+    return note
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import httpx
 
 from exchange.database import Database
 from exchange.errors import Misconfigured
+from exchange.venue import begun
 from ledger import cosignatures, log
 from ledger.checkpoint import Checkpoint, Signer, Verifier, open_note, sign
 from ledger.errors import NoteError, PolicyError
@@ -90,7 +91,7 @@ class Witnessing:
         """
         if self._sizes is None:
             async with self._connected() as connection:
-                self._sizes = dict(await cosignatures.last_sizes(connection))
+                self._sizes = dict(await cosignatures.last_sizes(connection, await begun(connection)))
         target = await self._next_target(self._sizes)
         if target is None:
             return

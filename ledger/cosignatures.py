@@ -26,9 +26,14 @@ async def keep(connection: AsyncConnection[Any], size: int, witness: str, line: 
     )
 
 
-async def last_sizes(connection: AsyncConnection[Any]) -> Mapping[str, int]:
-    """The largest size that each witness (by its verifier key) cosigned. Reads all of them: ask once."""
-    cursor = await connection.execute("SELECT witness, max(size) FROM cosignature GROUP BY witness")
+async def last_sizes(connection: AsyncConnection[Any], begun: int = 0) -> Mapping[str, int]:
+    """The largest size that each witness (by its verifier key) cosigned. Reads all of them: ask once.
+
+    Here and below, sizes up to `begun` were those of a log that this one took over from.
+    """
+    cursor = await connection.execute(
+        "SELECT witness, max(size) FROM cosignature WHERE size > %s GROUP BY witness", (begun,)
+    )
     return dict(await cursor.fetchall())
 
 
@@ -43,7 +48,7 @@ async def lines_between(connection: AsyncConnection[Any], after: int, upto: int)
 
 
 async def witnessed(
-    connection: AsyncConnection[Any], signer: Signer, policy: Policy | None
+    connection: AsyncConnection[Any], signer: Signer, policy: Policy | None, begun: int = 0
 ) -> tuple[int, str] | None:
     """Size and note of the newest checkpoint whose cosignatures meet the policy (without one: that has any).
 
@@ -51,8 +56,9 @@ async def witnessed(
     """
     cursor = await connection.execute(
         "SELECT size, string_agg(line, '' ORDER BY witness) FROM cosignature WHERE size IN"
-        " (SELECT DISTINCT size FROM cosignature ORDER BY size DESC LIMIT %s) GROUP BY size ORDER BY size DESC",
-        (_SIZES_LIMIT,),
+        " (SELECT DISTINCT size FROM cosignature WHERE size > %s ORDER BY size DESC LIMIT %s)"
+        " GROUP BY size ORDER BY size DESC",
+        (begun, _SIZES_LIMIT),
     )
     for size, lines in await cursor.fetchall():
         async for _, note in log.checkpoints(connection, signer, size - 1, size):

@@ -73,6 +73,14 @@ async def create(connection: AsyncConnection[Any], origin: str, time_us: int) ->
     )
 
 
+async def rename(connection: AsyncConnection[Any], old: str, new: str) -> None:
+    """Go on under another origin, from the tree that is there; the caller holds the head, and says so in an entry."""
+    await connection.execute(
+        "UPDATE log_head SET origin = %s WHERE id = 1 AND origin = %s",
+        (new, old),
+    )
+
+
 async def read_head(connection: AsyncConnection[Any]) -> Head:
     """The newest committed head."""
     row = await (await connection.execute(READ_HEAD)).fetchone()

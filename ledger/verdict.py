@@ -20,6 +20,10 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "consistency": ("相邻检查点之间只增不改", "From checkpoint to checkpoint the log only grew"),
     "signatures": ("检查点签名", "Checkpoints are signed by trusted keys"),
     "witnesses": ("见证人副署达到政策所要求的多数", "The policy's quorum of witnesses cosigned"),
+    "succession": (
+        "所接续的日志由其自己的密钥宣告终止",
+        "The log that this one took over from was ended by its own key",
+    ),
     "held_checkpoints": (
         "审计人自持的检查点在此日志上",
         "Checkpoints that the auditor holds lie on this log",
@@ -136,6 +140,25 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "没有一个检查点得到政策的多数 {quorum}(共 {count} 名见证人)",
         "no checkpoint has the quorum {quorum} of the policy's {count} witnesses",
     ),
+    "succession_none": ("未接续其他日志", "it took over from no other"),
+    "succession_ok": (
+        "自第 {size} 条起接续 {origin};后者以 {size} 条告终,另有 {lost} 条曾被见到而已遗失;缘由:{reason}",
+        "from entry {size} on it goes on from {origin}, which ended with {size} entries; {lost} more were seen of it and "
+        "are lost; reason: {reason}",
+    ),
+    "succession_own": (
+        "称自第 {size} 条起接续 {origin}(另有 {lost} 条遗失;缘由:{reason});该日志的公钥不在所给之列,未能核对",
+        "from entry {size} on it says to go on from {origin} ({lost} entries lost; reason: {reason}); that log's key is "
+        "not among those you gave, so its word was not checked",
+    ),
+    "succession_withheld": (
+        "第 {index} 条称接续另一日志,其正文未披露",
+        "entry {index} takes over from another log, and its body is withheld",
+    ),
+    "succession_bad": (
+        "第 {index} 条所称的接续不成立:{why}",
+        "what entry {index} says of a log before it does not hold: {why}",
+    ),
     "held_ok": ("{count} 个,最大 {size}", "{count}, the largest of size {size}"),
     "held_none": (
         "未提供;没有它就看不出日志被退回到较早的检查点",
@@ -149,6 +172,14 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
     "held_own": (
         "与日志相符,但只按包内自带的公钥验过签名",
         "they lie on this log, but their signatures were checked under keys that came in the bundle itself",
+    ),
+    "held_lost": (
+        "自持的 {count} 个都在前一日志宣告遗失的部分里,无从比较",
+        "the {count} that are held lie in what the log before this one is declared to have lost: nothing to compare",
+    ),
+    "held_undeclared": (
+        "前一日志曾有 {size} 条,其终止声明只承认被见到 {seen} 条,或所称的根不同",
+        "the log before this one had {size} entries, and the note of its end admits only {seen}, or another root",
     ),
     "held_origin": (
         "大小 {size} 的属于另一个日志 {origin}",

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from exchange import oversight
+from exchange import oversight, venue
 from exchange.api.doorway import CallerDep, GateDep
 from exchange.database import driver
 from exchange.errors import NotFound, NotYet, Unavailable
@@ -100,6 +100,12 @@ async def witnessed_checkpoint(request: Request, gate: GateDep) -> Response:
     """The newest checkpoint that the quorum of witnesses cosigned, with their signatures; 409 before the first."""
     _, note = await _witnessed(request, gate)
     return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/v1/log/ended", response_class=Response)
+async def ended(gate: GateDep) -> Response:
+    """The signed note with which the log ended that this one goes on from; 404 where there was none."""
+    return Response(await gate.read(venue.predecessor), media_type="text/plain; charset=utf-8")
 
 
 @router.get("/v1/log/{index}")
@@ -196,7 +202,9 @@ async def events(request: Request, gate: GateDep) -> StreamingResponse:
 
 async def _witnessed(request: Request, gate: Gate) -> tuple[int, str]:
     async def ask(session: AsyncSession) -> tuple[int, str] | None:
-        return await cosignatures.witnessed(await driver(session), gate.signer, request.app.state.policy)
+        connection = await driver(session)
+        begun = await venue.begun(connection)
+        return await cosignatures.witnessed(connection, gate.signer, request.app.state.policy, begun)
 
     found = await gate.read(ask)
     if found is None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from exchange.cli.audit import note_in, progress_bar
 from exchange.settings import Settings
+from ledger.checkpoint import Signer
 
 if TYPE_CHECKING:
     from exchange.keys import Keys
@@ -76,6 +77,75 @@ def take_back(app_url: str, ours: Keys, settings: Settings, witness: str, token_
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
         )
+
+
+def succeed(
+    origin: Annotated[
+        str, typer.Option(help="Name of the log that goes on; not the one of the log that ends.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why, in one line; it is signed and published.")],
+    held: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A signed checkpoint that a witness, a client or you kept: what was seen. Repeatable.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Sign with a new key from now on; the old one is kept.")
+    ] = False,
+) -> None:
+    """End the log here with a signed note, where what others saw of it is lost, and go on under another name.
+
+    The exchange must not run. Everything that is here stays; the note says what is not.
+    """
+    import time
+
+    from exchange import keys
+    from exchange.backup import behind, no_longer_behind
+    from exchange.database import addresses, upgrade
+    from exchange.settings import log_name
+    from exchange.succession import succeed as end_and_go_on
+
+    settings = Settings.from_environment(os.environ)
+    log_name("--origin", origin)
+    ours = keys.load(settings.keys_dir)
+    notes = [note_in(path) for path in held or ()]
+    next_key = keys.next_log_key(settings.keys_dir) if new_key else ours.log
+    with addresses(settings, say=_say) as reached:
+        upgrade(reached.app_url, reached.owner_url)
+        done = asyncio.run(
+            end_and_go_on(
+                reached.app_url,
+                ours,
+                settings.origin,
+                Signer(origin, next_key),
+                reason=reason,
+                held=notes,
+                seen_size=behind(settings.data_dir),
+                clock=lambda: time.time_ns() // 1000,
+            )
+        )
+    size = done.ended.size
+    if new_key:
+        keys.retire_log_key(settings.keys_dir, f"log-ended-at-{size}")
+    note = settings.data_dir / f"ended-at-{size}.note"
+    note.write_text(done.note, encoding="utf-8")
+    anchor = settings.data_dir / "anchor.json"
+    if done.ended.lost and anchor.exists():
+        # Its contract may hold a larger size, and takes no smaller one: the successor deploys its own.
+        anchor.rename(settings.data_dir / f"anchor-ended-at-{size}.json")
+    no_longer_behind(settings.data_dir)
+    lost = f", {done.ended.lost} more were seen and are lost" if done.ended.lost else ""
+    console.print(f"[green]✓[/] {settings.origin} ended with {size} entries{lost}", soft_wrap=True)
+    console.print(f"  the signed note, for everybody  {note}", soft_wrap=True)
+    console.print(f"  log key (publish it)            {done.ended.successor}", soft_wrap=True)
+    console.print(
+        f"Next: set EXCHANGE_ORIGIN to {origin}, take a full backup, have witnesses begin anew with the new key"
+        f"{', share the keys anew' if new_key else ''}, then [bold]exchange serve[/bold].",
+        soft_wrap=True,
+    )
 
 
 def _say(line: str) -> None:

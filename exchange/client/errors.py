@@ -7,6 +7,7 @@ ClientError
 │   ├── Malformed 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404 · Conflict 409
 │   ├── TooLarge 413 · Unprocessable 422 · TooMany 429
 │   └── Refused       422, on the record: carries the receipt of the refusal
+├── LogEnded          the log ended with a signed note, and another one goes on from it
 └── Untrusted         what the exchange said cannot be verified; keep it and show it to somebody
     ├── Unproven      a receipt, proof or file that does not hold
     └── Forked        two signed checkpoints that are not one history
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exchange.client.answers import Done
+    from ledger.succession import Ended
 
 
 class ClientError(Exception):
@@ -40,6 +42,23 @@ class Unknown(ClientError):
         super().__init__(f"{detail}; look up {identifier!r}, or send the same request again under it")
         self.identifier = identifier
         self.detail = detail
+
+
+class LogEnded(ClientError):
+    """The log that this client trusts has ended: its own key says so, and names the log that goes on from it.
+
+    `ended` is what the verified `note` says: how far the log went, what of it is lost, why, and `ended.successor`, the verifier key
+    to go on with once you have it from elsewhere too. Of a write: it may have taken effect, there; look it up there.
+    """
+
+    def __init__(self, ended: Ended, note: str) -> None:
+        lost = f", {ended.lost} entries that were seen of it are lost" if ended.lost else ""
+        super().__init__(
+            f"the log {ended.origin} ended with {ended.size} entries{lost} ({ended.reason}); it goes on as"
+            f" {ended.successor_origin}, under the key {ended.successor}"
+        )
+        self.ended = ended
+        self.note = note
 
 
 class ExchangeProblem(ClientError):

@@ -160,7 +160,7 @@ class Exchange:
         """What market this is. Unproven where it names another key than the one this client trusts."""
         view = self._read("/v1/market", MarketView)
         if self._history is not None and view.vkey != self._history.verifier.vkey:
-            raise Unproven(f"the exchange now names the key {view.vkey}", field="vkey")
+            raise self._history.unproven(f"the exchange now names the key {view.vkey}", field="vkey")
         return view
 
     def me(self) -> MeView:
@@ -876,7 +876,7 @@ class Exchange:
             receipt = receipt_from_json(answer)
             verify_receipt(receipt, [history.verifier])
         except LedgerError as error:
-            raise Unproven(str(error), field=f"receipt.{error.field}") from error
+            raise history.unproven(str(error), field=f"receipt.{error.field}") from error
         return receipt, history.admit(receipt.checkpoint)
 
     def _leaf(self, index: int) -> tuple[bytes, Checkpoint]:
@@ -906,7 +906,15 @@ class Exchange:
             verifier = Verifier.parse(vkey)
         except LedgerError as error:
             raise Unproven(str(error), field="vkey") from error
-        return History(verifier, self._consistency, self._remember)
+        return History(verifier, self._consistency, self._remember, self._ended)
+
+    def _ended(self) -> str | None:
+        """The note with which the log before this one ended, as the exchange shows it."""
+        try:
+            response = self._wire.ask("GET", "/v1/log/ended")
+        except NoAnswer:
+            return None
+        return response.text if response.status_code == 200 else None
 
     def _consistency(self, old: int, new: int) -> list[bytes]:
         response = self._wire.ask("GET", "/v1/consistency", params={"old": str(old), "new": str(new)})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from exchange.client.errors import ExchangeProblem, Forked, Unproven
+from exchange.client.errors import ClientError, ExchangeProblem, Forked, LogEnded, Unproven
 from ledger.checkpoint import Checkpoint, Verifier, open_note
 from ledger.errors import LedgerError, NoteError, ProofError
 from ledger.merkle import verify_consistency
+from ledger.succession import open_ended
 
 Prove = Callable[[int, int], Sequence[bytes]]
 """`prove(old, new)` asks the log for the consistency proof between two sizes (RFC 9162 §2.1.4)."""
@@ -22,8 +24,16 @@ class History:
     With `file` the memory outlasts the process; one file serves one client. Safe for threads.
     """
 
-    def __init__(self, verifier: Verifier, prove: Prove, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        prove: Prove,
+        file: Path | None = None,
+        ask_ended: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`ask_ended` asks for the note with which a log ended; what it gives is verified here."""
         self.verifier = verifier
+        self._ask_ended = ask_ended
         self._prove = prove
         self._file = file
         self._lock = Lock()
@@ -45,7 +55,7 @@ class History:
     def admit(self, note: str) -> Checkpoint:
         """Verify a signed checkpoint and that it is on the one history.
 
-        Unproven where the exchange's key did not sign it. Forked where it contradicts what was seen, or the
+        Unproven where the exchange's key did not sign it, LogEnded where that key signed that the log ended. Forked where it contradicts what was seen, or the
         log cannot or will not show that one grew out of the other.
         """
         shown = self._open(note)
@@ -77,12 +87,20 @@ class History:
         try:
             checkpoint = open_note(note, [self.verifier]).checkpoint
         except NoteError as error:
-            raise Unproven(str(error), field="checkpoint") from error
+            raise self.unproven(str(error), field="checkpoint") from error
         if checkpoint.origin != self.verifier.name:
             raise Unproven(
                 f"a checkpoint of {checkpoint.origin!r}, signed by {self.verifier.name!r}", field="checkpoint"
             )
         return checkpoint
+
+    def unproven(self, detail: str, *, field: str) -> ClientError:
+        """The error for what this key did not sign: LogEnded where it signed that its log ended, Unproven otherwise."""
+        note = self._ask_ended()
+        if note is not None:
+            with suppress(NoteError):
+                return LogEnded(open_ended(note, [self.verifier]), note)
+        return Unproven(detail, field=field)
 
     def _remember(self, checkpoint: Checkpoint, note: str) -> None:
         self._newest = (checkpoint, note)

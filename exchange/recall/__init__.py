@@ -44,6 +44,7 @@ from exchange.recall.bundles import (
 from exchange.recall.inverses import INVERSES, Told
 from exchange.settings import Settings
 from exchange.tables import Opening
+from exchange.venue import SUCCESSION
 from ledger import log
 from ledger.anchors import take_back
 from ledger.chunks import count_behind, join
@@ -52,7 +53,7 @@ from ledger.merkle import Edge
 
 __all__ = ["INVERSES", "bundles_from", "recall"]
 
-_SPECIAL = {caller.party: caller.roles for caller in (CLOCK, DELIVERY)}
+_SPECIAL = {caller.party: caller.roles for caller in (CLOCK, DELIVERY, SUCCESSION)}
 
 
 async def recall(

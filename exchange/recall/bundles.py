@@ -256,10 +256,10 @@ def batches(paths: Sequence[Path], edge: Edge) -> Iterator[Batch]:
                 for index, (leaf, salt, body) in enumerate(lines, first):
                     if index < at:
                         continue
-                    if not joined:
-                        raise _other(edge)
                     if not body:
                         raise _withheld(index)
+                    if not joined:
+                        raise _other(edge)
                     waiting.append(Logged(index, leaf, bytes.fromhex(salt.decode()), body))
                     at = index + 1
                     if at in ends:

@@ -276,6 +276,10 @@ Decided = tuple[Plain[Any] | Batched, Act]
 
 INVERSES: dict[str, Callable[[Told], Decided]] = {
     "market_opened": lambda told: (venue.open_market, _market_opened(told)),
+    "log_succeeded": lambda told: (
+        venue.succeed_log,
+        venue.SucceedLog(told["note"], told["predecessor"]["vkey"]),
+    ),
     "clock_moved": lambda told: (venue.move_clock, venue.MoveClock(told.number("by_us"))),
     "party_registered": lambda told: (parties.register_party, _party_registered(told)),
     "party_state_set": lambda told: (

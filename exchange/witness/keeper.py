@@ -19,13 +19,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from exchange.client import ClientError, Forked, Unproven
+from exchange.client import ClientError, Forked, LogEnded, Unproven
 from exchange.client.following import Follower, Look
 from exchange.errors import Conflict, Malformed, Misconfigured
 from ledger.audit.reading import Bundle
 from ledger.checkpoint import Checkpoint, Cosigner, Verifier, open_note
 from ledger.errors import LedgerError, NoteError, ProofError
 from ledger.merkle import Edge, consistency_proof, leaf_hash, verify_consistency
+from ledger.succession import Ended
 from ledger.tiles import TILE, node_reader
 
 REQUEST_LIMIT: Final = 1 << 17
@@ -219,6 +220,16 @@ class Witness:
                     {"seen.note": fork.seen, "shown.note": fork.shown},
                 )
                 return None
+            except LogEnded as end:
+                self.problem = str(end)
+                if self._misstates(end.ended):
+                    self._raise_alarm(
+                        "ended",
+                        f"日志宣告终止时少报了已被见证的内容:{end}",
+                        f"the log ended with a note that says less than was witnessed: {end}",
+                        {"ended.note": end.note, "seen.note": self.note or ""},
+                    )
+                return None
             except Unproven as error:
                 self._raise_alarm(
                     "unproven",
@@ -246,6 +257,14 @@ class Witness:
                 return look
             self._catch_up()
             return look
+
+    def _misstates(self, ended: Ended) -> bool:
+        """Whether a log's last note admits less than was judged here, or another tree."""
+        if ended.seen_size < self.judged:
+            return True
+        inside = ended.size <= self.judged and self.root(ended.size) != ended.root
+        beyond = ended.seen_size == self.judged and ended.seen_root not in (None, self.root(self.judged))
+        return inside or beyond
 
     def _catch_up(self) -> None:
         """Write the hashes of leaves that were judged and not written yet: after a kill in between, the same ones."""

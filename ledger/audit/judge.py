@@ -18,6 +18,7 @@ from ledger.audit.reading import Bundle, broken
 from ledger.audit.segment import Report, judge_segment
 from ledger.audit.shapes import Shapes
 from ledger.audit.state import Money, State
+from ledger.audit.successions import Successions
 from ledger.audit.workers import Work, processors, reports
 from ledger.errors import CanonicalError
 from ledger.merkle import Edge, node_hash
@@ -100,6 +101,7 @@ class _Judge:
         self.edge = self.manifest.edge
         self.outside = Outside(bundle, keys, held, read_anchor, self.findings)
         self.checkpoints = Checkpoints(self.manifest, keys, self.findings, policy)
+        self.successions = Successions(keys, self.findings)
         self.openings = Openings(bundle.table("openings.jsonl"), self.findings)
         money = Money.none() if since is None and self.manifest.start == 0 else None
         if since is not None and since.money is not None:
@@ -154,8 +156,9 @@ class _Judge:
             self.fold.judge(self.bundle.table("accounts.jsonl"), self.manifest.size, newest=newest)
         else:
             self.party.judge(self.withheld)
+        self.successions.judge()
         self.openings.judge(complete=self.bodies == total)
-        self.outside.judge(self.checkpoints.later)
+        self.outside.judge(self.checkpoints.later, self.successions.ended)
         folded = self.fold.stopped_at is None
         verdict = Verdict(
             self.manifest.origin,
@@ -202,6 +205,8 @@ class _Judge:
             if report.times[0] < before:
                 self.findings.fault("time", "time_back", first)
             self.times = (report.times[0] if self.times is None else self.times[0], report.times[1])
+        for index, body in report.succeeded:
+            self.successions.take(index, body, root_at(index))
         self.openings.see(report.commitments)
         self._money(number, first, stop, report)
         self.shown = not report.disclosed or report.disclosed[-1]

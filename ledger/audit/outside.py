@@ -10,6 +10,7 @@ from ledger.audit.keys import Keys
 from ledger.audit.reading import HEX_256, Bundle, broken, decimal
 from ledger.checkpoint import Checkpoint
 from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
+from ledger.succession import Ended
 
 ReadAnchor = Callable[[dict[str, Any]], tuple[int, bytes]]
 """Size and root that the chain itself shows for an anchor; AnchorError where it shows none,
@@ -32,22 +33,26 @@ class Outside:
         self.read_anchor = read_anchor
         self.findings = findings
         self.anchors = self._read_anchors(bundle)
-        self.held = self._read_held(held)
-        self.sizes = sorted(
-            {checkpoint.size for checkpoint in self.held} | {size for size, *_ in self.anchors}
-        )
+        notes = self._read_held(held)
+        self.held = [note for note in notes if note.origin == self.manifest.origin]
+        self.others = [note for note in notes if note.origin != self.manifest.origin]
+        self.lost = 0  # held, and among what a log before this one is declared to have lost
+        self.sizes = sorted({checkpoint.size for checkpoint in notes} | {size for size, *_ in self.anchors})
         self.roots: dict[int, bytes] = {}  # of the log, at each of these sizes that the bundle shows
         self.newest = self.manifest.size
 
-    def judge(self, later: Checkpoint | None) -> None:
+    def judge(self, later: Checkpoint | None, ended: Ended | None) -> None:
         """Compare all of it with the replayed log, and the anchors with their chain.
 
-        `later` is the checkpoint beyond the bundle's end that the log was proven to have grown to, if any: what
+        `ended` is how a log ended that this one took over from, if its own key says so: what was held of that one lies
+        on this tree too, or beyond its end where that much is declared lost. `later` is the checkpoint beyond the bundle's end that the log was proven to have grown to, if any: what
         lies between the two cannot be compared, and accuses nobody.
         """
         if later is not None:
             self.newest = later.size
             self.roots[later.size] = later.root
+        for note in self.others:
+            self._place(note, ended)
         self._judge_held()
         self._judge_anchors()
 
@@ -67,17 +72,25 @@ class Outside:
         held: list[Checkpoint] = []
         for number, note in enumerate(notes, 1):
             try:
-                checkpoint = self.keys.open(note).checkpoint
+                held.append(self.keys.open(note).checkpoint)
             except NoteError as error:
                 self.findings.fault("held_checkpoints", "held_form", line=number, why=why(error))
-                continue
-            if checkpoint.origin == self.manifest.origin:
-                held.append(checkpoint)
-            else:
-                self.findings.fault(
-                    "held_checkpoints", "held_origin", size=checkpoint.size, origin=checkpoint.origin
-                )
         return sorted(held, key=lambda checkpoint: checkpoint.size)
+
+    def _place(self, note: Checkpoint, ended: Ended | None) -> None:
+        """Say what a checkpoint of another log has to do with this one."""
+        if ended is None or note.origin != ended.origin:
+            self.findings.fault("held_checkpoints", "held_origin", size=note.size, origin=note.origin)
+        elif note.size <= ended.size:
+            self.held = sorted([*self.held, note], key=lambda checkpoint: checkpoint.size)
+        elif note.size > ended.seen_size or (
+            ended.seen_root not in (None, note.root) and note.size == ended.seen_size
+        ):
+            self.findings.fault(
+                "held_checkpoints", "held_undeclared", ended.size, size=note.size, seen=ended.seen_size
+            )
+        else:
+            self.lost += 1
 
     def _judge_held(self) -> None:
         agreed = self.manifest.start
@@ -95,7 +108,9 @@ class Outside:
                 agreed = size
             else:
                 self.findings.fault("held_checkpoints", "held_root", *self._between(agreed, size), size=size)
-        if not self.held:
+        if not self.held and self.lost:
+            self.findings.left("held_checkpoints", "held_lost", self.lost, count=self.lost)
+        elif not self.held:
             self.findings.left("held_checkpoints", "held_none")
         elif self.keys.from_bundle:
             self.findings.left("held_checkpoints", "held_own", len(self.held))

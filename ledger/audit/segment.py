@@ -31,6 +31,7 @@ from ledger.audit.findings import why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import Bundle, broken, part_name
 from ledger.audit.shapes import Shapes, read_fully
+from ledger.audit.successions import SUCCEEDED
 from ledger.checkpoint import Checkpoint, split_note
 from ledger.errors import CanonicalError, NoteError
 from ledger.merkle import Edge
@@ -41,6 +42,7 @@ Fault = tuple[str, str, int, dict[str, str | int]]
 _LEAF = b'{"digest":"%b","kind":"%b","time":"%b"}\n'
 _ROW = b'{"index":"%d","sequence":"%d","state":"posted","transfer":%b}\n'
 _SEQUENCE = re.compile(rb'\{"index":"[0-9]+","sequence":"([1-9][0-9]{0,18})"')
+_SUCCEEDED = b'"kind":"%b"' % SUCCEEDED.encode()
 _HEX_RUN = b'"' + b"0" * 64 + b'"'
 _HEX_SHAPE = bytes(
     ord("0") if chr(byte) in "0123456789abcdef" else byte if chr(byte) == '"' else 32 for byte in range(256)
@@ -113,6 +115,8 @@ class Report:
     moves: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     disclosed: list[bool] = field(default_factory=list)
     plain: Plain | None = None
+    succeeded: list[tuple[int, bytes]] = field(default_factory=list)
+    """Entries with which the log took over from another one, with their bodies; empty where those are withheld."""
 
 
 def judge_segment(
@@ -141,7 +145,9 @@ def judge_segment(
     report.notes = [
         _note(line, row, keys) for line, row in enumerate(bundle.rows(number, "checkpoints.jsonl"), 1)
     ]
+    report.succeeded = [(first + place, bodies.each[place]) for place in leaves.where(_SUCCEEDED)]
     wanted = {note.checkpoint.size for note in report.notes if note.checkpoint is not None} | set(sizes)
+    wanted |= {index for index, _ in report.succeeded}
     base = Edge.empty() if bundle.aligned(number) else bundle.manifest.edge
     _grow(report, base, leaves, sorted(size for size in {*wanted, stop} if first <= size <= stop))
     read = _all_at_once(report, leaves, salts, bodies, shapes) or _one_by_one(report, leaves, salts, bodies)
@@ -186,6 +192,10 @@ class Lines(NamedTuple):
             )
         each.pop()
         return cls(text, each)
+
+    def where(self, part: bytes) -> list[int]:
+        """The places of the lines that hold `part`."""
+        return [place for place, line in enumerate(self.each) if part in line] if part in self.text else []
 
 
 def _note(line: int, row: Mapping[str, Any], keys: Keys) -> Note:

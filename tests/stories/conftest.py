@@ -66,9 +66,10 @@ def uscc(number: int) -> str:
 class ServerThread:
     """The application in a thread of the tests: quick to start, and stopped as Ctrl-C would."""
 
-    def __init__(self, settings: Settings) -> None:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    def __init__(self, settings: Settings, *, port: int = 0) -> None:
+        listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        self.port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._server: uvicorn.Server | None = None
         self._ready = threading.Event()
 
