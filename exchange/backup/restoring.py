@@ -152,11 +152,11 @@ def restore(
 
 def refuse_behind(data_dir: Path) -> None:
     """Raise `Misconfigured` where a restore left a log here that ends before what was seen of it outside."""
-    seen = behind(data_dir)
-    if seen is not None:
+    said = _behind(data_dir)
+    if said is not None:
         raise Misconfigured(
             "market.behind",
-            f"the log here ends before the {seen} entries that were seen outside",
+            f"the log here has {said['size']} entries, and {said['seen']} were seen outside",
             field="EXCHANGE_DATA_DIR",
             rule="a log that went on from before what others have seen would fork",
             remedy="take the rest back with `exchange recall`, or end the log with `exchange succeed`",
@@ -165,8 +165,16 @@ def refuse_behind(data_dir: Path) -> None:
 
 def behind(data_dir: Path) -> int | None:
     """How many entries were seen outside of a log that a restore left here shorter; None where it did not."""
+    said = _behind(data_dir)
+    return None if said is None else int(said["seen"])
+
+
+def _behind(data_dir: Path) -> dict[str, str] | None:
     path = data_dir / BEHIND
-    return int(json.loads(path.read_text())["seen"]) if path.exists() else None
+    if not path.exists():
+        return None
+    said: dict[str, str] = json.loads(path.read_text())
+    return said
 
 
 def no_longer_behind(data_dir: Path) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +28,9 @@ from hypothesis import strategies as st
 from exchange import auctions, erasure, money, oversight, parties, sales, venue
 from exchange.acts import Caller
 from exchange.app import open_market, running
+from exchange.backup import refuse_behind
 from exchange.database import METADATA, Addresses, Database
-from exchange.errors import Conflict
+from exchange.errors import Conflict, Misconfigured
 from exchange.gate import Gate
 from exchange.keys import Keys
 from exchange.recall import INVERSES, bundles_from, recall
@@ -565,7 +567,16 @@ def test_a_restore_that_ends_behind_its_witness_takes_the_rest_back(
         (witness / "bundles").rename(root / "elsewhere")
         with pytest.raises(Conflict, match="has 1 entries, and 4 were seen outside"):
             run("restore", "--witness", witness)
+        assert "kept, behind" in run("restore", "--witness", witness, "--keep-behind")
+        with pytest.raises(Misconfigured, match="has 1 entries, and 4 were seen outside"):
+            refuse_behind(settings.data_dir)
+        # Found later, the bundles complete what was kept ...
         (root / "elsewhere").rename(witness / "bundles")
+        assert "recalled and proven: the log has 4 entries" in run("recall", "--witness", witness)
+        refuse_behind(settings.data_dir)
+        # ... and a restore that has them at hand takes the rest back at once.
+        shutil.copytree(settings.keys_dir, root / "again" / "keys")
+        monkeypatch.setenv("EXCHANGE_DATA_DIR", str(root / "again"))
         said = run("restore", "--witness", witness)
         assert "taking entries 1 to 3 back from outside" in said
         assert "restored and proven: 4 entries" in said
