@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.tables import Opening
@@ -29,6 +29,10 @@ Chance = Callable[[int], bytes]
 
 Statement = tuple[str, Sequence[Any]]
 
+Scope = Literal["read", "trade", "money", "register", "manage"]
+"""What a key may be narrowed to: to look; to join lots, bid, buy, offer and fetch what was bought; to move money in and
+out; to bring assets and have them registered; people, keys, states, rules."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -37,6 +41,19 @@ class Caller:
     person: str
     party: str
     roles: frozenset[str]
+    scopes: frozenset[str] | None = None
+    """What the key that was used is narrowed to; None where it may do whatever the person may."""
+
+    def within(self, scope: Scope) -> None:
+        """Refuse a caller whose key is narrowed to something else."""
+        if self.scopes is not None and scope not in self.scopes:
+            raise Forbidden(
+                "caller.scope",
+                f"this key is for {', '.join(sorted(self.scopes))}, the request is one to {scope}",
+                field="Authorization",
+                rule="a key that was narrowed does only what it was narrowed to",
+                remedy=f"use a key with the scope {scope}",
+            )
 
     def require(self, *roles: str) -> None:
         """Refuse a caller who has none of `roles`."""
@@ -54,13 +71,18 @@ CLOCK = Caller("clock", "clock", frozenset({"clock"}))
 
 
 class Act:
-    """Base of everything a caller can ask for; a frozen dataclass of texts, integers and plain JSON."""
+    """Base of everything a caller can ask for; a frozen dataclass of texts, integers and plain JSON.
+
+    A member that is not compared (`field(compare=False)`) says how something was asked, not what: it may differ when
+    the same request is sent again.
+    """
 
     __slots__ = ()
+    scope: ClassVar[Scope] = "manage"
 
     def digest(self) -> bytes:
         """Tell one request from another under the same identifier (SHA-256 of the canonical act)."""
-        members = {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]  # a dataclass by contract
+        members = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.compare}  # type: ignore[arg-type]  # a dataclass by contract
         return hashlib.sha256(canonical({"act": type(self).__name__, "members": members})).digest()
 
 
@@ -81,6 +103,23 @@ def plain(value: Any) -> Any:
             return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         case _:
             raise TypeError(f"{type(value).__name__} has no place in a body")
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A caller's own signature of a request, as it goes on the record: sealed, so that a bidder's code stays a code.
+
+    `text` is what a stranger verifies it by (see `exchange.signing`); None where it was erased.
+    """
+
+    commitment: str
+    salt: bytes | None
+    text: str | None
+
+    @classmethod
+    def of(cls, text: str, salt: bytes) -> Signed:
+        """Seal a signature."""
+        return cls(commitment(salt, text), salt, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +164,7 @@ class Transaction:
     chance: Chance
     accounts: list[dict[str, str]] = field(default_factory=list)
     transfers: list[dict[str, Any]] = field(default_factory=list)
+    signed: Signed | None = None
 
     def identifier(self, prefix: str) -> str:
         """A fresh identifier, 64 bits of chance behind a prefix that says of what."""
@@ -149,6 +189,16 @@ class Transaction:
         sealed = commitment(salt, value)
         self.session.add(Opening(commitment=sealed, log_index=self.index, salt=salt, value=value))
         return sealed
+
+    def keep_signature(self, signed: Signed | None) -> None:
+        """Put the caller's own signature of this request into the entry; nothing where it was not signed."""
+        self.signed = signed
+        if signed is not None:
+            self.session.add(
+                Opening(
+                    commitment=signed.commitment, log_index=self.index, salt=signed.salt, value=signed.text
+                )
+            )
 
     async def open_account(self, code: str, *, overdraft: AccountLimit, ledger: str = "CNY") -> str:
         """Open a money account in this act and return its opaque identifier."""
@@ -194,6 +244,8 @@ class Transaction:
             envelope["accounts"] = self.accounts
         if self.transfers:
             envelope["transfers"] = self.transfers
+        if self.signed is not None:
+            envelope["signed"] = self.signed.commitment
         return canonical(envelope)
 
 

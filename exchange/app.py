@@ -23,7 +23,7 @@ import exchange.api
 import exchange.web
 from exchange import crash, keys, rulebook, venue
 from exchange.acts import Caller
-from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
+from exchange.api.doorway import Callers, on_defect, on_exchange_error, on_http, on_invalid
 from exchange.api.swift import SwiftBids
 from exchange.backup import Keeper, Store, refuse_behind
 from exchange.database import Database, addresses, upgrade
@@ -257,7 +257,7 @@ def create_app(house: Running) -> FastAPI:
     app.state.vault = house.vault
     app.state.policy = house.policy
     app.state.link_key = house.keys.links
-    app.state.callers = {}
+    app.state.callers = Callers(house.gate, house.keys.links)
     app.state.stopping = asyncio.Event()
     for router in exchange.api.routers:
         app.include_router(router)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from exchange.acts import Act, Record, Transaction, plain
+from exchange.acts import Act, Record, Scope, Transaction, plain
 from exchange.catalogue import parties_of, product_of, visible_asset
 from exchange.errors import Conflict, Forbidden, Unprocessable
 from exchange.tables import Appraisal, Asset, Release
@@ -41,6 +41,7 @@ class Appraise(Act):
     When the quality was measured is not the caller's, so it does not tell one request from another.
     """
 
+    scope: ClassVar[Scope] = "register"
     asset: str
     product_digest: str
     asked: str

@@ -7,16 +7,16 @@ and writes set by set. A bid's place in the log is its sequence; nothing else or
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from exchange import rulebook
-from exchange.acts import Act, Asked, Record, Ruling, Statement, Transaction, plain, refusal
+from exchange import controls, rulebook
+from exchange.acts import Act, Asked, Record, Ruling, Scope, Signed, Statement, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
 from exchange.money import DEPOSITS, MONEY
@@ -37,6 +37,7 @@ from pricing.money import MAX_AMOUNT
 class OpenLot(Act):
     """Offer one grant by ascending auction; times in microseconds of the market's clock."""
 
+    scope: ClassVar[Scope] = "trade"
     asset: str
     offer: Offer
     increment_fen: int
@@ -146,6 +147,7 @@ def rules_of(lot: Lot) -> AscendingRules:
 class JoinLot(Act):
     """Ask to bid on a lot, with its deposit."""
 
+    scope: ClassVar[Scope] = "trade"
     lot: str
 
 
@@ -204,8 +206,10 @@ async def join_lot(tx: Transaction, act: JoinLot) -> Record:
 class PlaceBid(Act):
     """One bid; the caller's identifier is the bid's."""
 
+    scope: ClassVar[Scope] = "trade"
     lot: str
     price_fen: int
+    signed: Signed | None = field(default=None, compare=False)
 
     def digest(self) -> bytes:
         """Same guarantee as every act's, without the canonical detour."""
@@ -218,7 +222,7 @@ class PlaceBids:
     kind = "bid"
 
     def reads(self, asked: Sequence[Asked]) -> Sequence[Statement]:
-        """The lots, and under which code and state each caller is admitted to them."""
+        """The lots, and under which code each caller is admitted to them, in what state and within which limits."""
         lots = [a.act.lot for a in asked]
         return (
             (
@@ -228,7 +232,8 @@ class PlaceBids:
                 (list(set(lots)),),
             ),
             (
-                "SELECT w.lot, w.party, b.code, p.state FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[])"
+                "SELECT w.lot, w.party, b.code, CASE WHEN p.stopped THEN 'stopped' ELSE p.state END,"
+                " p.sign_above_fen, p.order_limit_fen FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[])"
                 " AS u(lot, party)) w JOIN bidder b USING (lot, party) JOIN party p ON p.id = w.party",
                 (lots, [a.caller.party for a in asked]),
             ),
@@ -243,9 +248,10 @@ class PlaceBids:
     ) -> tuple[Sequence[Ruling], Sequence[Statement]]:
         """Judge each bid against the standing that the ones before it left."""
         lots = {row[0]: _OnFloor(row) for row in rows[0]}
-        bidders = {(row[0], row[1]): (row[2], row[3]) for row in rows[1]}
+        bidders = {(row[0], row[1]): _Bidding(*row[2:]) for row in rows[1]}
         rulings: list[Ruling] = []
         placed: list[tuple[int, str, str, str, int, str | None]] = []
+        signed: list[tuple[Signed, int]] = []
         index = first_index
         for ask in asked:
             act: PlaceBid = ask.act
@@ -257,15 +263,27 @@ class PlaceBids:
             if lot is None or who is None:
                 rulings.append(Ruling(error=_not_admitted(act, known=lot is not None)))
                 continue
-            code, state = who
-            ruling, reason = lot.judge(act, code, state, ask.key, now_us, index)
+            ruling, reason = lot.judge(act, who, ask.key, now_us, index)
             rulings.append(ruling)
-            placed.append((index, act.lot, code, ask.key, act.price_fen, reason))
+            placed.append((index, act.lot, who.code, ask.key, act.price_fen, reason))
+            if act.signed is not None:
+                signed.append((act.signed, index))
             index += 1
-        return rulings, _writes(placed, [lot for lot in lots.values() if lot.moved], now_us)
+        writes = _writes(placed, [lot for lot in lots.values() if lot.moved], now_us)
+        return rulings, [*writes, _openings(signed)] if signed else writes
 
 
 place_bids = PlaceBids()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bidding:
+    """A caller admitted to a lot: the code, the party's state, and what it forbids itself."""
+
+    code: str
+    state: str
+    sign_above_fen: int | None
+    order_limit_fen: int | None
 
 
 class _OnFloor:
@@ -280,11 +298,19 @@ class _OnFloor:
         self.moved = False
 
     def judge(
-        self, act: PlaceBid, code: str, party_state: str, key: str, now_us: int, index: int
+        self, act: PlaceBid, who: _Bidding, key: str, now_us: int, index: int
     ) -> tuple[Ruling, str | None]:
         """Admit or refuse one bid; both go on the record."""
-        if party_state != "active":
-            return _refused(act, code, key, now_us, "suspended", "the bidder is suspended"), "suspended"
+        code = who.code
+        if who.state != "active":
+            return _refused(act, code, key, now_us, who.state, f"the bidder is {who.state}"), who.state
+        if who.sign_above_fen is not None or who.order_limit_fen is not None:
+            why = controls.beyond(
+                act.price_fen, who.sign_above_fen, who.order_limit_fen, signed=act.signed is not None
+            )
+            if why is not None:
+                problem = controls.refused_order(f"bid.{why}", act.price_fen, why)
+                return _on_record(act, code, key, now_us, problem), why
         if self.state != "open":
             return _refused(act, code, key, now_us, "closed", "the lot is closed"), "closed"
         decision = admit(self.rules, self.standing, PricedBid(code, key, act.price_fen, index, now_us))
@@ -301,15 +327,30 @@ class _OnFloor:
             act.lot.encode(),
             act.price_fen,
         )
-        return Ruling(_bid_body(outcome, code, key, now_us), outcome), None
+        return Ruling(_bid_body(outcome, act, code, key, now_us), outcome), None
 
 
-def _bid_body(outcome: bytes, code: str, key: str, now_us: int) -> bytes:
-    return b'{"act":%b,"by":"%b","key":"%b","kind":"bid","time":"%d"}' % (
+def _bid_body(outcome: bytes, act: PlaceBid, code: str, key: str, now_us: int) -> bytes:
+    return b'{"act":%b,"by":"%b","key":"%b","kind":"bid",%b"time":"%d"}' % (
         outcome,
         code.encode(),
         key.encode(),
+        b"" if act.signed is None else b'"signed":"%b",' % act.signed.commitment.encode(),
         now_us,
+    )
+
+
+def _openings(signed: Sequence[tuple[Signed, int]]) -> Statement:
+    """Keep what opens the bidders' signatures."""
+    return (
+        "INSERT INTO opening (commitment, log_index, salt, value)"
+        " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::text[])",
+        (
+            [one.commitment for one, _ in signed],
+            [index for _, index in signed],
+            [one.salt for one, _ in signed],
+            [one.text for one, _ in signed],
+        ),
     )
 
 
@@ -321,11 +362,15 @@ def _refused(act: PlaceBid, code: str, key: str, now_us: int, reason: str, detai
         rule="the lot's published rules",
         remedy="read the lot's standing price and close, and bid again",
     )
+    return _on_record(act, code, key, now_us, problem)
+
+
+def _on_record(act: PlaceBid, code: str, key: str, now_us: int, problem: ExchangeError) -> Ruling:
     record = refusal(
         "bid", {"code": code, "lot": act.lot, "price_fen": str(act.price_fen)}, problem, code=code
     )
     outcome = canonical(record.act)
-    return Ruling(_bid_body(outcome, code, key, now_us), outcome, refused=True)
+    return Ruling(_bid_body(outcome, act, code, key, now_us), outcome, refused=True)
 
 
 def _no_price(act: PlaceBid) -> ExchangeError:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
 from exchange import rulebook
-from exchange.acts import Act, Record, Transaction, plain, refusal
+from exchange.acts import Act, Record, Scope, Transaction, plain, refusal
 from exchange.desensitization import grade as grading
 from exchange.desensitization import policy as policies
 from exchange.desensitization.grade import Declared, Grade, Impact
@@ -35,6 +35,7 @@ REASON_CHARACTERS = 1000
 class FileRiskAssessment(Act):
     """What a named assessor files; made by `assessment`, which checks everything that needs no table row."""
 
+    scope: ClassVar[Scope] = "register"
     asset: str
     raw_digest: str
     policy_digest: str
@@ -68,6 +69,7 @@ class FileRiskAssessment(Act):
 class Authorize(Act):
     """A second person lets the newest assessment's table be released under its policy."""
 
+    scope: ClassVar[Scope] = "register"
     asset: str
     assessment: str
 

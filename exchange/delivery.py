@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sqlmodel import col, select
 
-from exchange.acts import Act, Caller, Record, Transaction, plain
+from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
 from exchange.catalogue import PAGE_LIMIT, may_see_inside, product_of
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.tables import Access, Asset, Licence, Release
@@ -33,6 +33,7 @@ DELIVERY: Final = Caller("delivery", "delivery", frozenset({"delivery"}))
 class MakeLink(Act):
     """The licensee wants a link that works for `valid_seconds`."""
 
+    scope: ClassVar[Scope] = "trade"
     licence: str
     valid_seconds: int
 

@@ -27,6 +27,7 @@ from exchange.tables import (
     Release,
     RiskAssessment,
     Shareholding,
+    SigningKey,
 )
 from ledger import log
 from ledger.entries import WHOLE_LIMIT, parse_body
@@ -121,8 +122,10 @@ def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLMo
                 yield holder["name"], Shareholding, (act["id"], position), "holder"
         case "person_invited":
             yield act["name"], Person, act["id"], "name"
-        case "key_added":
+        case "key_added" | "key_rotated":
             yield act["label"], ApiKey, bytes.fromhex(act["key"]), "label"
+        case "signing_key_added":
+            yield act["label"], SigningKey, act["id"], "label"
         case "asset_declared":
             yield act["title"], Asset, act["asset"], "title"
             yield act["summary"], Asset, act["asset"], "summary"

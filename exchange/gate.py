@@ -300,6 +300,7 @@ class Gate:
         Unavailable when the queue is full or the database cannot be reached: look the identifier up, or ask
         again under it, to learn whether it took effect.
         """
+        caller.within(act.scope)
         try:
             digest = act.digest()
         except CanonicalError as error:

@@ -4,10 +4,11 @@ over is released; and the venue's own accounts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
-from exchange.acts import Act, Record, Transaction
+from exchange.acts import Act, Record, Scope, Signed, Transaction
+from exchange.controls import check_order
 from exchange.database import driver
 from exchange.errors import Conflict
 from exchange.parties import require_active
@@ -35,6 +36,7 @@ EXPIRIES_LIMIT = 100
 class CreditTopUp(Act):
     """The bank says that money of a party has arrived on the escrow account."""
 
+    scope: ClassVar[Scope] = "money"
     party: str
     amount_fen: int
     bank_reference: str
@@ -66,15 +68,19 @@ async def credit_top_up(tx: Transaction, act: CreditTopUp) -> Record:
 class Withdraw(Act):
     """Pay out what a party has free; the bank pays against the receipt of this entry."""
 
+    scope: ClassVar[Scope] = "money"
     amount_fen: int
+    signed: Signed | None = field(default=None, compare=False)
 
 
 async def withdraw(tx: Transaction, act: Withdraw) -> Record:
     """Debit the caller's account; held deposits cannot be withdrawn, nor the money of a suspended party."""
+    tx.keep_signature(act.signed)
     party = await tx.find(Party, tx.caller.party, "party")
     require_active(party)
     if party.account is None:
         raise Conflict("party.no_account", "this party holds no money here", field="party")
+    check_order(party, act.amount_fen, act.signed)
     payout = tx.identifier("payout")
     await tx.post(Transfer(payout, "post", party.account, BANK, act.amount_fen, MONEY, "withdrawal"))
     return Record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from exchange.acts import Act, Caller, Record, Transaction, plain
+from exchange.acts import Act, Caller, Record, Transaction
 from exchange.database import driver
-from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
+from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.tables import (
-    ApiKey,
     Asset,
     Invitation,
-    Market,
     OperatingAgreement,
     Party,
     Person,
@@ -226,7 +223,7 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
     if act.party != tx.caller.party:
         tx.caller.require("administrator")
     check_name("name", act.name)
-    _check_digest("token_digest", act.token_digest)
+    check_digest("token_digest", act.token_digest)
     party = await tx.find(Party, act.party, "party")
     if await tx.session.get(Invitation, act.token_digest) is not None:
         raise Conflict(
@@ -244,67 +241,6 @@ async def invite_person(tx: Transaction, act: InvitePerson) -> Record:
         },
         readers=(party.id,),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Enrol(Act):
-    """Bring the first key with a one-time link, or a further key with an old one."""
-
-    token_digest: bytes
-    key_digest: bytes
-    label: str
-
-
-async def enrol(tx: Transaction, act: Enrol) -> Record:
-    """Turn an invitation into a key; works once, and an old link answers like an unknown one."""
-    _check_digest("key_digest", act.key_digest)
-    invitation = await tx.session.get(Invitation, act.token_digest)
-    if invitation is None or invitation.used_us is not None or invitation.expires_us <= tx.now_us:
-        raise unknown_link()
-    invitation.used_us = tx.now_us
-    return await _bring_key(tx, invitation.person, act.key_digest, act.label, act.token_digest)
-
-
-def unknown_link() -> NotFound:
-    """The one answer to every link that does not work."""
-    return NotFound(
-        "invitation.unknown",
-        "this link is unknown, used or older than 72 hours",
-        field="token",
-        remedy="ask an administrator for a new invitation",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AddKey(Act):
-    """A further key of the calling person; its secret stays on the caller's machine."""
-
-    key_digest: bytes
-    label: str
-
-
-async def add_key(tx: Transaction, act: AddKey) -> Record:
-    """Keep the digest of a new key."""
-    _check_digest("key_digest", act.key_digest)
-    return await _bring_key(tx, tx.caller.person, act.key_digest, act.label)
-
-
-@dataclass(frozen=True, slots=True)
-class RevokeKey(Act):
-    """End a key of the caller's party."""
-
-    key_digest: bytes
-
-
-async def revoke_key(tx: Transaction, act: RevokeKey) -> Record:
-    """A revoked key calls nobody any more; another party's key looks like an unknown one."""
-    key = await tx.session.get(ApiKey, act.key_digest)
-    person = None if key is None else await tx.session.get(Person, key.person)
-    if key is None or person is None or person.party != tx.caller.party:
-        raise NotFound("key.unknown", "no such key", field="key_digest")
-    key.revoked_us = tx.now_us
-    (await tx.find(Market, 1, "market")).keys_version += 1
-    return Record("key_revoked", {"key": act.key_digest.hex(), "person": person.id, "state": "revoked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,31 +267,6 @@ async def set_party_state(tx: Transaction, act: SetPartyState) -> Record:
         {"party": party.id, "reason": tx.seal(act.reason), "state": act.state},
         readers=(party.id,),
     )
-
-
-async def authenticate(session: AsyncSession, key: str) -> Caller:
-    """Who calls with `key`; Unauthenticated for an unknown or revoked one, without saying which."""
-    row = (
-        await session.execute(
-            select(Person.id, Party.id, Party.roles)
-            .join(ApiKey, col(ApiKey.person) == col(Person.id))
-            .join(Party, col(Party.id) == col(Person.party))
-            .where(
-                col(ApiKey.digest) == key_digest(key),
-                col(ApiKey.revoked_us).is_(None),
-                col(Person.state) == "active",
-            )
-        )
-    ).first()
-    if row is None:
-        raise Unauthenticated(
-            "caller.unknown",
-            "this key is unknown",
-            field="Authorization",
-            rule="Authorization: Bearer KEY",
-            remedy="use a key that was enrolled here and not revoked",
-        )
-    return Caller(row[0], row[1], frozenset(row[2]))
 
 
 async def account_of(session: AsyncSession, caller: Caller) -> dict[str, Any]:
@@ -394,7 +305,15 @@ async def related_bidder(tx: Transaction, asset: Asset, party: str) -> str | Non
 
 
 def require_active(party: Party) -> None:
-    """Refuse an act of a suspended party."""
+    """Refuse an act of a party that is suspended, or stopped itself."""
+    if party.stopped:
+        raise Forbidden(
+            "party.stopped",
+            "this party has stopped its trading",
+            field="party",
+            rule="a party that pulled its kill switch, or missed its heartbeat, does nothing until it resumes",
+            remedy="resume with a key that may manage, once you know why it stopped",
+        )
     if party.state != "active":
         raise Forbidden(
             "party.suspended",
@@ -405,11 +324,6 @@ def require_active(party: Party) -> None:
         )
 
 
-def key_digest(secret: str) -> bytes:
-    """SHA-256 of a key or token: both carry 256 bits of chance, so a slow hash would protect nothing more."""
-    return hashlib.sha256(secret.encode()).digest()
-
-
 async def admit(tx: Transaction, uscc: str, name: str, roles: Sequence[str], account: str | None) -> Party:
     party = Party(
         id=tx.identifier("org"),
@@ -417,6 +331,7 @@ async def admit(tx: Transaction, uscc: str, name: str, roles: Sequence[str], acc
         name=name,
         roles=list(roles),
         state="active",
+        stopped=False,
         account=account,
         log_index=tx.index,
     )
@@ -432,28 +347,6 @@ async def invite(tx: Transaction, party: str, name: str, token_digest: bytes) ->
     return person
 
 
-async def _bring_key(
-    tx: Transaction, person: str, digest: bytes, label: str, token: bytes | None = None
-) -> Record:
-    """Keep a key. Like the key's, the digest of the link's token is one of 256 bits of chance: it gives nothing away."""
-    if await tx.session.get(ApiKey, digest) is not None:
-        raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
-    check_name("label", label)
-    await tx.insert(ApiKey(digest=digest, person=person, label=label, created_us=tx.now_us))
-    party = (await tx.find(Person, person, "person")).party
-    return Record(
-        "key_added",
-        {
-            "key": digest.hex(),
-            "label": tx.seal(label),
-            "person": person,
-            "state": "active",
-            "token": plain(token),
-        },
-        readers=(party,),
-    )
-
-
 def check_name(field: str, text: str) -> None:
     if not text.strip() or len(text) > 200 or not text.isprintable():
         raise Unprocessable(
@@ -465,7 +358,7 @@ def check_name(field: str, text: str) -> None:
         )
 
 
-def _check_digest(field: str, digest: bytes) -> None:
+def check_digest(field: str, digest: bytes) -> None:
     if len(digest) != 32:
         raise Unprocessable(
             "digest.form",

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from exchange import rulebook
+import orjson
+
+from exchange import controls, rulebook, signing
 from exchange.errors import ExchangeError
 from exchange.money import DEPOSITS
 from exchange.registration.path import Path
@@ -58,6 +60,9 @@ class Replayed:
     size: int = 0
     profile: str = ""
     parties: dict[str, str] = field(default_factory=dict)  # party: state
+    stopped: set[str] = field(default_factory=set)  # by themselves
+    limits: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)  # party: sign above, limit
+    signing_keys: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # id: party, public key
     party_accounts: dict[str, str | None] = field(default_factory=dict)
     holders: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     agreements: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -119,12 +124,16 @@ class Replay:
         transfers = [transfer_from_json(t) for t in body.get("transfers", ())]
         act = body["act"]
         kind = body["kind"]
+        if "signed" in body:
+            self._signature(index, body)
         if kind == "bid":
             self._bid(index, body)
         elif kind in _PATH_KINDS:
             self._walk(index, kind, act)
         elif act["state"] != "refused" and kind in _JUDGES:
             _JUDGES[kind](self, index, act, transfers)
+        if act["state"] != "refused" and kind in _ORDERS:
+            self._order(index, body["party"], _ORDERS[kind](act), signed="signed" in body)
         self._post(index, transfers)
 
     def _differ(self, index: int, what: str, logged: object, replayed: object) -> None:
@@ -170,6 +179,56 @@ class Replay:
 
     def party_state_set(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
         self.market.parties[act["party"]] = act["state"]
+
+    def trading_stopped(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.stopped.add(act["party"])
+        for listing in act["ended"]:
+            self.market.listings[listing]["ended"] = True
+
+    def trading_resumed(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.stopped.discard(act["party"])
+
+    def controls_set(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        sign_above, limit = act["sign_above_fen"], act["order_limit_fen"]
+        self.market.limits[act["party"]] = (
+            None if sign_above is None else int(sign_above),
+            None if limit is None else int(limit),
+        )
+
+    def _signature(self, index: int, body: Mapping[str, Any]) -> None:
+        """A caller's own signature: by a key of its party that stood then, over what the entry says was asked."""
+        text = self.openings.get(body["signed"])
+        if text is None:
+            self.market.not_judged += 1
+            return
+        act = body["act"]
+        party = body.get("party")
+        if party is None:
+            lot = self.market.lots.get(act["lot"])
+            party = None if lot is None else lot.bidders.get(act["code"])
+        said = orjson.loads(text)
+        holder, public = self.market.signing_keys.get(said["key"], ("", b""))
+        asked = orjson.loads(said["body"]) if said["body"] else {}
+        meant = all(
+            str(asked.get(name, act.get(name))) == str(act.get(name))
+            for name in ("price_fen", "amount_fen", "licences")
+        )
+        if not meant or (party is not None and holder != party) or not signing.stands(text, public):
+            self._differ(index, "signature", "by a key of the caller", "not over this entry by such a key")
+        self._count("signatures")
+
+    def signing_key_added(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        self.market.signing_keys[act["id"]] = act["party"], bytes.fromhex(act["public"])
+
+    def signing_key_revoked(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
+        del self.market.signing_keys[act["id"]]
+
+    def _order(self, index: int, party: str, amount_fen: int, *, signed: bool) -> None:
+        """A purchase or payout that took effect: its party allowed it itself."""
+        why = controls.beyond(amount_fen, *self.market.limits.get(party, (None, None)), signed=signed)
+        if party in self.market.stopped or why is not None:
+            self._differ(index, f"order of {party}", "done", why or "stopped")
+        self._count("orders")
 
     def operation_agreed(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
         self.market.agreements[act["supplier"], act["operator"]] = int(act["share_ppm"])
@@ -218,13 +277,19 @@ class Replay:
             return
         party = lot.bidders[act["code"]]
         logged = act["reason"]["code"].removeprefix("bid.") if act["state"] == "refused" else "admitted"
-        if party is None and logged == "suspended":
+        if party is None and logged in ("suspended", "stopped", "above_limit", "unsigned"):
             self.market.not_judged += 1
             return
         if party is None:
             self.market.not_judged += 1
-        if party is not None and self.market.parties.get(party) != "active":
+        limits = (None, None) if party is None else self.market.limits.get(party, (None, None))
+        beyond = controls.beyond(int(act["price_fen"]), *limits, signed="signed" in body)
+        if party is not None and party in self.market.stopped:
+            replayed = "stopped"
+        elif party is not None and self.market.parties.get(party) != "active":
             replayed = "suspended"
+        elif beyond is not None:
+            replayed = beyond
         elif lot.state != "open":
             replayed = "closed"
         else:
@@ -289,6 +354,8 @@ class Replay:
         licences = int(act["voucher"]["licences"])
         price = int(listing["price_fen"]) * licences
         listing["sold"] += licences
+        if listing.get("ended"):
+            self._differ(index, f"sale of {act['listing']}", "sold", "ended")
         if int(act["voucher"]["price_fen"]) != price or listing["sold"] > int(listing["licences"]):
             self._differ(index, f"sale of {act['listing']}", act["voucher"]["price_fen"], price)
         self._judge_split(index, act["voucher"], transfers, None)
@@ -321,6 +388,11 @@ _JUDGES: Mapping[str, Callable[[Replay, int, Mapping[str, Any], Sequence[Transfe
     "market_opened": Replay.market_opened,
     "party_registered": Replay.party_registered,
     "party_state_set": Replay.party_state_set,
+    "controls_set": Replay.controls_set,
+    "trading_stopped": Replay.trading_stopped,
+    "trading_resumed": Replay.trading_resumed,
+    "signing_key_added": Replay.signing_key_added,
+    "signing_key_revoked": Replay.signing_key_revoked,
     "operation_agreed": Replay.operation_agreed,
     "asset_declared": Replay.asset_declared,
     "listed": Replay.listed,
@@ -332,6 +404,12 @@ _JUDGES: Mapping[str, Callable[[Replay, int, Mapping[str, Any], Sequence[Transfe
     "sale": Replay.sale,
 }
 """What is decided again, or only kept because later decisions rest on it, by kind of entry."""
+
+_ORDERS: Mapping[str, Callable[[Mapping[str, Any]], int]] = {
+    "sale": lambda act: int(act["voucher"]["price_fen"]),
+    "withdrawn": lambda act: int(act["amount_fen"]),
+}
+"""What an order that took effect cost the party that gave it, by kind of entry."""
 
 _PATH_KINDS = frozenset(
     {"risk_assessed", "release_authorized", "product_released", "theme_assigned", "asset_registered"}

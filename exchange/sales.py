@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from exchange import rulebook
-from exchange.acts import Act, Record, Transaction, plain, refusal
-from exchange.errors import Conflict, ExchangeError, NotFound, Unprocessable
+from exchange.acts import Act, Record, Scope, Signed, Transaction, plain, refusal
+from exchange.controls import check_order
+from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
 from exchange.parties import require_active
 from exchange.settlement import settle
@@ -19,6 +21,7 @@ from pricing.sale import FixedPrice, Refused, purchase
 class OfferFixedPrice(Act):
     """Offer licences of a registered asset at one price for everybody."""
 
+    scope: ClassVar[Scope] = "trade"
     asset: str
     offer: Offer
 
@@ -49,17 +52,20 @@ async def offer_fixed_price(tx: Transaction, act: OfferFixedPrice) -> Record:
 class Buy(Act):
     """Buy licences of a fixed-price listing."""
 
+    scope: ClassVar[Scope] = "trade"
     listing: str
     licences: int
+    signed: Signed | None = field(default=None, compare=False)
 
 
 async def buy(tx: Transaction, act: Buy) -> Record:
     """Sell, pay, license and confirm in one act.
 
-    Sold out, and money that does not cover the price, are refused on the record; nothing else of the sale
-    happens then.
+    Sold out, money that does not cover the price, and what the buyer forbids itself, are refused on the record;
+    nothing else of the sale happens then.
     """
     tx.caller.require("buyer")
+    tx.keep_signature(act.signed)
     buyer = await tx.find(Party, tx.caller.party, "party")
     require_active(buyer)
     listing = await tx.find(Listing, act.listing, "listing")
@@ -89,6 +95,7 @@ async def buy(tx: Transaction, act: Buy) -> Record:
             remedy="wait until the regulator lets it trade again",
         )
     try:
+        check_order(buyer, sale.amount_fen, act.signed)
         async with tx.session.begin_nested():
             confirmation = await settle(
                 tx,
@@ -98,6 +105,6 @@ async def buy(tx: Transaction, act: Buy) -> Record:
                 price_fen=sale.amount_fen,
                 rules=rules,
             )
-    except Conflict as problem:
+    except (Conflict, Forbidden) as problem:
         return refusal("sale", said, problem)
     return Record("sale", {**said, **confirmation}, readers=(listing.seller,))

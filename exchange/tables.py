@@ -83,7 +83,20 @@ class Party(SQLModel, table=True):
     roles: list[str] = words()
     state: str = word()
     account: str | None = word(default=None)  # its money account, where its roles need one
+    stopped: bool  # by its own kill switch, or for want of a heartbeat
+    sign_above_fen: int | None = whole(default=None)  # dearer bids, purchases and payouts it has to sign
+    order_limit_fen: int | None = whole(default=None)  # no dearer bid, purchase or payout
+    heartbeat_us: int | None = whole(default=None)  # silence after which it is stopped
     log_index: int = whole()
+
+
+class Heartbeat(SQLModel, table=True):
+    """When a party that asked to be watched was last heard of; not of the log: after a recall it is as of then."""
+
+    __tablename__ = "heartbeat"
+
+    party: str = word(primary_key=True, foreign_key="party.id")
+    heard_us: int = whole()
 
 
 class Person(SQLModel, table=True):
@@ -116,6 +129,31 @@ class ApiKey(SQLModel, table=True):
 
     digest: bytes = octets(primary_key=True)
     person: str = word(foreign_key="person.id", index=True)
+    label: str = word()
+    scopes: list[str] | None = words(default=None, nullable=True)  # NULL: whatever the person may
+    created_us: int = whole()
+    expires_us: int | None = whole(default=None)
+    revoked_us: int | None = whole(default=None)
+
+
+class KeyUse(SQLModel, table=True):
+    """When a key was last used, to five minutes; not of the log."""
+
+    __tablename__ = "key_use"
+
+    digest: bytes = octets(primary_key=True)
+    used_us: int = whole()
+
+
+class SigningKey(SQLModel, table=True):
+    """A public Ed25519 key whose signatures on requests stand for a person; its name is that of its digest."""
+
+    __tablename__ = "signing_key"
+
+    id: str = word(primary_key=True)
+    party: str = word(foreign_key="party.id", index=True)
+    person: str = word(foreign_key="person.id")
+    public: bytes = octets()
     label: str = word()
     created_us: int = whole()
     revoked_us: int | None = whole(default=None)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from exchange import auctions, money
+from exchange import auctions, controls, money
 from exchange.acts import CLOCK
 from exchange.backup import SHIP_EVERY_S, Keeper, Stopped
 from exchange.crash import reach
@@ -103,7 +103,7 @@ class Worker:
                 continue
 
     async def tick(self) -> None:
-        """Close, settle, give back and expire what is due by the market's time, then write what tiles became full.
+        """Close, settle, give back and expire what is due by the market's time, stop who fell silent, then write what tiles became full.
 
         A lot that fails keeps no other from its turn. Raises Unavailable where the database is away.
         """
@@ -126,6 +126,9 @@ class Worker:
         hold = await self.gate.read(money.first_due, await self.gate.now_us())
         if hold is not None:
             await self._nudge(money.expire_holds, money.ExpireHolds(hold), f"expire-{hold}")
+        now_us = await self.gate.now_us()
+        for party in await self.gate.read(controls.silent, now_us):
+            await self._nudge(controls.stop_trading, controls.StopTrading(party), f"stop-{party}-{now_us}")
         await self.write_tiles()
 
     async def _nudge(self, decide: Any, act: Any, key: str) -> None:

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from exchange import appraisal, authorization, catalogue, registration
 from exchange.acts import Caller
 from exchange.api.delivery import vault_of
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, bearer, caller_of, perform
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, bearer, caller_of, known_of, perform
 from exchange.desensitization.child import measure_in_child
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.grade import Declared, Impact
@@ -50,10 +50,10 @@ MEASUREMENTS_AT_ONCE = 2
 
 
 async def reader_of(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request, bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller | None:
     """Who reads: nobody in particular without a key, and a wrong key is refused."""
-    return None if credentials is None else await caller_of(request, credentials)
+    return None if bearing is None else await caller_of(request, await known_of(request, bearing))
 
 
 ReaderDep = Annotated[Caller | None, Depends(reader_of)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+import logging
 import re
 import time
 from typing import Annotated, Any
@@ -12,8 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from exchange import parties
-from exchange.acts import Act, Caller
+from exchange import credentials, signing
+from exchange.acts import Act, Caller, Signed
+from exchange.credentials import Known
 from exchange.errors import ExchangeError, Malformed, NotYet, Unauthenticated, Unavailable
 from exchange.gate import Gate, Reply
 from exchange.messages.shapes import IDENTIFIER
@@ -21,6 +25,8 @@ from exchange.messages.shapes import IDENTIFIER
 CALLER_CACHE_S = 1.0
 """A revoked key stops within this time: a caller that was authenticated is believed without asking again for as
 long, or while batches that are no older still read the same count of ended keys."""
+
+logger = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
 
@@ -38,11 +44,49 @@ async def gate_of(request: Request) -> Gate:
 GateDep = Annotated[Gate, Depends(gate_of)]
 
 
-async def caller_of(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Caller:
-    """The caller behind the bearer key; Unauthenticated where there is none."""
-    if credentials is None:
+class Callers:
+    """Who called lately: a key that was found is believed for a second without asking the database again."""
+
+    def __init__(self, gate: Gate, link_key: bytes) -> None:
+        self.token_key = hmac.digest(link_key, b"access tokens", "sha256")
+        self._gate = gate
+        self._known: dict[str, tuple[float, int, Known]] = {}
+        self._noting: set[asyncio.Task[None]] = set()
+
+    async def known(self, secret: str) -> Known:
+        """Who calls with a key or token, from the cache where it still stands; Unauthenticated for nobody's."""
+        found = self._known.get(secret)
+        now_s = time.monotonic()
+        if found is not None:
+            until_s, version, known = found
+            # What ends by itself ends though nobody ended it, so it is asked for again each second.
+            stands = version == self._gate.keys_version and known.expires_us is None
+            if until_s > now_s or (stands and self._gate.keys_seen_s + CALLER_CACHE_S > now_s):
+                return known
+        version = self._gate.keys_version
+        now_us = await self._gate.now_us()
+        known = await self._gate.read(credentials.authenticate, secret, now_us, self.token_key)
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[secret] = (now_s + CALLER_CACHE_S, version, known)
+        if known.used_us is None or known.used_us + credentials.USED_EVERY_US <= now_us:
+            noting = asyncio.create_task(self._note(known.digest, now_us))
+            self._noting.add(noting)
+            noting.add_done_callback(self._noting.discard)
+        return known
+
+    async def _note(self, digest: bytes, now_us: int) -> None:
+        try:
+            await credentials.note_use(self._gate.database, digest, now_us)
+        except Exception as error:  # nobody waits for it, and the next use is noted
+            logger.warning("the use of a key could not be noted: %s", error)
+
+
+async def known_of(
+    request: Request, bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Known:
+    """Who calls, by which key; Unauthenticated where there is none."""
+    if bearing is None:
         raise Unauthenticated(
             "caller.no_key",
             "this route needs an API key",
@@ -50,23 +94,18 @@ async def caller_of(
             rule="Authorization: Bearer KEY",
             remedy="enrol a key with your one-time link and send it",
         )
-    return await authenticated(request.app.state.callers, request.app.state.gate, credentials.credentials)
+    callers: Callers = request.app.state.callers
+    return await callers.known(bearing.credentials)
 
 
-async def authenticated(known: dict[str, tuple[float, int, Caller]], gate: Gate, secret: str) -> Caller:
-    """The caller behind a key, from the cache where it still stands."""
-    found = known.get(secret)
-    now = time.monotonic()
-    if found is not None:
-        until, version, caller = found
-        if until > now or (version == gate.keys_version and gate.keys_seen_s + CALLER_CACHE_S > now):
-            return caller
-    version = gate.keys_version
-    caller = await gate.read(parties.authenticate, secret)
-    if len(known) > 10_000:
-        known.clear()
-    known[secret] = (now + CALLER_CACHE_S, version, caller)
-    return caller
+async def caller_of(request: Request, known: Annotated[Known, Depends(known_of)]) -> Caller:
+    """The caller; Forbidden where a key that was narrowed to something else wants to look.
+
+    What it may write the gate judges, act by act.
+    """
+    if request.method in ("GET", "HEAD"):
+        known.caller.within("read")
+    return known.caller
 
 
 CallerDep = Annotated[Caller, Depends(caller_of)]
@@ -94,6 +133,40 @@ async def key_of(
 
 
 KeyDep = Annotated[str, Depends(key_of)]
+
+
+async def signed_of(request: Request, gate: GateDep, caller: CallerDep) -> Signed | None:
+    """The caller's own signature of this request, checked and sealed; None where it carries none.
+
+    Malformed and Unauthenticated where it carries one that is no good.
+    """
+    if "signature-input" not in request.headers and "signature" not in request.headers:
+        return None
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    path = request.scope.get("raw_path", request.url.path.encode()).decode("ascii", "replace")
+    given = signing.presented(
+        request.method,
+        path.partition("?")[0],
+        request.scope["query_string"].decode("ascii", "replace"),
+        headers,
+        await request.body(),
+        int(time.time()),
+    )
+    public = await gate.read(credentials.signer_of, caller, given.key_id)
+    if public is None:
+        raise Unauthenticated(
+            "signature.key_unknown",
+            "your party has no such signing key",
+            field="keyid",
+            rule="a request is signed with a signing key of the party that calls",
+            remedy="register the public key first (POST /v1/signing-keys), or use the one you registered",
+        )
+    return Signed.of(given.verified(public), gate.chance(32))
+
+
+SignedDep = Annotated[Signed | None, Depends(signed_of)]
 
 Named = Annotated[str, Path(pattern=IDENTIFIER)]
 """An identifier in a path: 1 to 64 of A-Z a-z 0-9 _ -."""

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from exchange import auctions, listings, rulebook, sales, settlement, venue
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, SignedDep, perform
 from exchange.errors import NotFound
 from exchange.messages.market import (
     BidMessage,
@@ -51,10 +51,10 @@ async def offer(body: ListingMessage, gate: GateDep, caller: CallerDep, key: Key
 
 @router.post("/listings/{listing}/purchases", status_code=201)
 async def buy(
-    listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+    listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep, signed: SignedDep
 ) -> Response:
     """Buy at the fixed price: paid, licensed and confirmed in one act (buyer)."""
-    return await perform(gate, sales.buy, sales.Buy(listing, body.licences), caller, key)
+    return await perform(gate, sales.buy, sales.Buy(listing, body.licences, signed), caller, key)
 
 
 @router.get("/lots")
@@ -95,10 +95,12 @@ async def lot_bids(
 
 
 @router.post("/lots/{lot}/bids", status_code=201)
-async def place_bid(lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep) -> Response:
+async def place_bid(
+    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep
+) -> Response:
     """Bid. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
     return await perform(
-        gate, auctions.place_bids, auctions.PlaceBid(lot, body.price_fen), caller, body.client_bid_id
+        gate, auctions.place_bids, auctions.PlaceBid(lot, body.price_fen, signed), caller, body.client_bid_id
     )
 
 

@@ -1,4 +1,4 @@
-"""Routes of parties, their people, keys and money."""
+"""Routes of parties, their people and money."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from exchange import money, parties, venue
-from exchange.acts import Caller
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, perform
-from exchange.errors import NotFound, Unprocessable
+from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, SignedDep, perform
 from exchange.messages.market import (
     AgreementMessage,
     ClockMessage,
-    EnrolmentMessage,
     InvitationMessage,
-    KeyMessage,
     PartyMessage,
     PartyStateMessage,
     TopUpMessage,
@@ -55,36 +51,6 @@ async def invite(body: InvitationMessage, gate: GateDep, caller: CallerDep, key:
     return await perform(gate, parties.invite_person, act, caller, key)
 
 
-@router.post("/enrolments", status_code=201)
-async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
-    """Redeem a one-time link. Needs no key; the same link with the same key digest answers again."""
-    token = parties.key_digest(body.token)
-    act = parties.Enrol(token, bytes.fromhex(body.key_digest), body.label)
-    visitor = Caller("enrolment", "enrolment", frozenset())
-    try:
-        return await perform(gate, parties.enrol, act, visitor, f"enrol-{token.hex()[:40]}")
-    except Unprocessable as problem:
-        # The link was redeemed, with another key: to whoever comes now it is a used link like any other.
-        raise (parties.unknown_link() if problem.code == "request.identifier_reused" else problem) from None
-
-
-@router.post("/keys", status_code=201)
-async def add_key(body: KeyMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """Bring a further key; its secret stays with you."""
-    act = parties.AddKey(bytes.fromhex(body.key_digest), body.label)
-    return await perform(gate, parties.add_key, act, caller, key)
-
-
-@router.post("/keys/{digest}/revocation", status_code=201)
-async def revoke_key(digest: str, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """End a key of your party; it stops within a second."""
-    try:
-        act = parties.RevokeKey(bytes.fromhex(digest))
-    except ValueError:
-        raise NotFound("key.unknown", "no such key", field="digest") from None
-    return await perform(gate, parties.revoke_key, act, caller, key)
-
-
 @router.post("/agreements", status_code=201)
 async def agree(body: AgreementMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Let an operator run your data for a part of each price (supplier)."""
@@ -100,9 +66,11 @@ async def top_up(body: TopUpMessage, gate: GateDep, caller: CallerDep, key: KeyD
 
 
 @router.post("/withdrawals", status_code=201)
-async def withdraw(body: WithdrawalMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """Order a payout of your party's free money."""
-    return await perform(gate, money.withdraw, money.Withdraw(body.amount_fen), caller, key)
+async def withdraw(
+    body: WithdrawalMessage, gate: GateDep, caller: CallerDep, key: KeyDep, signed: SignedDep
+) -> Response:
+    """Order a payout of your party's free money; signed (RFC 9421) where your party asks that of itself."""
+    return await perform(gate, money.withdraw, money.Withdraw(body.amount_fen, signed), caller, key)
 
 
 @router.post("/sandbox/clock", status_code=201)

@@ -16,12 +16,12 @@ import logging
 import re
 from collections.abc import Callable
 from secrets import randbelow
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from exchange import auctions
-from exchange.api.doorway import answer, authenticated, defect_response, problem_response
+from exchange.api.doorway import Callers, answer, defect_response, problem_response
 from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import staying
 from exchange.messages.market import BidMessage
@@ -60,7 +60,7 @@ class SwiftBids:
     def __init__(self, documented: FastAPI) -> None:
         self._documented = documented
         self._gate: Gate = documented.state.gate
-        self._callers: dict[str, Any] = documented.state.callers
+        self._callers: Callers = documented.state.callers
         self._places = asyncio.Semaphore(LOOKS)
         self._looking = 0
 
@@ -129,7 +129,7 @@ class SwiftBids:
             await self._documented(scope, _again(parts, receive), send)
             return
         try:
-            caller = await authenticated(self._callers, self._gate, secret)
+            caller = (await self._callers.known(secret)).caller
             reply = await self._gate.perform(
                 auctions.place_bids,
                 auctions.PlaceBid(lot, message.price_fen),
@@ -166,7 +166,7 @@ async def _turn_away(code: str, detail: str, scope: Scope, receive: Receive, sen
 
 
 def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """The key of a request whose headers are as a plain bid has them: bearer, and JSON said to be JSON."""
+    """The key of a request whose headers are as a plain bid has them: bearer, JSON said to be JSON, not signed."""
     secret = None
     json = False
     for name, value in headers:
@@ -174,6 +174,8 @@ def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
             secret = value[7:].decode("latin-1") if value[:7] == b"Bearer " else None
         elif name == b"content-type":
             json = value == b"application/json"
+        elif name == b"signature-input":
+            return None
     return secret if json else None
 
 

@@ -24,7 +24,8 @@ def init(
 ) -> None:
     """Make the keys, open the market and print a one-time link for the first administrator."""
     from exchange.app import open_market, running
-    from exchange.parties import check_uscc, key_digest
+    from exchange.credentials import key_digest
+    from exchange.parties import check_uscc
 
     check_uscc(uscc)
     settings = Settings.from_environment(os.environ)

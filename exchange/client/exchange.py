@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,12 +17,23 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
+from nacl.signing import SigningKey
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
 from exchange.client.errors import NotFound, Refused, Unknown, Unproven, Unreachable
 from exchange.client.history import History, remembered_vkey
-from exchange.client.views import BidView, ListingView, LotView, MarketView, MeView, TradeView
+from exchange.client.views import (
+    BidView,
+    ControlsView,
+    KeyView,
+    ListingView,
+    LotView,
+    MarketView,
+    MeView,
+    SigningKeyView,
+    TradeView,
+)
 from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
 from exchange.messages.accounts import (
     AccountDetail,
@@ -48,15 +60,21 @@ from exchange.messages.assets import (
     ReleaseMessage,
     ThemeMessage,
 )
+from exchange.messages.identity import (
+    ControlsMessage,
+    EnrolmentMessage,
+    KeyMessage,
+    RotationMessage,
+    Scope,
+    SigningKeyMessage,
+)
 from exchange.messages.market import (
     AgreementMessage,
     BidMessage,
     ClockMessage,
-    EnrolmentMessage,
     ErasureMessage,
     HolderMessage,
     InvitationMessage,
-    KeyMessage,
     ListingMessage,
     LotMessage,
     OfferMessage,
@@ -67,6 +85,7 @@ from exchange.messages.market import (
     TopUpMessage,
     WithdrawalMessage,
 )
+from exchange.signing import BODY_LIMIT, signed_headers
 from ledger.checkpoint import Checkpoint, Verifier
 from ledger.entries import Receipt, parse_leaf, receipt_from_json, verify_receipt
 from ledger.errors import LedgerError, ProofError
@@ -115,15 +134,17 @@ class Exchange:
         policy: Policy | None = None,
         timeout_s: float = 60.0,
         remember: Path | None = None,
+        signing_key: bytes | None = None,
         http: httpx.Client | None = None,
     ) -> None:
-        """Nothing is sent yet. `http` brings a client of your own (proxies, certificates), which stays yours."""
+        """Nothing is sent yet. `signing_key`, 32 bytes that are registered, signs every write. `http` brings a client of your own (proxies, certificates), which stays yours."""
         self._wire = Wire(url, key, timeout_s, http)
         self._remember = remember
         self._lock = Lock()
         self._history: History | None = None
         self._codes: dict[str, str] = {}
         self._policy = policy
+        self._signing_key = signing_key
         if vkey is None and policy is not None and len(policy.logs) == 1:
             vkey = policy.logs[0].verifier.vkey
         known = remembered_vkey(remember)
@@ -195,15 +216,98 @@ class Exchange:
             self._wire.key = secret
         return secret
 
-    def add_key(self, label: str, *, identifier: str | None = None) -> str:
-        """Bring a further key of the calling person; returns its secret, which is made here and kept by you."""
+    def add_key(
+        self,
+        label: str,
+        *,
+        scopes: Sequence[Scope] | None = None,
+        expires_us: int | None = None,
+        identifier: str | None = None,
+    ) -> str:
+        """Bring a further key of the calling person; returns its secret, which is made here and kept by you.
+
+        Give each program the `scopes` that it needs (`read`, `trade`, `money`, `register`, `manage`), and an end.
+        """
         secret, digest = self.make_key()
-        self._write("/v1/keys", KeyMessage(key_digest=digest, label=label), identifier, {"key": digest})
+        message = KeyMessage(
+            key_digest=digest,
+            label=label,
+            scopes=None if scopes is None else list(scopes),
+            expires_us=expires_us,
+        )
+        self._write("/v1/keys", message, identifier, {"key": digest})
+        return secret
+
+    def rotate_key(self, digest: str, label: str, *, overlap_us: int, identifier: str | None = None) -> str:
+        """Put a new key in the place of one of yours; the old one ends `overlap_us` later. Returns the new secret."""
+        secret, successor = self.make_key()
+        message = RotationMessage(key_digest=successor, label=label, overlap_us=overlap_us)
+        about = {"key": successor, "replaces": digest}
+        self._write(_v1("keys", digest, "rotation"), message, identifier, about)
         return secret
 
     def revoke_key(self, digest: str, *, identifier: str | None = None) -> Done:
         """End a key of the caller's party, by its digest; it stops within a second."""
         return self._write(_v1("keys", digest, "revocation"), None, identifier, {"key": digest})
+
+    def keys(self) -> list[KeyView]:
+        """The keys of your party, newest first: for what, until when, when last used."""
+        return self._read("/v1/keys", list[KeyView])
+
+    def add_signing_key(
+        self, label: str, *, secret: bytes | None = None, identifier: str | None = None
+    ) -> bytes:
+        """Register a signing key, made here unless given, and sign every write with it from now on.
+
+        Returns its 32 secret bytes: keep them, and pass them as `signing_key` to the next client. What you sign is
+        kept with the signature, so that nobody can say later that you bid what you did not.
+        """
+        key = SigningKey.generate() if secret is None else SigningKey(secret)
+        public = bytes(key.verify_key).hex()
+        message = SigningKeyMessage(public=public, label=label)
+        self._write("/v1/signing-keys", message, identifier, {"public": public})
+        self._signing_key = bytes(key)
+        return bytes(key)
+
+    def signing_keys(self) -> list[SigningKeyView]:
+        """The signing keys of your party, newest first."""
+        return self._read("/v1/signing-keys", list[SigningKeyView])
+
+    def revoke_signing_key(self, id: str, *, identifier: str | None = None) -> Done:
+        """End a signing key of your party."""
+        return self._write(_v1("signing-keys", id, "revocation"), None, identifier, {"id": id})
+
+    def controls(self) -> ControlsView:
+        """What your party forbids itself, and whether it is stopped."""
+        return self._read("/v1/controls", ControlsView)
+
+    def set_controls(
+        self,
+        *,
+        sign_above_fen: int | None = None,
+        order_limit_fen: int | None = None,
+        heartbeat_us: int | None = None,
+        identifier: str | None = None,
+    ) -> Done:
+        """Set all limits of your party: above which amount it signs its orders, which amount none of them passes, and
+        after how long a silence (`heartbeat`) it is stopped. None is no limit.
+        """
+        message = ControlsMessage(
+            sign_above_fen=sign_above_fen, order_limit_fen=order_limit_fen, heartbeat_us=heartbeat_us
+        )
+        return self._write("/v1/controls", message, identifier)
+
+    def heartbeat(self) -> None:
+        """Say that you are there."""
+        expect(self._wire.ask("POST", "/v1/heartbeat"), 204)
+
+    def stop_trading(self, *, identifier: str | None = None) -> Done:
+        """The kill switch: your party does nothing more until `resume_trading`. Its admitted bids stand."""
+        return self._write("/v1/stop", None, identifier, {"state": "stopped"})
+
+    def resume_trading(self, *, identifier: str | None = None) -> Done:
+        """Let your party act again."""
+        return self._write("/v1/resumption", None, identifier, {"state": "active"})
 
     # parties and money
 
@@ -829,7 +933,7 @@ class Exchange:
             headers["Content-Type"] = "application/json"
             content = message.model_dump_json().encode()
         try:
-            response = self._wire.ask("POST", path, content=content, headers=headers)
+            response = self._wire.ask("POST", path, content=content, headers=headers, sign=self._sign)
             if response.status_code >= 500:
                 raise NoAnswer(f"the exchange failed: {problem_in(response)['detail']}")
             said = problem_in(response) if response.status_code == 422 else {}
@@ -848,6 +952,12 @@ class Exchange:
         if answer is not None:
             answer.update(said)
         return done
+
+    def _sign(self, path: str, headers: Mapping[str, str], content: bytes) -> dict[str, str]:
+        """The headers that sign a write, where it can be signed and there is a key for it."""
+        if self._signing_key is None or len(content) > BODY_LIMIT or not content.isascii():
+            return {}
+        return signed_headers(self._signing_key, "POST", path, headers, content, int(time.time()))
 
     def _verified(
         self, answer: Mapping[str, Any], identifier: str, about: Mapping[str, str], *, repeated: bool

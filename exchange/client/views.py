@@ -45,6 +45,40 @@ class MeView(View):
     held_fen: Whole | None
 
 
+class KeyView(View):
+    """A key of a party, by the digest of its secret."""
+
+    digest: str
+    label: str
+    person: str
+    scopes: list[str]
+    state: str
+    created_us: Whole
+    expires_us: Whole | None
+    used_us: Whole | None
+
+
+class SigningKeyView(View):
+    """A key that signs a party's requests."""
+
+    id: str
+    label: str
+    person: str
+    public: str
+    state: str
+    created_us: Whole
+
+
+class ControlsView(View):
+    """What a party forbids itself; None is no limit."""
+
+    sign_above_fen: Whole | None
+    order_limit_fen: Whole | None
+    heartbeat_us: Whole | None
+    heard_us: Whole | None
+    stopped: bool
+
+
 class ListingView(View):
     """An offer, standing or past."""
 

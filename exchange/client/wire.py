@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from secrets import randbelow
 from typing import Any
@@ -32,6 +32,7 @@ class Wire:
         if timeout_s <= 0:
             raise ValueError("timeout_s: a call needs time; give it more than 0 seconds")
         self.url = str(address).rstrip("/")
+        self._base = address.raw_path.decode().rstrip("/")
         self.key = key
         self.timeout_s = timeout_s
         self._mine = http is None
@@ -50,20 +51,23 @@ class Wire:
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        sign: Callable[[str, Mapping[str, str], bytes], Mapping[str, str]] | None = None,
     ) -> httpx.Response:
         """The first answer that is about the request; NoAnswer where none came before the deadline.
 
-        Connection errors, timeouts and 502, 503, 504 are tried again, as late as `Retry-After` asks.
+        Connection errors, timeouts and 502, 503, 504 are tried again, as late as `Retry-After` asks; `sign` gives each
+        attempt its own signature.
         """
         patience = Patience(self.timeout_s)
         while True:
+            signed = {} if sign is None else sign(self._base + path, headers or {}, content or b"")
             try:
                 response = self._http.request(
                     method,
                     self.url + path,
                     params=params,
                     content=content,
-                    headers={**self.authorization(), **(headers or {})},
+                    headers={**self.authorization(), **(headers or {}), **signed},
                     timeout=patience.attempt_s(),
                 )
             except httpx.TransportError as error:

@@ -50,21 +50,6 @@ class InvitationMessage(Message):
     token_digest: Digest
 
 
-class EnrolmentMessage(Message):
-    """Redeem a one-time link with the SHA-256 of a key made on the caller's machine."""
-
-    token: Annotated[str, Field(min_length=20, max_length=100)]
-    key_digest: Digest
-    label: Words = "first key"
-
-
-class KeyMessage(Message):
-    """A further key of the caller, by its SHA-256."""
-
-    key_digest: Digest
-    label: Words
-
-
 class AgreementMessage(Message):
     """The calling department lets an operator run its data for a part of each price net of tax."""
 

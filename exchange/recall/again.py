@@ -111,6 +111,7 @@ class Again:
             self.script.load([*await self._rehearse(tx, act), *self.salts])
             second = _with(Second, tx, tx.session, tx.chance, tx, openings=self.told.openings)
             record = await self.room(second, act)
+            tx.signed = second.signed
             await tx.session.flush()
         except (ExchangeError, LedgerError, *UNREADABLE) as error:
             raise differs(tx.index, repr(error)) from error

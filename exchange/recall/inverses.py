@@ -17,6 +17,8 @@ from exchange import (
     appraisal,
     auctions,
     authorization,
+    controls,
+    credentials,
     delivery,
     erasure,
     money,
@@ -25,7 +27,7 @@ from exchange import (
     sales,
     venue,
 )
-from exchange.acts import Act, Batched, Plain
+from exchange.acts import Act, Batched, Plain, Signed
 from exchange.desensitization.grade import Declared, Impact
 from exchange.desensitization.judge import ColumnMeasure, Failure, Measurement, Risk
 from exchange.errors import Conflict
@@ -64,6 +66,18 @@ class Told:
     def number(self, member: str) -> int:
         """A member that is a number."""
         return int(self.act[member])
+
+    def number_or_none(self, member: str) -> int | None:
+        """A member that is a number, or null."""
+        return None if self.act[member] is None else int(self.act[member])
+
+    def signed(self) -> Signed | None:
+        """The caller's own signature of the request, where there was one."""
+        commitment = self.body.get("signed")
+        if commitment is None:
+            return None
+        self._opened(commitment)
+        return Signed(commitment, *self.openings[commitment])
 
     def digest(self, member: str) -> bytes:
         """A member that is bytes."""
@@ -267,8 +281,11 @@ def _lot_opened(told: Told) -> Act:
 def _key_added(told: Told) -> Decided:
     label = told.text(told["label"])
     if told["token"] is None:
-        return parties.add_key, parties.AddKey(told.digest("key"), label)
-    return parties.enrol, parties.Enrol(told.digest("token"), told.digest("key"), label)
+        scopes = None if told["scopes"] is None else tuple(told["scopes"])
+        return credentials.add_key, credentials.AddKey(
+            told.digest("key"), label, scopes, told.number_or_none("expires_us")
+        )
+    return credentials.enrol, credentials.Enrol(told.digest("token"), told.digest("key"), label)
 
 
 Decided = tuple[Plain[Any] | Batched, Act]
@@ -295,7 +312,29 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         parties.InvitePerson(told["party"], told.text(told["name"]), told.digest("token")),
     ),
     "key_added": _key_added,
-    "key_revoked": lambda told: (parties.revoke_key, parties.RevokeKey(told.digest("key"))),
+    "key_revoked": lambda told: (credentials.revoke_key, credentials.RevokeKey(told.digest("key"))),
+    "key_rotated": lambda told: (
+        credentials.rotate_key,
+        credentials.RotateKey(
+            told.digest("replaces"), told.digest("key"), told.text(told["label"]), told.number("overlap_us")
+        ),
+    ),
+    "signing_key_added": lambda told: (
+        credentials.add_signing_key,
+        credentials.AddSigningKey(told.digest("public"), told.text(told["label"])),
+    ),
+    "signing_key_revoked": lambda told: (
+        credentials.revoke_signing_key,
+        credentials.RevokeSigningKey(told["id"]),
+    ),
+    "controls_set": lambda told: (
+        controls.set_controls,
+        controls.SetControls(
+            *(told.number_or_none(name) for name in ("sign_above_fen", "order_limit_fen", "heartbeat_us"))
+        ),
+    ),
+    "trading_stopped": lambda told: (controls.stop_trading, controls.StopTrading(told["party"])),
+    "trading_resumed": lambda told: (controls.resume_trading, controls.ResumeTrading()),
     "opening_erased": lambda told: (
         erasure.erase_opening,
         erasure.EraseOpening(told["commitment"], told.text(told["ground"])),
@@ -304,7 +343,7 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         money.credit_top_up,
         money.CreditTopUp(told["party"], told.number("amount_fen"), told["bank_reference"]),
     ),
-    "withdrawn": lambda told: (money.withdraw, money.Withdraw(told.number("amount_fen"))),
+    "withdrawn": lambda told: (money.withdraw, money.Withdraw(told.number("amount_fen"), told.signed())),
     "holds_expired": lambda told: (money.expire_holds, money.ExpireHolds(told["first"])),
     "asset_declared": lambda told: (
         registration.declare_asset,
@@ -328,10 +367,13 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         sales.offer_fixed_price,
         sales.OfferFixedPrice(told["asset"], _offer(told)),
     ),
-    "sale": lambda told: (sales.buy, sales.Buy(told["listing"], told.number("licences"))),
+    "sale": lambda told: (sales.buy, sales.Buy(told["listing"], told.number("licences"), told.signed())),
     "lot_opened": lambda told: (auctions.open_lot, _lot_opened(told)),
     "bidder": lambda told: (auctions.join_lot, auctions.JoinLot(told["lot"])),
-    "bid": lambda told: (auctions.place_bids, auctions.PlaceBid(told["lot"], told.number("price_fen"))),
+    "bid": lambda told: (
+        auctions.place_bids,
+        auctions.PlaceBid(told["lot"], told.number("price_fen"), told.signed()),
+    ),
     "lot_closed": lambda told: (auctions.close_lot, auctions.CloseLot(told["lot"])),
     "deposit_released": lambda told: (
         auctions.release_deposit,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import rfc8785
 
-from exchange.acts import Act, Caller, Record, Transaction, refusal
+from exchange.acts import Act, Caller, Record, Scope, Transaction, refusal
 from exchange.catalogue import may_see_inside, parties_of, visible_asset
 from exchange.database import driver
 from exchange.desensitization import grade as grading
@@ -95,6 +95,7 @@ DOCUMENT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 class DeclareAsset(Act):
     """A department says that it has something, and which operator, if any, may run it."""
 
+    scope: ClassVar[Scope] = "register"
     title: str
     summary: str
     kind: str
@@ -109,6 +110,7 @@ class ReleaseProduct(Act):
     found does not tell one request from another, so that a retry after the file is gone is still a retry.
     """
 
+    scope: ClassVar[Scope] = "register"
     asset: str
     authorization: str
     product_digest: str
@@ -133,6 +135,7 @@ class ReleaseProduct(Act):
 class AssignTheme(Act):
     """The released product joins a theme."""
 
+    scope: ClassVar[Scope] = "register"
     asset: str
     theme: str
 
@@ -141,6 +144,7 @@ class AssignTheme(Act):
 class Register(Act):
     """The path is walked: give the asset its code and certificate."""
 
+    scope: ClassVar[Scope] = "register"
     asset: str
 
 

@@ -22,8 +22,8 @@ import psycopg
 from _ratio import report, say  # type: ignore[import-not-found]  # beside this script, which runs by its path
 
 from exchange import keys as exchange_keys
+from exchange.credentials import key_digest
 from exchange.embedded import OWNER, Postgres
-from exchange.parties import key_digest
 from ledger.checkpoint import Verifier
 from ledger.entries import receipt_from_json, verify_receipt
 

@@ -17,10 +17,10 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from exchange import parties, venue
+from exchange import credentials, parties, venue
 from exchange.acts import Caller
 from exchange.api import routers
-from exchange.api.doorway import on_exchange_error, on_http, on_invalid
+from exchange.api.doorway import Callers, on_exchange_error, on_http, on_invalid
 from exchange.database import Addresses, Database, driver
 from exchange.desensitization import department
 from exchange.desensitization.certificate import Authorization
@@ -96,13 +96,13 @@ class House:
             token, secret = f"token-{number}-{n}", f"secret-{number}-{n}"
             invited = await self.act(
                 parties.invite_person,
-                parties.InvitePerson(party["id"], f"person {number}-{n}", parties.key_digest(token)),
+                parties.InvitePerson(party["id"], f"person {number}-{n}", credentials.key_digest(token)),
                 self.administrator,
             )
             visitor = Caller("enrolment", "enrolment", frozenset())
             await self.act(
-                parties.enrol,
-                parties.Enrol(parties.key_digest(token), parties.key_digest(secret), "first key"),
+                credentials.enrol,
+                credentials.Enrol(credentials.key_digest(token), credentials.key_digest(secret), "first key"),
                 visitor,
             )
             self.keys[invited["id"]] = secret
@@ -250,7 +250,7 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
         }
     )
     app.state.gate, app.state.vault, app.state.link_key = gate, found.vault, found.link_key
-    app.state.callers = {}
+    app.state.callers = Callers(gate, found.link_key)
     for router in routers:
         app.include_router(router)
     transport = httpx.ASGITransport(app)

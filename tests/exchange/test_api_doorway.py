@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from exchange import parties
+from exchange import credentials
 from exchange.api.doorway import PROBLEM, on_defect, problem_response
 from exchange.errors import Unauthenticated, Unavailable
 from tests.exchange.conftest import House, uscc
@@ -181,7 +181,7 @@ async def test_paths_that_no_identifier_could_be_reach_no_room(house: House) -> 
 async def test_a_revoked_key_stops_within_a_second(house: House) -> None:
     (buyer,) = await house.party("buyer")
     assert (await house.call(buyer, "GET", "/v1/me")).status_code == 200
-    digest = parties.key_digest(house.keys[buyer.person]).hex()
+    digest = credentials.key_digest(house.keys[buyer.person]).hex()
     await house.done(buyer, f"/v1/keys/{digest}/revocation")
     for _ in range(24):
         response = await house.call(buyer, "GET", "/v1/me")

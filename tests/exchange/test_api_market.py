@@ -8,7 +8,7 @@ import pytest
 
 from exchange import rulebook
 from exchange.acts import Caller
-from exchange.parties import key_digest
+from exchange.credentials import key_digest
 from tests.exchange.conftest import House, uscc
 from tests.exchange.floor import DAY_US, DEPOSIT_FEN, INCREMENT_FEN, START_FEN, Floor, licence, played
 

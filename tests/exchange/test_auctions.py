@@ -443,7 +443,9 @@ def test_the_fast_body_of_every_bid_is_what_canonical_writes(bids: list[tuple[st
             10**15,
         )
     ]
-    active = [("lot-1", code, code, "active" if state else "suspended") for code, _, state in bids]
+    active = [
+        ("lot-1", code, code, "active" if state else "suspended", None, None) for code, _, state in bids
+    ]
     rulings, writes = auctions.place_bids.decide(5, 100, asked, [floor, active])
     assert len(rulings) == len(bids)
     for ruling, ask in zip(rulings, asked, strict=True):

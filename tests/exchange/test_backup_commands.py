@@ -21,9 +21,9 @@ from exchange.backup import Store, backups, reached
 from exchange.cli import app
 from exchange.cli import backup as commands
 from exchange.cli.backup import newest_checkpoint, prove
+from exchange.credentials import key_digest
 from exchange.embedded import Postgres
 from exchange.errors import Conflict, Malformed, Misconfigured, Unavailable
-from exchange.parties import key_digest
 from exchange.settings import Settings
 from ledger.anchor import Anchor, deploy
 from ledger.anchors import keep_confirmed, keep_signed

@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from exchange import database as engine
 from exchange import gate as gate_module
 from exchange.api import routers
-from exchange.api.doorway import on_exchange_error
+from exchange.api.doorway import Callers, on_exchange_error
 from exchange.database import Database, upgrade
 from exchange.embedded import SUPERUSER, Postgres, binaries
 from exchange.errors import ExchangeError, Unavailable
@@ -182,7 +182,7 @@ async def test_a_head_that_the_standby_does_not_have_is_neither_signed_nor_shown
     standby: Standby, gate: Gate
 ) -> None:
     app = FastAPI(exception_handlers={ExchangeError: on_exchange_error})
-    app.state.gate, app.state.callers = gate, {}
+    app.state.gate, app.state.callers = gate, Callers(gate, b"k" * 32)
     for router in routers:
         app.include_router(router)
     key = Verifier.parse(gate.signer.vkey)

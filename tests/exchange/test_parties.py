@@ -9,22 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import money, parties, venue
+from exchange import credentials, money, parties, venue
 from exchange.acts import Caller
+from exchange.credentials import AddKey, Enrol, RevokeKey, key_digest
 from exchange.errors import ExchangeError, Forbidden, Unauthenticated, Unprocessable
 from exchange.money import CreditTopUp, Withdraw
 from exchange.parties import (
     INVITATION_US,
-    AddKey,
     AgreeOperation,
-    Enrol,
     Holder,
     InvitePerson,
     RegisterParty,
-    RevokeKey,
     SetPartyState,
     check_uscc,
-    key_digest,
 )
 from exchange.venue import MoveClock, OpenMarket
 from tests.exchange.conftest import ORIGIN, House, uscc
@@ -133,15 +130,15 @@ async def test_a_link_works_once_and_for_72_hours(house: House) -> None:
 
     used, late = await invite("t1"), await invite("t2")
     house.now_us += INVITATION_US - 1
-    await house.act(parties.enrol, Enrol(used, key_digest("k1"), "first"), VISITOR)
+    await house.act(credentials.enrol, Enrol(used, key_digest("k1"), "first"), VISITOR)
     gone = [
-        await fails(house, parties.enrol, Enrol(token, key_digest("k2"), "first"), VISITOR)
+        await fails(house, credentials.enrol, Enrol(token, key_digest("k2"), "first"), VISITOR)
         for token in (used, key_digest("never"))
     ]
     house.now_us += 1
-    gone.append(await fails(house, parties.enrol, Enrol(late, key_digest("k3"), "first"), VISITOR))
+    gone.append(await fails(house, credentials.enrol, Enrol(late, key_digest("k3"), "first"), VISITOR))
     assert set(gone) == {"invitation.unknown"}
-    caller = await house.gate.read(parties.authenticate, "k1")
+    caller = (await house.gate.read(credentials.authenticate, "k1", house.now_us, b"k" * 32)).caller
     assert (caller.party, caller.roles) == (buyer.party, frozenset({"buyer"}))
 
 
@@ -156,28 +153,36 @@ async def test_a_token_and_a_key_belong_to_one_person(house: House) -> None:
         await fails(house, parties.invite_person, replace(act, token_digest=key_digest("u")), other)
         == "caller.role"
     )
-    await house.act(parties.add_key, AddKey(key_digest("second"), "laptop"), buyer)
-    assert await fails(house, parties.add_key, AddKey(key_digest("second"), "laptop"), other) == "key.known"
+    await house.act(credentials.add_key, AddKey(key_digest("second"), "laptop"), buyer)
+    assert (
+        await fails(house, credentials.add_key, AddKey(key_digest("second"), "laptop"), other) == "key.known"
+    )
 
 
 @pytest.mark.anyio
 async def test_a_revoked_key_calls_nobody_and_anothers_looks_unknown(house: House) -> None:
     (buyer,), (other,) = await house.party("buyer"), await house.party("buyer")
-    await house.act(parties.add_key, AddKey(key_digest("second"), "laptop"), buyer)
+    await house.act(credentials.add_key, AddKey(key_digest("second"), "laptop"), buyer)
     codes = [
-        await fails(house, parties.revoke_key, RevokeKey(key_digest(secret)), other)
+        await fails(house, credentials.revoke_key, RevokeKey(key_digest(secret)), other)
         for secret in ("second", "nobody's")
     ]
     assert codes == ["key.unknown"] * 2
-    assert (await house.gate.read(parties.authenticate, "second")).person == buyer.person
-    await house.act(parties.revoke_key, RevokeKey(key_digest("second")), buyer)
+    assert (
+        (await house.gate.read(credentials.authenticate, "second", house.now_us, b"k" * 32)).caller
+    ).person == buyer.person
+    await house.act(credentials.revoke_key, RevokeKey(key_digest("second")), buyer)
     problems = []
     for secret in ("second", "nobody's"):
         with pytest.raises(Unauthenticated) as unknown:
-            await house.gate.read(parties.authenticate, secret)
+            await house.gate.read(credentials.authenticate, secret, house.now_us, b"k" * 32)
         problems.append(unknown.value.problem())
     assert problems[0] == problems[1]
-    assert (await house.gate.read(parties.authenticate, house.keys[buyer.person])).person == buyer.person
+    assert (
+        (
+            await house.gate.read(credentials.authenticate, house.keys[buyer.person], house.now_us, b"k" * 32)
+        ).caller
+    ).person == buyer.person
 
 
 @pytest.mark.anyio

@@ -25,8 +25,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import auctions, erasure, money, oversight, parties, sales, venue
-from exchange.acts import Caller
+from exchange import auctions, credentials, erasure, money, oversight, parties, sales, venue
+from exchange.acts import Caller, Signed
 from exchange.app import open_market, running
 from exchange.backup import refuse_behind
 from exchange.database import METADATA, Addresses, Database
@@ -114,7 +114,7 @@ def rewrite(bundle: Path, altered: Path, member: str, change: Callable[[bytes], 
 
 def require_same(one: Addresses, other: Addresses, *, but: tuple[str, ...] = ()) -> None:
     """Every row of every table is the same in both."""
-    for table in METADATA.tables:
+    for table in METADATA.tables.keys() - {"key_use", "heartbeat"}:  # these are not of the log
         if table not in but:
             assert rows(other, table) == rows(one, table), table
 
@@ -166,8 +166,20 @@ async def lived(house: House, patients: Any) -> Floor:
         assert (await house.http.get(made.json()["link"])).status_code == 200
     # keys, people and states
     await house.done(buyer, "/v1/keys", {"key_digest": "ab" * 32, "label": "第二把钥匙"})
-    await house.act(parties.revoke_key, parties.RevokeKey(bytes.fromhex("ab" * 32)), buyer)
-    invitation = parties.InvitePerson(buyer.party, "never came", parties.key_digest("unused"))
+    await house.act(credentials.revoke_key, credentials.RevokeKey(bytes.fromhex("ab" * 32)), buyer)
+    heir = {"key_digest": "cd" * 32, "label": "继任", "overlap_us": "60000000"}
+    narrowed = {"key_digest": "ef" * 32, "label": "程序", "scopes": ["trade"], "expires_us": str(2**53)}
+    await house.done(buyer, "/v1/keys", narrowed)
+    own = credentials.key_digest(house.keys[buyer.person]).hex()
+    await house.done(buyer, f"/v1/keys/{own}/rotation", heir)
+    added = await house.done(buyer, "/v1/signing-keys", {"public": "58" + "66" * 31, "label": "签名"})
+    await house.done(buyer, f"/v1/signing-keys/{added['id']}/revocation")
+    limits = {"sign_above_fen": "900000", "order_limit_fen": "2000000", "heartbeat_us": "5000000"}
+    await house.done(buyer, "/v1/controls", limits)
+    await house.done(buyer, "/v1/controls", {})
+    await house.done(buyer, "/v1/stop")
+    await house.done(buyer, "/v1/resumption")
+    invitation = parties.InvitePerson(buyer.party, "never came", credentials.key_digest("unused"))
     await house.act(parties.invite_person, invitation, buyer)
     await house.act(money.withdraw, money.Withdraw(12_345), buyer)
     await house.act(hold, Hold("h1", 60, MINUTE_US), buyer)
@@ -192,6 +204,13 @@ async def lived(house: House, patients: Any) -> Floor:
             *(floor.bid(lot, caller, 700_000 + n * INCREMENT_FEN) for n in range(5)),
         )
     await floor.join(exclusive_lot, first)
+    signed = Signed.of('{"base":"","body":"{}","key":"sk-0","signature":""}', house.chance(32))
+    await house.act(sales.buy, sales.Buy(listing, 9, signed), first)  # as the door would bring it; refused
+    await house.act(
+        auctions.place_bids,
+        auctions.PlaceBid(exclusive_lot, 700_000, Signed.of("{}", house.chance(32))),
+        first,
+    )
     await asyncio.gather(
         *(floor.bid(lot, floor.buyers[n % 3], 760_000 + n * INCREMENT_FEN) for n in range(12)),
         house.act(

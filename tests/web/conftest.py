@@ -22,9 +22,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from exchange.app import open_market, running, serve
 from exchange.client import Exchange
+from exchange.credentials import key_digest
 from exchange.database import Addresses
 from exchange.messages.market import OfferMessage
-from exchange.parties import key_digest, uscc_check_character
+from exchange.parties import uscc_check_character
 from exchange.settings import Settings
 
 CHROMIUM = Path("/usr/bin/chromium")

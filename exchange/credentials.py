@@ -1,0 +1,484 @@
+"""What people and programs call with: API keys, access tokens that stand for one, and keys that sign requests.
+
+Every secret is made on its owner's machine; the exchange keeps digests and public keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from nacl.exceptions import CryptoError
+from nacl.signing import VerifyKey
+from sqlalchemy import or_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
+from exchange.database import Database
+from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
+from exchange.parties import check_digest, check_name
+from exchange.signing import key_id_of
+from exchange.tables import ApiKey, Invitation, KeyUse, Market, Party, Person, SigningKey
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+TOKEN_S = 600
+"""How long an access token is good for."""
+
+OVERLAP_US = 24 * 3_600_000_000
+"""How long a rotated key goes on beside its successor, unless told otherwise."""
+
+OVERLAP_LIMIT_US = 7 * OVERLAP_US
+
+USED_EVERY_US = 300_000_000
+"""How exactly the last use of a key is kept: five minutes."""
+
+_TOKEN = "eat_"  # noqa: S105  # a prefix by which secret scanners know it
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol(Act):
+    """Bring the first key with a one-time link."""
+
+    token_digest: bytes
+    key_digest: bytes
+    label: str
+
+
+async def enrol(tx: Transaction, act: Enrol) -> Record:
+    """Turn an invitation into a key; works once, and an old link answers like an unknown one."""
+    check_digest("key_digest", act.key_digest)
+    invitation = await tx.session.get(Invitation, act.token_digest)
+    if invitation is None or invitation.used_us is not None or invitation.expires_us <= tx.now_us:
+        raise unknown_link()
+    invitation.used_us = tx.now_us
+    return await _bring(tx, invitation.person, act.key_digest, act.label, token=act.token_digest)
+
+
+def unknown_link() -> NotFound:
+    """The one answer to every link that does not work."""
+    return NotFound(
+        "invitation.unknown",
+        "this link is unknown, used or older than 72 hours",
+        field="token",
+        remedy="ask an administrator for a new invitation",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey(Act):
+    """A further key of the calling person; narrowed to `scopes` and until `expires_us`, where given."""
+
+    key_digest: bytes
+    label: str
+    scopes: tuple[str, ...] | None = None
+    expires_us: int | None = None
+
+
+async def add_key(tx: Transaction, act: AddKey) -> Record:
+    """Keep the digest of a new key. It can do no more than the one that brings it."""
+    check_digest("key_digest", act.key_digest)
+    _check_scopes(act.scopes, tx.caller)
+    if act.expires_us is not None and act.expires_us <= tx.now_us:
+        raise Unprocessable(
+            "key.expires",
+            f"{act.expires_us} is over",
+            field="expires_us",
+            rule="a key ends in the future, by the market's clock",
+            remedy="name a later moment, or none",
+        )
+    return await _bring(
+        tx, tx.caller.person, act.key_digest, act.label, scopes=act.scopes, expires_us=act.expires_us
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RotateKey(Act):
+    """Put a new key in the place of one of the calling person's; the old one ends `overlap_us` later."""
+
+    key_digest: bytes
+    successor_digest: bytes
+    label: str
+    overlap_us: int = OVERLAP_US
+
+
+async def rotate_key(tx: Transaction, act: RotateKey) -> Record:
+    """The successor may do what its predecessor may, for as long again."""
+    check_digest("successor_digest", act.successor_digest)
+    if not 0 <= act.overlap_us <= OVERLAP_LIMIT_US:
+        raise Unprocessable(
+            "key.overlap",
+            f"{act.overlap_us} microseconds",
+            field="overlap_us",
+            rule=f"at most {OVERLAP_LIMIT_US} (seven days)",
+            remedy="shorten the overlap; 0 ends the old key at once",
+        )
+    old = await tx.session.get(ApiKey, act.key_digest)
+    if old is None or old.person != tx.caller.person or _ended(old, tx.now_us):
+        raise _unknown_key()
+    scopes = None if old.scopes is None else tuple(old.scopes)
+    _check_scopes(scopes, tx.caller)
+    until = None if old.expires_us is None else tx.now_us + (old.expires_us - old.created_us)
+    last = tx.now_us + act.overlap_us
+    old.expires_us = last if old.expires_us is None else min(last, old.expires_us)
+    (await tx.find(Market, 1, "market")).keys_version += 1
+    record = await _bring(tx, old.person, act.successor_digest, act.label, scopes=scopes, expires_us=until)
+    ends = {
+        "ends_us": str(old.expires_us),
+        "overlap_us": str(act.overlap_us),
+        "replaces": act.key_digest.hex(),
+    }
+    return Record("key_rotated", {**record.act, **ends}, readers=record.readers)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey(Act):
+    """End a key of the caller's party."""
+
+    key_digest: bytes
+
+
+async def revoke_key(tx: Transaction, act: RevokeKey) -> Record:
+    """A revoked key calls nobody any more, nor do its tokens; another party's key looks like an unknown one."""
+    key = await tx.session.get(ApiKey, act.key_digest)
+    person = None if key is None else await tx.session.get(Person, key.person)
+    if key is None or person is None or person.party != tx.caller.party:
+        raise _unknown_key()
+    key.revoked_us = tx.now_us
+    (await tx.find(Market, 1, "market")).keys_version += 1
+    return Record("key_revoked", {"key": act.key_digest.hex(), "person": person.id, "state": "revoked"})
+
+
+@dataclass(frozen=True, slots=True)
+class AddSigningKey(Act):
+    """A public Ed25519 key (32 bytes) whose signatures on requests stand for the calling person."""
+
+    public: bytes
+    label: str
+
+
+async def add_signing_key(tx: Transaction, act: AddSigningKey) -> Record:
+    """Keep a public key. From now on its signatures are checked, and kept with what was signed."""
+    try:
+        VerifyKey(act.public)
+    except (CryptoError, ValueError, TypeError):
+        raise Unprocessable(
+            "signing_key.form",
+            f"{len(act.public)} bytes",
+            field="public",
+            rule="the 32 bytes of an Ed25519 public key (RFC 8032)",
+            remedy="send them as 64 hex digits",
+        ) from None
+    check_name("label", act.label)
+    name = key_id_of(act.public)
+    if await tx.session.get(SigningKey, name) is not None:
+        raise Conflict("signing_key.known", "this key is in use", field="public", remedy="draw a fresh key")
+    await tx.insert(
+        SigningKey(
+            id=name,
+            party=tx.caller.party,
+            person=tx.caller.person,
+            public=act.public,
+            label=act.label,
+            created_us=tx.now_us,
+        )
+    )
+    return Record(
+        "signing_key_added",
+        {
+            "id": name,
+            "label": tx.seal(act.label),
+            "party": tx.caller.party,
+            "public": act.public.hex(),
+            "state": "active",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSigningKey(Act):
+    """End a signing key of the caller's party."""
+
+    id: str
+
+
+async def revoke_signing_key(tx: Transaction, act: RevokeSigningKey) -> Record:
+    """From this entry on its signatures stand for nobody."""
+    key = await tx.session.get(SigningKey, act.id)
+    if key is None or key.party != tx.caller.party or key.revoked_us is not None:
+        raise NotFound("signing_key.unknown", "no such signing key", field="id")
+    key.revoked_us = tx.now_us
+    return Record("signing_key_revoked", {"id": key.id, "state": "revoked"})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Who calls, by which key, until when that is good (None: without end), and when its use was last noted."""
+
+    caller: Caller
+    digest: bytes
+    expires_us: int | None
+    used_us: int | None
+
+
+async def authenticate(session: AsyncSession, secret: str, now_us: int, token_key: bytes) -> Known:
+    """Who calls with an API key or an access token.
+
+    Unauthenticated for one that is unknown, revoked or over, without saying which.
+    """
+    token = _Token.parse(secret, token_key) if secret.startswith(_TOKEN) else None
+    if secret.startswith(_TOKEN) and (token is None or token.expires_us <= now_us):
+        raise _unknown_caller()
+    digest = key_digest(secret) if token is None else token.digest
+    row = (
+        await session.execute(
+            select(Person, Party.roles, ApiKey, KeyUse.used_us)
+            .join(ApiKey, col(ApiKey.person) == col(Person.id))
+            .join(Party, col(Party.id) == col(Person.party))
+            .outerjoin(KeyUse, col(KeyUse.digest) == col(ApiKey.digest))
+            .where(
+                col(ApiKey.digest) == digest,
+                col(ApiKey.revoked_us).is_(None),
+                or_(col(ApiKey.expires_us).is_(None), col(ApiKey.expires_us) > now_us),
+                col(Person.state) == "active",
+            )
+        )
+    ).first()
+    if row is None:
+        raise _unknown_caller()
+    person, roles, key, used_us = row
+    scopes, expires_us = None if key.scopes is None else frozenset(key.scopes), key.expires_us
+    if token is not None:
+        expires_us = token.expires_us if expires_us is None else min(expires_us, token.expires_us)
+        if token.scopes is not None:
+            scopes = token.scopes if scopes is None else token.scopes & scopes
+    return Known(Caller(person.id, person.party, frozenset(roles), scopes), digest, expires_us, used_us)
+
+
+async def note_use(database: Database, digest: bytes, now_us: int) -> None:
+    """Keep when a key was last used: of interest to its owner, no part of what the log decides."""
+    connection = await database.connect(application_name="exchange keys")
+    try:
+        await connection.execute(
+            "INSERT INTO key_use (digest, used_us) VALUES (%s, %s)"
+            " ON CONFLICT (digest) DO UPDATE SET used_us = excluded.used_us",
+            (digest, now_us),
+        )
+        await connection.commit()
+    finally:
+        await connection.close()
+
+
+async def keys(session: AsyncSession, caller: Caller, now_us: int) -> list[dict[str, Any]]:
+    """The keys of the caller's party, newest first: whose, for what, until when, when last used. Never a secret."""
+    rows = await session.execute(
+        select(ApiKey, KeyUse.used_us)
+        .join(Person, col(Person.id) == col(ApiKey.person))
+        .outerjoin(KeyUse, col(KeyUse.digest) == col(ApiKey.digest))
+        .where(col(Person.party) == caller.party)
+        .order_by(col(ApiKey.created_us).desc(), col(ApiKey.digest))
+    )
+    return [
+        {
+            "created_us": str(key.created_us),
+            "digest": key.digest.hex(),
+            "expires_us": None if key.expires_us is None else str(key.expires_us),
+            "label": key.label,
+            "person": key.person,
+            "scopes": list(SCOPES) if key.scopes is None else key.scopes,
+            "state": "revoked"
+            if key.revoked_us is not None
+            else "ended"
+            if _ended(key, now_us)
+            else "active",
+            "used_us": None if used_us is None else str(used_us),
+        }
+        for key, used_us in rows
+    ]
+
+
+async def signing_keys(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
+    """The signing keys of the caller's party, newest first."""
+    rows = await session.execute(
+        select(SigningKey)
+        .where(col(SigningKey.party) == caller.party)
+        .order_by(col(SigningKey.created_us).desc(), col(SigningKey.id))
+    )
+    return [
+        {
+            "created_us": str(key.created_us),
+            "id": key.id,
+            "label": key.label,
+            "person": key.person,
+            "public": key.public.hex(),
+            "state": "active" if key.revoked_us is None else "revoked",
+        }
+        for key in rows.scalars()
+    ]
+
+
+async def signer_of(session: AsyncSession, caller: Caller, key_id: str) -> bytes | None:
+    """The public key of the caller's party by that name; None where it has no such one, or ended it."""
+    key = await session.get(SigningKey, key_id)
+    if key is None or key.party != caller.party or key.revoked_us is not None:
+        return None
+    return key.public
+
+
+def issue_token(
+    secret: str, known: Known, scopes: Iterable[str] | None, now_us: int, token_key: bytes
+) -> tuple[str, frozenset[str], int]:
+    """An access token for an API key: it, its scopes and how many seconds it is good for.
+
+    Forbidden for a scope that the key has not, and for a token that asks for a token.
+    """
+    if secret.startswith(_TOKEN):
+        raise Forbidden(
+            "token.from_token",
+            "a token gives no further token",
+            field="client_secret",
+            rule="RFC 6749 §4.4: a client authenticates with its own secret",
+            remedy="send the API key",
+        )
+    held = frozenset(SCOPES) if known.caller.scopes is None else known.caller.scopes
+    granted = held if scopes is None else frozenset(scopes)
+    if not granted or not granted <= held:
+        raise Forbidden(
+            "token.scope",
+            f"this key has the scopes {' '.join(sorted(held))}",
+            field="scope",
+            rule="RFC 6749 §3.3: a token can do no more than the key it stands for",
+            remedy="ask for scopes of the key, or leave scope out",
+        )
+    expires_us = now_us + TOKEN_S * 1_000_000
+    if known.expires_us is not None:
+        expires_us = min(expires_us, known.expires_us)
+    token = _Token(known.digest, expires_us, granted)
+    return token.text(token_key), granted, max(1, (expires_us - now_us) // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """What an access token says: for which key, until when, for what. It is kept nowhere: its MAC makes it good."""
+
+    digest: bytes
+    expires_us: int
+    scopes: frozenset[str]
+
+    def text(self, token_key: bytes) -> str:
+        bits = sum(1 << n for n, scope in enumerate(SCOPES) if scope in self.scopes)
+        said = self.digest + self.expires_us.to_bytes(8) + bytes([bits])
+        return _TOKEN + urlsafe_b64encode(said + _mac(token_key, said)).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str, token_key: bytes) -> _Token | None:
+        """The token, or None for a text that is none of ours."""
+        try:
+            raw = urlsafe_b64decode(text.removeprefix(_TOKEN) + "===")
+        except ValueError:
+            return None
+        said, mac = raw[:41], raw[41:]
+        if len(said) != 41 or not hmac.compare_digest(mac, _mac(token_key, said)):
+            return None
+        scopes = frozenset(scope for n, scope in enumerate(SCOPES) if said[40] >> n & 1)
+        return cls(said[:32], int.from_bytes(said[32:40]), scopes)
+
+
+def _mac(token_key: bytes, said: bytes) -> bytes:
+    return hmac.digest(token_key, b"access token" + said, "sha256")
+
+
+def key_digest(secret: str) -> bytes:
+    """SHA-256 of a key or one-time token: both carry 256 bits of chance, so a slow hash would protect nothing more."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def _bring(
+    tx: Transaction,
+    person: str,
+    digest: bytes,
+    label: str,
+    *,
+    token: bytes | None = None,
+    scopes: tuple[str, ...] | None = None,
+    expires_us: int | None = None,
+) -> Record:
+    """Keep a key. Like the key's, the digest of the link's token is one of 256 bits of chance: it gives nothing away."""
+    if await tx.session.get(ApiKey, digest) is not None:
+        raise Conflict("key.known", "this key is in use", field="key_digest", remedy="draw a fresh key")
+    check_name("label", label)
+    narrowed: list[str] | None = None if scopes is None else [scope for scope in SCOPES if scope in scopes]
+    await tx.insert(
+        ApiKey(
+            digest=digest,
+            person=person,
+            label=label,
+            scopes=narrowed,
+            created_us=tx.now_us,
+            expires_us=expires_us,
+        )
+    )
+    party = (await tx.find(Person, person, "person")).party
+    return Record(
+        "key_added",
+        {
+            "expires_us": plain(expires_us),
+            "key": digest.hex(),
+            "label": tx.seal(label),
+            "person": person,
+            "scopes": narrowed,
+            "state": "active",
+            "token": plain(token),
+        },
+        readers=(party,),
+    )
+
+
+def _check_scopes(scopes: tuple[str, ...] | None, caller: Caller) -> None:
+    if scopes is None:
+        if caller.scopes is not None:
+            raise _beyond(caller.scopes)
+        return
+    if not scopes or len(set(scopes)) != len(scopes) or not set(scopes) <= set(SCOPES):
+        raise Unprocessable(
+            "key.scopes",
+            ", ".join(scopes) or "none",
+            field="scopes",
+            rule=f"some of {', '.join(SCOPES)}, each once",
+            remedy="name known scopes, or leave them out for all",
+        )
+    if caller.scopes is not None and not set(scopes) <= caller.scopes:
+        raise _beyond(caller.scopes)
+
+
+def _beyond(held: frozenset[str]) -> Forbidden:
+    return Forbidden(
+        "key.beyond",
+        f"this key is for {', '.join(sorted(held))} alone",
+        field="scopes",
+        rule="a key brings none that may do more than itself",
+        remedy="narrow the new key, or bring it with one that may do more",
+    )
+
+
+def _ended(key: ApiKey, now_us: int) -> bool:
+    return key.revoked_us is not None or (key.expires_us is not None and key.expires_us <= now_us)
+
+
+def _unknown_key() -> NotFound:
+    return NotFound("key.unknown", "no such key", field="key_digest")
+
+
+def _unknown_caller() -> Unauthenticated:
+    return Unauthenticated(
+        "caller.unknown",
+        "this key is unknown",
+        field="Authorization",
+        rule="Authorization: Bearer KEY",
+        remedy="use a key that was enrolled here and not revoked, or a token that is not over",
+    )
