@@ -26,7 +26,7 @@ import logging
 import secrets
 import time
 from base64 import b64encode
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
@@ -188,7 +188,7 @@ class Gate:
     _waiting: deque[_Call] = field(default_factory=deque)
     _urgent: deque[_Call] = field(default_factory=deque)
     _in_flight: dict[tuple[str, str], _Call] = field(default_factory=dict)
-    _recent: dict[tuple[str, str], tuple[bytes, Reply]] = field(default_factory=dict)
+    _recent: OrderedDict[tuple[str, str], tuple[bytes, Reply]] = field(default_factory=OrderedDict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _flusher: asyncio.Task[None] | None = None
     _session: AsyncConnection | None = None
@@ -496,7 +496,7 @@ class Gate:
                 self._leave(call)
                 self._recent[call.asked.caller.party, call.asked.key] = (call.digest, reply)
                 if len(self._recent) > RECENT:
-                    del self._recent[next(iter(self._recent))]
+                    self._recent.popitem(last=False)
                 for answer in call.answers:
                     if not answer.done():
                         answer.set_result(reply)

@@ -16,7 +16,7 @@ import logging
 import re
 from collections.abc import Callable
 from secrets import randbelow
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -149,7 +149,7 @@ class SwiftBids:
 
 def _deserted(receive: Receive) -> Callable[[], bool]:
     """How to learn that the caller hung up: uvicorn notes it on the object whose method `receive` is."""
-    exchange_of_messages = getattr(receive, "__self__", None)
+    exchange_of_messages: Any = getattr(receive, "__self__", None)
     if not hasattr(exchange_of_messages, "disconnected"):
         return staying
     return lambda: bool(exchange_of_messages.disconnected)

@@ -141,7 +141,7 @@ def standby(stage: Stage) -> None:
             "EXCHANGE_DATABASE_OWNER_URL": cluster.owner_url,
             "EXCHANGE_DATABASE_SYNCHRONOUS": "1",
         }
-        with opened(say=stage.say, **more) as scene:
+        with opened(say=stage.say, environ=more) as scene:
             first = cluster.primary()
             assert first is not None
             with _crowded(stage, scene) as load:
@@ -379,7 +379,7 @@ def restore(stage: Stage) -> None:
     """The machine is lost under load; its disk can be read. All of it is restored, then a second of it."""
     with _passable() as elsewhere:
         store = elsewhere / "store"
-        with opened(say=stage.say, EXCHANGE_BACKUP_TARGET=str(store)) as scene:
+        with opened(say=stage.say, environ={"EXCHANGE_BACKUP_TARGET": str(store)}) as scene:
             key = keys.backup_key(scene.settings.keys_dir, make=True)
             _wait_for_backup(store, key)
             order = scene.order(
@@ -584,7 +584,7 @@ def _edit(scene: Scene, change: str) -> None:
     with psycopg.connect(Postgres.attach(scene.data_dir).url(SUPERUSER, DATABASE)) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute(
-            f"UPDATE account SET credits_posted = credits_posted {change} WHERE id ="  # type: ignore[arg-type]  # two texts of ours  # noqa: S608
+            f"UPDATE account SET credits_posted = credits_posted {change} WHERE id ="  # noqa: S608  # two texts of ours
             " (SELECT min(id) FROM account WHERE code = 'cash' AND credits_posted > 0)"
         )
 

@@ -388,7 +388,7 @@ def opened(
     below: Path | None = None,
     serve: bool = True,
     synchronous: bool = False,
-    **environ: str,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Scene]:
     """A fresh market in a temporary folder (`below` a directory that the database's account can pass), served and furnished.
 
@@ -403,7 +403,7 @@ def opened(
         "EXCHANGE_SANDBOX": "1",
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "300",
-        **environ,
+        **(environ or {}),
     }
     settings = Settings.from_environment(environment)
     settings.data_dir.mkdir(mode=0o711)

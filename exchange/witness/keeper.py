@@ -300,9 +300,8 @@ class Witness:
             last = self.cosigned
             size = 0 if last is None else last.size
             if checkpoint.size <= self.judged and self.root(checkpoint.size) != checkpoint.root:
-                self._contradicted(
-                    note
-                )  # whoever brought it, and whatever it was to prove: the log signed it
+                # Whoever brought it, and whatever it was to prove: the log signed it.
+                self._contradicted(note)
             if old != size or (last is not None and checkpoint.size == size and checkpoint.root != last.root):
                 raise Refusal(409, f"{size}\n", "text/x.tlog.size")
             if last is not None and last.size:

@@ -58,8 +58,8 @@ def furnish(postgres: Postgres, bidders: list[str]) -> None:
     with psycopg.connect(postgres.url(OWNER)) as connection:
         run = connection.execute
         run(
-            "INSERT INTO party (id, uscc, name, roles, state, log_index) SELECT 'org-' || n, 'code-' || n, 'name', '{buyer}',"
-            " 'active', 0 FROM generate_series(0, %s) n",
+            "INSERT INTO party (id, uscc, name, roles, state, stopped, log_index) SELECT 'org-' || n, 'code-' || n, 'name', '{buyer}',"
+            "  'active', false, 0 FROM generate_series(0, %s) n",
             (len(bidders),),
         )
         run(
