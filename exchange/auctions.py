@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -248,7 +248,7 @@ class PlaceBids:
     ) -> tuple[Sequence[Ruling], Sequence[Statement]]:
         """Judge each bid against the standing that the ones before it left."""
         lots = {row[0]: _OnFloor(row) for row in rows[0]}
-        bidders = {(row[0], row[1]): _Bidding(*row[2:]) for row in rows[1]}
+        bidders = {(row[0], row[1]): _Bidding._make(row[2:]) for row in rows[1]}
         rulings: list[Ruling] = []
         placed: list[tuple[int, str, str, str, int, str | None]] = []
         signed: list[tuple[Signed, int]] = []
@@ -276,8 +276,7 @@ class PlaceBids:
 place_bids = PlaceBids()
 
 
-@dataclass(frozen=True, slots=True)
-class _Bidding:
+class _Bidding(NamedTuple):
     """A caller admitted to a lot: the code, the party's state, and what it forbids itself."""
 
     code: str

@@ -8,22 +8,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
-from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
-from exchange.database import Database
+from exchange.database import Database, driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
 from exchange.parties import check_digest, check_name
 from exchange.signing import key_id_of
-from exchange.tables import ApiKey, Invitation, KeyUse, Market, Party, Person, SigningKey
+from exchange.tables import ApiKey, Invitation, KeyUse, Market, Person, SigningKey
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -218,56 +217,61 @@ async def revoke_signing_key(tx: Transaction, act: RevokeSigningKey) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Who calls, by which key, until when that is good (None: without end), and when its use was last noted."""
+    """Who calls, by which key, until when that is good (None: without end), and whether its use is still to be noted;
+    all as of `now_us` on the market's clock."""
 
     caller: Caller
     digest: bytes
     expires_us: int | None
-    used_us: int | None
+    to_note: bool
+    now_us: int
 
 
-async def authenticate(session: AsyncSession, secret: str, now_us: int, token_key: bytes) -> Known:
-    """Who calls with an API key or an access token.
+# One statement, for callers come in crowds: the market's time, and whose key it is if it is any good then.
+_AUTHENTICATE = """
+    SELECT now.us, k.person, k.party, k.roles, k.scopes, k.expires_us, k.used_us
+    FROM (SELECT greatest(h.time_us, %s + m.offset_us) AS us FROM log_head h, market m WHERE h.id = 1 AND m.id = 1) now
+    LEFT JOIN LATERAL (
+        SELECT key.person, person.party, party.roles, key.scopes, key.expires_us, use.used_us
+        FROM api_key key JOIN person ON person.id = key.person JOIN party ON party.id = person.party
+        LEFT JOIN key_use use ON use.digest = key.digest
+        WHERE key.digest = %s AND key.revoked_us IS NULL AND person.state = 'active'
+        AND (key.expires_us IS NULL OR key.expires_us > now.us)
+    ) k ON true
+"""
+
+
+async def authenticate(session: AsyncSession, secret: str, clock_us: int, token_key: bytes) -> Known:
+    """Who calls with an API key or an access token, at `clock_us` of the process's clock.
 
     Unauthenticated for one that is unknown, revoked or over, without saying which.
     """
     token = _Token.parse(secret, token_key) if secret.startswith(_TOKEN) else None
-    if secret.startswith(_TOKEN) and (token is None or token.expires_us <= now_us):
+    if secret.startswith(_TOKEN) and token is None:
         raise _unknown_caller()
     digest = key_digest(secret) if token is None else token.digest
-    row = (
-        await session.execute(
-            select(Person, Party.roles, ApiKey, KeyUse.used_us)
-            .join(ApiKey, col(ApiKey.person) == col(Person.id))
-            .join(Party, col(Party.id) == col(Person.party))
-            .outerjoin(KeyUse, col(KeyUse.digest) == col(ApiKey.digest))
-            .where(
-                col(ApiKey.digest) == digest,
-                col(ApiKey.revoked_us).is_(None),
-                or_(col(ApiKey.expires_us).is_(None), col(ApiKey.expires_us) > now_us),
-                col(Person.state) == "active",
-            )
-        )
-    ).first()
-    if row is None:
+    cursor = await (await driver(session)).execute(_AUTHENTICATE, (clock_us, digest))
+    row = await cursor.fetchone()
+    if row is None or row[1] is None or (token is not None and token.expires_us <= row[0]):
         raise _unknown_caller()
-    person, roles, key, used_us = row
-    scopes, expires_us = None if key.scopes is None else frozenset(key.scopes), key.expires_us
+    now_us, person, party, roles, narrowed, expires_us, used_us = row
+    scopes = None if narrowed is None else frozenset(narrowed)
     if token is not None:
         expires_us = token.expires_us if expires_us is None else min(expires_us, token.expires_us)
         if token.scopes is not None:
             scopes = token.scopes if scopes is None else token.scopes & scopes
-    return Known(Caller(person.id, person.party, frozenset(roles), scopes), digest, expires_us, used_us)
+    to_note = used_us is None or used_us + USED_EVERY_US <= now_us
+    return Known(Caller(person, party, frozenset(roles), scopes), digest, expires_us, to_note, now_us)
 
 
-async def note_use(database: Database, digest: bytes, now_us: int) -> None:
-    """Keep when a key was last used: of interest to its owner, no part of what the log decides."""
+async def note_uses(database: Database, used: Mapping[bytes, int]) -> None:
+    """Keep when keys were last used: of interest to their owners, no part of what the log decides."""
     connection = await database.connect(application_name="exchange keys")
     try:
         await connection.execute(
-            "INSERT INTO key_use (digest, used_us) VALUES (%s, %s)"
-            " ON CONFLICT (digest) DO UPDATE SET used_us = excluded.used_us",
-            (digest, now_us),
+            "INSERT INTO key_use (digest, used_us) SELECT * FROM unnest(%s::bytea[], %s::bigint[])"
+            " ON CONFLICT (digest) DO UPDATE SET used_us = greatest(key_use.used_us, excluded.used_us)",
+            (list(used), list(used.values())),
         )
         await connection.commit()
     finally:

@@ -63,7 +63,7 @@ PLAIN_LIMIT = 256
 """Plain acts among them: each costs a savepoint and its own queries, and the server ends what lasts two seconds."""
 
 RECENT = 8192
-"""Answers that are kept to be given again: whoever missed one costs no second look into the log."""
+"""Answers of a crowd that are kept to be given again: whoever missed one costs no second look into the log."""
 
 RECOVERY_S = 15.0
 """How long the gate tries to reach the database again before its callers are told to look up later."""
@@ -363,10 +363,11 @@ class Gate:
         while True:
             batch: list[_Call] = []
             plain = 0
+            stale_s = asyncio.get_running_loop().time() - WAIT_S
             for queue in (self._urgent, self._waiting):
                 while queue and len(batch) < BATCH_LIMIT and plain < PLAIN_LIMIT:
                     call = queue.popleft()
-                    if call.deserted():
+                    if call.since_s < stale_s and call.deserted():
                         self._fail(call, Unavailable("gate.gone", "nobody waited for the answer any more"))
                         continue
                     batch.append(call)
@@ -483,6 +484,9 @@ class Gate:
         """Answer the callers of the batch that committed last; a second time does nothing."""
         self._prepare()
         committed, self._committed = self._committed, None
+        crowded = (
+            self.pressed
+        )  # otherwise hardly anybody misses an answer, and keeping them only costs memory
         if committed is None or committed.replies is None:
             return
         if committed.appended is not None:
@@ -494,9 +498,10 @@ class Gate:
                 self._fail(call, reply)
             else:
                 self._leave(call)
-                self._recent[call.asked.caller.party, call.asked.key] = (call.digest, reply)
-                if len(self._recent) > RECENT:
-                    self._recent.popitem(last=False)
+                if crowded:
+                    self._recent[call.asked.caller.party, call.asked.key] = (call.digest, reply)
+                    if len(self._recent) > RECENT:
+                        self._recent.popitem(last=False)
                 for answer in call.answers:
                     if not answer.done():
                         answer.set_result(reply)

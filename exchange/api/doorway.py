@@ -26,6 +26,9 @@ CALLER_CACHE_S = 1.0
 """A revoked key stops within this time: a caller that was authenticated is believed without asking again for as
 long, or while batches that are no older still read the same count of ended keys."""
 
+NOTE_S = 0.5
+"""How long uses of keys are gathered before they are noted."""
+
 logger = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
@@ -51,7 +54,8 @@ class Callers:
         self.token_key = hmac.digest(link_key, b"access tokens", "sha256")
         self._gate = gate
         self._known: dict[str, tuple[float, int, Known]] = {}
-        self._noting: set[asyncio.Task[None]] = set()
+        self._used: dict[bytes, int] = {}
+        self._noting: asyncio.Task[None] | None = None
 
     async def known(self, secret: str) -> Known:
         """Who calls with a key or token, from the cache where it still stands; Unauthenticated for nobody's."""
@@ -64,22 +68,24 @@ class Callers:
             if until_s > now_s or (stands and self._gate.keys_seen_s + CALLER_CACHE_S > now_s):
                 return known
         version = self._gate.keys_version
-        now_us = await self._gate.now_us()
-        known = await self._gate.read(credentials.authenticate, secret, now_us, self.token_key)
+        known = await self._gate.read(credentials.authenticate, secret, self._gate.clock(), self.token_key)
         if len(self._known) > 10_000:
             self._known.clear()
         self._known[secret] = (now_s + CALLER_CACHE_S, version, known)
-        if known.used_us is None or known.used_us + credentials.USED_EVERY_US <= now_us:
-            noting = asyncio.create_task(self._note(known.digest, now_us))
-            self._noting.add(noting)
-            noting.add_done_callback(self._noting.discard)
+        if known.to_note:
+            self._used[known.digest] = known.now_us
+            if self._noting is None or self._noting.done():
+                self._noting = asyncio.create_task(self._note())
         return known
 
-    async def _note(self, digest: bytes, now_us: int) -> None:
+    async def _note(self) -> None:
+        """Note the keys that came within a moment together: a crowd's first calls are no time to write row by row."""
+        await asyncio.sleep(NOTE_S)
+        used, self._used = self._used, {}
         try:
-            await credentials.note_use(self._gate.database, digest, now_us)
+            await credentials.note_uses(self._gate.database, used)
         except Exception as error:  # nobody waits for it, and the next use is noted
-            logger.warning("the use of a key could not be noted: %s", error)
+            logger.warning("the use of keys could not be noted: %s", error)
 
 
 async def known_of(

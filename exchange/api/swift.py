@@ -14,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from functools import partial
 from secrets import randbelow
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from exchange import auctions
 from exchange.api.doorway import Callers, answer, defect_response, problem_response
 from exchange.errors import ExchangeError, Unavailable
-from exchange.gate import staying
 from exchange.messages.market import BidMessage
 from exchange.messages.shapes import IDENTIFIER
 
@@ -135,7 +134,7 @@ class SwiftBids:
                 auctions.PlaceBid(lot, message.price_fen),
                 caller=caller,
                 key=message.client_bid_id,
-                gone=_deserted(receive),
+                gone=partial(_hung_up, receive),
             )
         except ExchangeError as problem:
             response = problem_response(problem)
@@ -147,12 +146,9 @@ class SwiftBids:
         await response(scope, receive, send)
 
 
-def _deserted(receive: Receive) -> Callable[[], bool]:
-    """How to learn that the caller hung up: uvicorn notes it on the object whose method `receive` is."""
-    exchange_of_messages: Any = getattr(receive, "__self__", None)
-    if not hasattr(exchange_of_messages, "disconnected"):
-        return staying
-    return lambda: bool(exchange_of_messages.disconnected)
+def _hung_up(receive: Receive) -> bool:
+    """Whether the caller did: uvicorn notes it on the object whose method `receive` is."""
+    return bool(getattr(getattr(receive, "__self__", None), "disconnected", False))
 
 
 async def _linger() -> None:
