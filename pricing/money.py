@@ -20,6 +20,13 @@ MICRO_PER_FEN = 10_000
 Language = Literal["zh", "en"]
 
 _YUAN = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
+_ROUNDINGS = {
+    "down": ("向下取整", "rounded down"),
+    "up": ("向上取整", "rounded up"),
+    "half_up": ("四舍五入", "rounded, halves up"),
+    "half_even": ("四舍六入五成双", "rounded, halves to even"),
+    "exact": ("不舍入", "exact, not rounded"),
+}
 
 
 class Rounding(StrEnum):
@@ -31,6 +38,11 @@ class Rounding(StrEnum):
     HALF_EVEN = "half_even"
     EXACT = "exact"
     """Refuses whatever is not whole."""
+
+    def words(self, language: Language) -> str:
+        """How a quotient is rounded, for a reader."""
+        zh, en = _ROUNDINGS[self.value]
+        return zh if language == "zh" else en
 
 
 def require_whole(
@@ -111,13 +123,18 @@ def divide(amount: int, weights: Sequence[int]) -> list[int]:
     require_whole(amount, "amount")
     for position, weight in enumerate(weights):
         require_whole(weight, f"weights[{position}]")
-    total = sum(weights)
-    if not total:
+    if not any(weights):
         raise MoneyError(
             field="weights",
             rule="must hold at least one weight above zero",
             remedy="name who is to receive the amount",
         )
+    return by_largest_remainder(amount, weights)
+
+
+def by_largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
+    """As `divide`, for weights of any width that are known to be none below zero and not all zero."""
+    total = sum(weights)
     parts = [amount * weight // total for weight in weights]
     missing = amount - sum(parts)
     # `sorted` is stable, so equal remainders stay in the order of the weights.

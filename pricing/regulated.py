@@ -45,6 +45,18 @@ class Purpose(StrEnum):
     WELFARE = "welfare"
     INDUSTRY = "industry"
 
+    def words(self, language: Language) -> str:
+        """The use and what it pays, for a reader."""
+        match self:
+            case Purpose.GOVERNANCE:
+                return "公共治理:无偿" if language == "zh" else "public governance: free"
+            case Purpose.WELFARE:
+                return "公益事业:无偿" if language == "zh" else "public welfare: free"
+            case Purpose.INDUSTRY:
+                return "产业发展:不超过上限" if language == "zh" else "industry: at most the ceiling"
+            case _:  # pragma: no cover
+                assert_never(self)
+
     @property
     def free(self) -> bool:
         """Whether this use pays nothing."""
@@ -229,6 +241,16 @@ class Basis(StrEnum):
     """Estimates: the operator has not worked one full year."""
     AUDITED = "audited"
 
+    def words(self, language: Language) -> str:
+        """What a ceiling rests on, for a reader."""
+        match self:
+            case Basis.TRIAL:
+                return "试行价格,成本为估算" if language == "zh" else "trial price, on estimated costs"
+            case Basis.AUDITED:
+                return "成本经审核" if language == "zh" else "on audited costs"
+            case _:  # pragma: no cover
+                assert_never(self)
+
 
 def basis(started: date, on: date) -> Basis:
     """What ceilings of the day `on` rest on, for an operator that started on `started`; from the same day a year later
@@ -276,6 +298,15 @@ class Tiers:
                     remedy="lower the price: no tier passes the ceiling",
                 )
 
+    def words(self, language: Language) -> str:
+        """Each tier on a line of its own."""
+        return "\n".join(
+            f"{tier.from_units:,} 单位以上:每单位 {format_unit_price_micro(tier.unit_price_micro)} 元"
+            if language == "zh"
+            else f"above {tier.from_units:,} units: CNY {format_unit_price_micro(tier.unit_price_micro)} each"
+            for tier in self.tiers
+        )
+
     def charge_micro(self, units: int) -> int:
         """What so many units cost in micro-yuan, exactly."""
         require_whole(units, "units", error=RegulationError)
@@ -287,8 +318,9 @@ class Tiers:
 
     def charge_fen(self, units: int, purpose: Purpose) -> int:
         """What so many units of one period cost, rounded down to fen once; nothing for governance and welfare."""
+        charge_micro = self.charge_micro(units)
         if purpose.free:
             return 0
         return require_whole(
-            quotient(self.charge_micro(units), MICRO_PER_FEN, Rounding.DOWN), "charge", error=RegulationError
+            quotient(charge_micro, MICRO_PER_FEN, Rounding.DOWN), "charge", error=RegulationError
         )

@@ -8,8 +8,11 @@ that covers it. A menu is free of arbitrage when it is
 
 (Koutris et al., Query-Based Data Pricing, PODS 2012; Lin and Kifer, VLDB 2014). Two packages add up along one dimension
 and share the others: rows behind rows of the same columns, columns beside columns of the same rows. The check is exact
-and looks at pairs alone: whatever more packages together could save, two of them save already, since an amount between
-two packages costs what the cheapest that covers it does.
+for packages that add up so, however many, though it looks at pairs alone: what lies between two packages costs what the
+cheapest that covers it does, so of many that save something two already do. It takes the square of the packages in one
+dimension, at worst the fourth power in several. Not looked for are five or more packages that mesh like the vanes of a
+windmill, which no cut from edge to edge takes apart: to cover a rectangle by rectangles at the least cost is a search
+that grows exponentially, and a menu of a single dimension has none of it.
 
 Whoever bought before pays for new rows only: the price of all rows together, less that of the rows owned. So however
 the purchases are cut, the same rows cost the same in the end, and no row is paid twice.
@@ -21,6 +24,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import accumulate
 from typing import Final
 
@@ -28,8 +32,9 @@ from pricing.errors import TariffError
 from pricing.money import Language, fen_in_words, require_whole
 
 PACKAGES_LIMIT: Final = 1_000
-"""Of a menu in one dimension; one in several has fewer."""
-SEVERAL_LIMIT: Final = 60
+"""Of a menu in one dimension."""
+SEVERAL_LIMIT: Final = 100
+"""Of a menu in several."""
 
 
 class Dimension(StrEnum):
@@ -70,10 +75,11 @@ class Menu:
             raise TariffError(
                 field="dimensions", rule="one or more, each once", remedy="name what packages count"
             )
-        if not 1 <= len(self.packages) <= PACKAGES_LIMIT:
+        limit = PACKAGES_LIMIT if len(self.dimensions) == 1 else SEVERAL_LIMIT
+        if not 1 <= len(self.packages) <= limit:
             raise TariffError(
                 field="packages",
-                rule=f"1 to {PACKAGES_LIMIT}",
+                rule=f"1 to {limit} in {len(self.dimensions)} dimensions, not {len(self.packages)}",
                 remedy="list the packages, fewer where need be",
             )
         for position, package in enumerate(self.packages):
@@ -144,31 +150,31 @@ def _ways(menu: Menu) -> Iterator[Arbitrage]:
             cover = menu.cheapest(package.amounts)
             assert cover is not None
             yield Arbitrage(menu, package.amounts, package.price_fen, (cover,), None)
-    for n, first in enumerate(menu.packages):
-        for second in menu.packages[n:]:
+    # What packages hold together matters up to the largest amounts that are sold as one.
+    largest = [p for p in menu.packages if not any(q != p and q.covers(p.amounts) for q in menu.packages)]
+    rising = sorted(menu.packages, key=lambda package: (package.price_fen, package.amounts))
+    for n, first in enumerate(rising):
+        for second in rising[n:]:
+            cost = first.price_fen + second.price_fen
+            if cost >= rising[-1].price_fen:
+                break  # nothing costs more, and what follows is dearer still
             for axis, dimension in enumerate(menu.dimensions):
-                together = tuple(
+                together = [
                     a + b if at == axis else min(a, b)
                     for at, (a, b) in enumerate(zip(first.amounts, second.amounts, strict=True))
-                )
-                cost = first.price_fen + second.price_fen
-                for amounts in _most_covered(menu, together):
+                ]
+                for one in largest:
+                    amounts = tuple(map(min, together, one.amounts))
                     price = price_of(amounts)
                     if price > cost:
                         yield Arbitrage(menu, amounts, price, (first, second), dimension)
 
 
-def _most_covered(menu: Menu, together: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
-    """The largest parts of what two packages hold together that the menu sells as one."""
-    if len(together) == 1:
-        return [(min(together[0], max(package.amounts[0] for package in menu.packages)),)]
-    return {tuple(map(min, together, package.amounts)) for package in menu.packages}
-
-
-def _least_prices(menu: Menu) -> Callable[[Sequence[int]], int]:
+def _least_prices(menu: Menu) -> Callable[[tuple[int, ...]], int]:
     """What the menu asks for any amounts that one of its packages covers."""
     if len(menu.dimensions) > 1:
-        return lambda amounts: min(p.price_fen for p in menu.packages if p.covers(amounts))
+        cheapest_first = sorted(menu.packages, key=lambda package: package.price_fen)
+        return cache(lambda amounts: next(p.price_fen for p in cheapest_first if p.covers(amounts)))
     rising = sorted(menu.packages, key=lambda package: package.amounts)
     sizes = [package.amounts[0] for package in rising]
     least = list(accumulate((package.price_fen for package in reversed(rising)), min))[::-1]
@@ -219,7 +225,8 @@ def buy(menu: Menu, owned: Rows, wanted: Rows) -> Purchase:
     """Price rows for a buyer who owns some: what all of them cost, less what the owned ones cost.
 
     Guarantee: however purchases are cut, those of the same rows sum to the price of the rows together; owned rows cost
-    nothing again. TariffError for a menu that counts anything but rows, one with arbitrage, or too few rows on it.
+    nothing again, and owning some never makes others dearer. TariffError for a menu that counts anything but rows, one
+    with arbitrage, or too few rows on it.
     """
     if menu.dimensions != (Dimension.ROWS,):
         raise TariffError(

@@ -20,11 +20,11 @@ from pricing.contribution import (
     Drawn,
     Game,
     banzhaf,
-    content_shares,
     dividends,
     drawn_shapley,
     knn_shapley,
     normalised,
+    owner_shares,
     shapley,
 )
 from pricing.errors import GameError
@@ -276,10 +276,39 @@ def test_an_owner_who_lists_the_own_data_again_gets_no_more(
     def worth(contents: frozenset[str]) -> int:
         return max(value[c] for c in contents) * 10 + len(contents)
 
-    before = content_shares(holdings, worth)
+    before = owner_shares(holdings, worth)
     again = data.draw(st.sampled_from(holdings))
-    assert content_shares([*holdings, *[again] * copies], worth) == before
+    assert owner_shares([*holdings, *[again] * copies], worth) == before
     assert sum(before.values()) == worth(frozenset(content for _, content in holdings))
+
+
+def test_a_variant_that_is_worth_nothing_beside_the_own_original_earns_nothing() -> None:
+    def worth(contents: frozenset[str]) -> int:
+        return 60 * bool(contents & {"a", "a with a row changed"}) + 40 * ("b" in contents)
+
+    honest = [("X", "a"), ("Y", "b"), ("Z", "c")]
+    shares = owner_shares(honest, worth)
+    assert shares == {"X": Fraction(60), "Y": Fraction(40), "Z": Fraction(0)}
+    assert owner_shares([*honest, ("X", "a with a row changed")], worth) == shares
+
+
+def test_draws_do_not_depend_on_the_order_in_which_players_are_named() -> None:
+    def worth(players: frozenset[str]) -> int:
+        return len(players) ** 2 + 7 * ("C" in players)
+
+    assert drawn_shapley(["C", "A", "B"], worth, rounds=10, seed=b"s") == drawn_shapley(
+        ["A", "B", "C"], worth, rounds=10, seed=b"s"
+    )
+
+
+def test_rows_that_differ_by_less_than_a_product_can_tell_are_ordered_as_exact_sums_order_them() -> None:
+    rng = np.random.default_rng(3)
+    train = 1e6 + rng.integers(0, 3, (60, 3)).astype(float)
+    test = 1e6 + rng.integers(0, 3, (7, 3)).astype(float)
+    labels, test_labels = rng.integers(0, 2, 60), rng.integers(0, 2, 7)
+    far = knn_shapley(train, labels, test, test_labels, 3)
+    near = knn_shapley(train - 1e6, labels, test - 1e6, test_labels, 3)
+    assert far.tolist() == near.tolist()
 
 
 def test_dividends_pay_every_fen_in_proportion_and_nothing_to_who_took_away() -> None:
@@ -326,7 +355,7 @@ LABELS = np.zeros(3, dtype=np.int64)
         (lambda: Game(("A",), [0, float("nan")]), "worth[1]"),  # type: ignore[list-item]
         (lambda: normalised({"A": Fraction(0)}), "values"),
         (lambda: drawn_shapley(["A"], len, rounds=1, seed=b""), "rounds"),
-        (lambda: drawn_shapley(["A"], lambda who: 0.5, rounds=2, seed=b""), "worth"),  # type: ignore[arg-type,return-value]
+        (lambda: drawn_shapley(["A"], lambda who: 0.5, rounds=4, seed=b""), "worth"),  # type: ignore[arg-type,return-value]
         (lambda: knn_shapley(ROWS, LABELS, ROWS, LABELS, 0), "neighbours"),
         (lambda: knn_shapley(ROWS[:0], LABELS, ROWS, LABELS, 1), "train"),
         (lambda: knn_shapley(ROWS, LABELS, ROWS[:, :1], LABELS, 1), "test"),
@@ -335,6 +364,9 @@ LABELS = np.zeros(3, dtype=np.int64)
         (lambda: knn_shapley(ROWS * np.nan, LABELS, ROWS, LABELS, 1), "train"),
         (lambda: dividends(1, {}), "values"),
         (lambda: dividends(-1, {"A": Fraction(1)}), "amount_fen"),
+        (lambda: dividends(1, {"A": 0.5}), "values[A]"),  # type: ignore[dict-item]
+        (lambda: knn_shapley(ROWS + 1e200, LABELS, ROWS, LABELS, 1), "train"),
+        (lambda: knn_shapley(ROWS, LABELS * 0.5, ROWS, LABELS, 1), "labels"),  # type: ignore[arg-type]
     ],
 )
 def test_nonsense_is_refused_by_name(make: Any, field: str) -> None:
