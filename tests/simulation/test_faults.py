@@ -123,7 +123,8 @@ async def _open(url: str, folder: Path) -> tuple[Market, dict[str, str]]:
     opening = venue.OpenMarket(
         ORIGIN, SIGNER.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
     )
-    await house.act(venue.open_market, opening, Caller("init", "init", frozenset()))
+    opened = await house.act(venue.open_market, opening, Caller("init", "init", frozenset()))
+    house.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))
     await house.act(open_tills, OpenTills(), TELLER)
     floor = await Floor.open(house, buyers=3, fen=2 * DEPOSIT_FEN)
     lot = await floor.lot()
