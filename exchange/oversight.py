@@ -124,7 +124,7 @@ async def export(
             proof = await log.prove_consistency(connection, end, head.edge.size)
             bundle.later(sign(head.checkpoint(), signer), proof)
         for anchor in await anchors(connection):
-            if anchor["state"] == "confirmed" and before.size < int(anchor["size"]) <= end:
+            if anchor["state"] in ("confirmed", "final") and before.size < int(anchor["size"]) <= end:
                 bundle.anchor(
                     chain_id=int(anchor["chain_id"]),
                     contract=anchor["contract"],

@@ -27,6 +27,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "database_synchronous": "nothing is signed before a synchronous standby of that cluster confirmed it",
     "chain_url": "JSON-RPC address of the EVM chain on which checkpoints are anchored",
     "anchor_every_s": "seconds from one anchor to the next",
+    "anchor_every_entries": "entries after which a checkpoint is anchored before that time",
+    "anchor_confirmations": "blocks under which an anchor counts as final, its own included",
+    "anchor_price_limit_gwei": "what a unit of gas may cost at most, in the billionth part of the chain's coin",
     "witnesses": "policy file (c2sp.org/tlog-policy) that names the log's witnesses with their addresses",
     "witness_every_s": "seconds from one question to the witnesses to the next",
     "host": "address to listen on",
@@ -76,6 +79,9 @@ class Settings:
     database_synchronous: bool = False
     chain_url: str | None = field(default=None, repr=False)  # may carry a node provider's key
     anchor_every_s: int = 600
+    anchor_every_entries: int = 1_000_000
+    anchor_confirmations: int = 64
+    anchor_price_limit_gwei: int = 200
     witnesses: Path | None = None
     witness_every_s: int = 10
     host: str = "127.0.0.1"
@@ -130,6 +136,9 @@ class Settings:
             database_synchronous=database_synchronous,
             chain_url=read("EXCHANGE_CHAIN_URL", _chain_url, None),
             anchor_every_s=read("EXCHANGE_ANCHOR_EVERY_S", _seconds, 600),
+            anchor_every_entries=read("EXCHANGE_ANCHOR_EVERY_ENTRIES", _count, 1_000_000),
+            anchor_confirmations=read("EXCHANGE_ANCHOR_CONFIRMATIONS", _count, 64),
+            anchor_price_limit_gwei=read("EXCHANGE_ANCHOR_PRICE_LIMIT_GWEI", _count, 200),
             witnesses=read("EXCHANGE_WITNESSES", _file, None),
             witness_every_s=read("EXCHANGE_WITNESS_EVERY_S", _seconds, 10),
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
@@ -181,6 +190,12 @@ def _seconds(name: str, text: str) -> int:
             name, f"is {text!r}", "has to be 1 to 86400 seconds", f"set {name} to 600, or leave it out"
         )
     return int(text)
+
+
+def _count(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= 1:
+        return int(text)
+    raise _refuse(name, f"is {text!r}", "has to be 1 to 999999999", f"correct {name}, or leave it out")
 
 
 def _days(name: str, text: str) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exchange import venue
@@ -23,7 +22,6 @@ from ledger import log
 from ledger.checkpoint import Checkpoint, Signer, Verifier, open_note, sign
 from ledger.entries import Entry
 from ledger.errors import NoteError
-from ledger.merkle import Edge
 from ledger.succession import Ended, open_ended, sign_ended
 
 
@@ -150,9 +148,5 @@ async def _seen(
 
 
 async def _root(session: AsyncConnection, size: int) -> bytes | None:
-    """The root after the batch that ended at `size`; None where none did."""
     async with session.begin():
-        connection: psycopg.AsyncConnection[object] = await driver(session)
-        cursor = await connection.execute("SELECT peaks FROM log_chunk WHERE size = %s", (size,))
-        row = await cursor.fetchone()
-    return None if row is None else Edge.from_bytes(size, row[0]).root()  # type: ignore[index]
+        return await log.root_at(await driver(session), size)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import auctions, controls, money
 from exchange.acts import CLOCK
+from exchange.anchoring import LOOK_S, Anchoring
 from exchange.backup import SHIP_EVERY_S, Keeper, Stopped
 from exchange.crash import reach
 from exchange.database import Database, driver
@@ -25,9 +26,6 @@ from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import BATCH_LIMIT, Gate
 from exchange.witnessing import Witnessing
 from ledger import log
-from ledger.anchor import Anchor, AnchorReceipt, AnchorUnknownError
-from ledger.anchors import keep_confirmed, keep_refused, keep_signed, unconfirmed
-from ledger.errors import AnchorError, UnansweredError
 from ledger.tiles import TILE
 
 logger = logging.getLogger(__name__)
@@ -41,14 +39,13 @@ ASIDE_S = 60.0
 
 @dataclass(slots=True)
 class Worker:
-    """One worker beside a gate; `anchor` is the contract to write to, or None where no chain is configured, `keeper`
-    what ships the log to a store, `witnessing` what asks for cosignatures, each None where none is.
+    """One worker beside a gate; `anchoring` puts checkpoints on a chain, `keeper` ships the log to a store, `witnessing`
+    asks for cosignatures, each None where none is configured.
     """
 
     gate: Gate
     database: Database
-    anchor: Anchor | None = None
-    anchor_every_s: float = 600.0
+    anchoring: Anchoring | None = None
     keeper: Keeper | None = None
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
@@ -62,11 +59,8 @@ class Worker:
     async def start(self) -> None:
         """Begin to look. Anchors, backups and witnesses have tasks of their own: what is silent never delays a close."""
         self._tasks.append(asyncio.create_task(self._every(TICK_S, self.tick), name="worker"))
-        if self.anchor is not None:
-            self._tasks.append(
-                asyncio.create_task(self._every(self.anchor_every_s, self.put_anchor), name="anchor")
-            )
-
+        if self.anchoring is not None:
+            self._tasks.append(asyncio.create_task(self._every(LOOK_S, self.anchoring.turn), name="anchors"))
         if self.keeper is not None:
             self._tasks.append(asyncio.create_task(self._every(SHIP_EVERY_S, self.back_up), name="backup"))
         if self.witnessing is not None:
@@ -165,50 +159,6 @@ class Worker:
         if self.keeper is not None:
             with contextlib.suppress(Stopped):
                 await asyncio.to_thread(self.keeper.keep, self.backup_every_s, self.backup_keep_days)
-
-    async def put_anchor(self) -> AnchorReceipt | None:
-        """Put the newest checkpoint on the chain, wait until it is in a block, keep where; None if nothing is new.
-
-        The signed transaction is kept before it is sent: after a crash in between the same one is sent again.
-        """
-        if self.anchor is None:
-            return None
-        connection = await self.database.connect(application_name="exchange worker")
-        try:
-            waiting = await unconfirmed(connection)
-            if not waiting:
-                # The chain first: an honest log is at least as large as what was anchored before it is read.
-                on_chain, _ = await asyncio.to_thread(self.anchor.read)
-                head = await log.read_head(connection)
-                size, root = head.edge.size, head.edge.root()
-                if size < on_chain:
-                    raise AnchorError(
-                        f"the chain holds a root for {on_chain} entries, this log has {size}",
-                        field="log",
-                        rule="a log only grows",
-                        remedy="this database was set back: stop the market and restore what it had acknowledged",
-                    )
-                if size == on_chain:
-                    return None
-                await self.gate.confirm(size)  # what is on a chain can never be taken back
-                waiting = [await asyncio.to_thread(self.anchor.sign, size, root)]
-                await keep_signed(connection, waiting[0], self.anchor.address)
-            await connection.commit()
-            reach("worker.before_anchor")
-            try:
-                receipt = await asyncio.to_thread(self.anchor.send, waiting[0])
-            except (AnchorUnknownError, UnansweredError):
-                raise
-            except AnchorError:
-                await keep_refused(connection, waiting[0])
-                await connection.commit()
-                raise
-            reach("worker.after_anchor")
-            await keep_confirmed(connection, receipt)
-            await connection.commit()
-            return receipt
-        finally:
-            await connection.close()
 
 
 async def _full_tiles(session: AsyncSession) -> int:

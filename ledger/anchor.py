@@ -5,7 +5,14 @@ grows: an operator who anchors cannot later show a shorter log, nor another log 
 as the chain does; a chain run by the operator proves nothing, which is why a regulator's witness cosigns as well.
 
 Transactions are legacy ones (type 0, one gas price), signed here and sent raw, so they work on mainnet, on sandbox
-chains and on consortium chains alike, and the key never leaves this process. Addresses are lower-case throughout.
+chains and on consortium chains alike, and the key never leaves this process. Addresses are lower-case throughout, in
+what is asked of a node too: FISCO BCOS keeps contracts under their lower-case addresses. Of JSON-RPC the eleven methods
+of `METHODS` are used, all of which it offers; fees are asked for with eth_gasPrice, because it has no eth_feeHistory, and
+an anchor is found by its transaction, never by a scan of logs, which costs seconds on any chain.
+
+A transaction is in one of three places: signed here, waiting at a node, or in a block. `sign` and `dearer` make one,
+`offer` hands it to the node, `look` asks what became of it; none of them waits for a block, and `look` asks in an order
+that makes its answer safe to act on. Whoever keeps what was signed before it is offered can end at any moment.
 
 web3 takes seconds to import and is imported when a node is first asked, not with this module.
 """
@@ -16,7 +23,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -28,17 +35,41 @@ from urllib.parse import urlsplit
 from ledger.errors import AnchorError, UnansweredError
 
 if TYPE_CHECKING:
-    from eth_typing import HexStr
+    from eth_typing import ChecksumAddress, HexStr
     from web3 import Web3
     from web3.contract import Contract
-    from web3.types import TxData, TxParams, TxReceipt
+    from web3.types import RPCEndpoint, TxData, TxParams, TxReceipt
 
-ANSWER_SECONDS = 10  # for one question to the node
+ANSWER_SECONDS = 5  # for one question to the node
 SETTLE_SECONDS = 120  # for a transaction to enter a block: ten blocks of the slowest chain in use
 POLL_SECONDS = 0.05
 
+METHODS = frozenset(
+    {
+        "eth_blockNumber",
+        "eth_call",
+        "eth_chainId",
+        "eth_estimateGas",
+        "eth_gasPrice",
+        "eth_getBalance",
+        "eth_getCode",
+        "eth_getTransactionByHash",
+        "eth_getTransactionCount",
+        "eth_getTransactionReceipt",
+        "eth_sendRawTransaction",
+    }
+)
+"""All that is ever asked of a node (Ethereum JSON-RPC)."""
+
+GWEI = 10**9
+PRICE_LIMIT_WEI = 200 * GWEI  # an anchor for at most 0.0068 of the chain's coin
+
 SIZE_LIMIT = 2**64
 _CURVE_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141  # SEC 2, secp256k1
+
+# The first anchor of a contract fills an empty slot, which costs 17,100 gas more than to change one (EIP-2929). After a
+# reorganisation any anchor may come to be the first. A limit costs nothing where it is not used.
+_SPARE_GAS = 20_000
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _TX = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -50,37 +81,55 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SignedAnchor:
-    """A transaction that anchors (size, root), signed and ready to be sent once, or once again after a fault."""
+    """A transaction that anchors (size, root), signed and ready to be offered, as often as a fault makes necessary.
+
+    `number` is its place among the transactions of its sender, of which a chain takes one only; `gas` is its limit.
+    """
 
     size: int
     root: bytes
+    chain_id: int
     tx: str
+    number: int
+    gas: int
+    gas_price_wei: int
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class AnchorReceipt:
-    """What the chain says of an anchor that took effect in `block`."""
+class Mined:
+    """A transaction that a block has: which block, whether it took effect there, and what it took."""
 
-    chain_id: int
-    contract: str
     tx: str
-    size: int
-    root: bytes
     block: int
+    block_hash: str
+    succeeded: bool
     gas_used: int
 
 
-class AnchorUnknownError(AnchorError):
-    """A transaction was sent and its effect is not known: it may take effect now, later or never.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What became of the transactions that were signed for one anchor, as far as one node knows.
 
-    `Anchor.send(error.signed)` finds out, and sends the same transaction again if the chain has lost it.
+    `last_size` is the contract's, `count` how many transactions of the sender blocks have. `mined` is the one of ours
+    that took effect, or else the newest one where it is in a block without effect. `known` says that the node has the
+    newest one, in a block or waiting.
     """
 
-    def __init__(self, signed: SignedAnchor, cause: AnchorError) -> None:
-        remedy = f"{cause.remedy}; then send this signed anchor again, which cannot anchor twice"
-        super().__init__(cause.detail, field=cause.field, rule=cause.rule, remedy=remedy)
-        self.signed = signed
+    last_size: int
+    count: int
+    mined: Mined | None
+    known: bool
+
+
+def next_price_wei(price_wei: int, asked_wei: int, limit_wei: int) -> int | None:
+    """The price at which a waiting transaction is offered anew: what the node asks, and an eighth more at least.
+
+    Nodes take a second transaction of the same number only where it pays more, go-ethereum from a tenth on. None where
+    the limit forbids as much, and on a chain that asks nothing, where a price brings no transaction forward.
+    """
+    price = max(asked_wei, price_wei + -(-price_wei // 8))
+    return price if price_wei < price <= limit_wei else None
 
 
 def new_key() -> bytes:
@@ -121,6 +170,7 @@ def load_key(path: Path) -> bytes:
     return bytes.fromhex(text)
 
 
+@cache
 def address_of(key: bytes) -> str:
     """Give the lower-case address whose transactions `key` signs."""
     with recursion_limit_kept():
@@ -132,7 +182,7 @@ def address_of(key: bytes) -> str:
 def deploy(rpc_url: str, key: bytes, *, chain_id: int | None = None, settle_s: int = SETTLE_SECONDS) -> str:
     """Put a new anchor contract on the chain, owned by `key`, and give its lower-case address."""
     chain = _Chain(rpc_url, chain_id, settle_s)
-    tx, raw = chain.sign(key, None, _artifact()["bytecode"])
+    tx, raw = chain.call(key, None, _artifact()["bytecode"])
     return str(chain.settle(tx, raw)["contractAddress"]).lower()
 
 
@@ -170,16 +220,21 @@ class Anchor:
         self._key = key
         self._chain = _Chain(rpc_url, chain_id, settle_s)
 
-    def put(self, size: int, root: bytes) -> AnchorReceipt:
-        """Anchor a log of `size` leaves and wait until a block has it.
+    def put(self, size: int, root: bytes) -> Mined:
+        """Anchor a log of `size` leaves and wait until a block has it: for whoever has nothing else to do meanwhile.
 
-        A caller that must survive its own end between sending and being answered uses `sign`, keeps the result, and
-        then `send`. Raises AnchorUnknownError when the transaction was sent and nobody knows what became of it.
+        A caller that must survive its own end between offering and being answered uses `sign`, keeps the result, and
+        then `offer` and `look`.
         """
-        return self.send(self.sign(size, root))
+        signed = self.sign(size, root)
+        return _mined(self._chain.settle(_checked_tx(signed.tx), signed.raw))
 
-    def sign(self, size: int, root: bytes) -> SignedAnchor:
-        """Sign the transaction that anchors (size, root), after asking the chain whether it can succeed."""
+    def sign(self, size: int, root: bytes, *, limit_wei: int = PRICE_LIMIT_WEI) -> SignedAnchor:
+        """Sign the transaction that anchors (size, root), after asking the chain whether it can succeed.
+
+        It gets the sender's next number and pays what the node asks. Raises AnchorError where that is more than
+        `limit_wei` for a unit of gas.
+        """
         if not 0 < size < SIZE_LIMIT or len(root) != 32:
             raise AnchorError(
                 f"size {size} with a root of {len(root)} bytes",
@@ -196,24 +251,61 @@ class Anchor:
                 rule="the anchored size only grows",
                 remedy="anchor a newer checkpoint; if the log is no longer as large as that, it was rolled back",
             )
-        tx, raw = self._sign(key, "anchor", size, root)
-        return SignedAnchor(size, root, tx, raw)
+        gas = self._chain.estimate(key, self.address, self._call(size, root)) + _SPARE_GAS
+        price = self._chain.gas_price()
+        if price > limit_wei:
+            raise AnchorError(
+                f"a unit of gas costs {price} wei now, more than the {limit_wei} that it may",
+                field="price_limit",
+                rule="no anchor costs more than was allowed",
+                remedy="wait until the chain is cheaper, or allow more",
+            )
+        return self._signed(size, root, self._chain.next_number(key), gas, price)
 
-    def send(self, signed: SignedAnchor) -> AnchorReceipt:
-        """Send a signed anchor and wait until a block has it; one that the chain already has is only waited for."""
-        try:
-            receipt = self._chain.settle(_checked_tx(signed.tx), signed.raw)
-        except UnansweredError as error:
-            raise AnchorUnknownError(signed, error) from error
-        return AnchorReceipt(
-            self._chain.chain_id,
-            self.address,
-            signed.tx,
-            signed.size,
-            signed.root,
-            receipt["blockNumber"],
-            receipt["gasUsed"],
-        )
+    def dearer(self, signed: SignedAnchor, *, limit_wei: int = PRICE_LIMIT_WEI) -> SignedAnchor | None:
+        """Sign the same again at a higher price, in place of one that no block takes; None where none is allowed.
+
+        It keeps its number, so that at most one of the two ever takes effect; where a lower one has become free,
+        because a transaction before it was dropped, it takes that one, without which neither could be mined.
+        """
+        price = next_price_wei(signed.gas_price_wei, self._chain.gas_price(), limit_wei)
+        if price is None:
+            return None
+        number = min(signed.number, self._chain.next_number(self._writing_key()))
+        return self._signed(signed.size, signed.root, number, signed.gas, price)
+
+    def offer(self, signed: SignedAnchor) -> None:
+        """Hand a signed anchor to the node. One that it has already, waiting or in a block, is no fault."""
+        with self._chain.asking():
+            self._chain.offer(_checked_tx(signed.tx), signed.raw)
+
+    def look(self, signed: Sequence[SignedAnchor]) -> Sight:
+        """Ask what became of the transactions signed for one anchor, oldest first; at least one.
+
+        The contract is asked before the count and the count before the receipts, so that an effect which comes about
+        in between shows in the later answers: what is seen of others' doing is never of our own.
+        """
+        last_size, _ = self.read()
+        count = self._chain.count(self._writing_key())
+        mined = None
+        for one in reversed(signed):
+            found = self.mined(one.tx) if one.number < count else None
+            if found is not None and (found.succeeded or one is signed[-1]):
+                mined = found
+                if found.succeeded:
+                    break
+        known = mined is not None or self._chain.transaction(_checked_tx(signed[-1].tx)) is not None
+        return Sight(last_size, count, mined, known)
+
+    def mined(self, tx: str) -> Mined | None:
+        """Find the block that has a transaction; None while none has it, and once that block is no longer the chain's."""
+        receipt = self._chain.receipt(_checked_tx(tx))
+        return None if receipt is None else _mined(receipt)
+
+    def height(self) -> int:
+        """Give the number of the newest block."""
+        with self._chain.asking():
+            return self._chain.web3.eth.block_number
 
     def read(self) -> tuple[int, bytes]:
         """Give the newest anchored size and root; size 0 before the first."""
@@ -253,21 +345,16 @@ class Anchor:
             )
         return int(given["size"]), bytes(given["root"])
 
-    def confirmations(self, tx: str) -> int:
-        """Count the blocks from the one with the transaction to the newest: 0 while no block has it, then 1 and up.
-
-        It can fall back to 0 when the chain reorganises; `send` then brings the transaction back.
-        """
-        receipt = self._chain.receipt(_checked_tx(tx))
-        if receipt is None:
-            return 0
-        with self._chain.asking():
-            return self._chain.web3.eth.block_number - receipt["blockNumber"] + 1
-
     def owner(self) -> str:
         """Give the lower-case address that may anchor."""
         with self._chain.asking():
             return str(self._contract.functions.owner().call()).lower()
+
+    def proposed_owner(self) -> str | None:
+        """Give the lower-case address that may take the contract over; None where none was announced."""
+        with self._chain.asking():
+            found = str(self._contract.functions.proposed_owner().call()).lower()
+        return None if int(found, 16) == 0 else found
 
     def propose_owner(self, address: str) -> str:
         """Announce the next owner, who has no power until it accepts; gives the transaction."""
@@ -315,12 +402,17 @@ class Anchor:
             )
         return key
 
-    def _sign(self, key: bytes, function: str, *arguments: object) -> "tuple[HexStr, bytes]":
-        data = self._contract.encode_abi(function, arguments)
-        return self._chain.sign(key, self.address, data)
+    def _call(self, size: int, root: bytes) -> "HexStr":
+        data: HexStr = self._contract.encode_abi("anchor", (size, root))
+        return data
+
+    def _signed(self, size: int, root: bytes, number: int, gas: int, price_wei: int) -> SignedAnchor:
+        key, data = self._writing_key(), self._call(size, root)
+        tx, raw = self._chain.sign(key, self.address, data, number, gas, price_wei)
+        return SignedAnchor(size, root, self._chain.chain_id, tx, number, gas, price_wei, raw)
 
     def _settle(self, key: bytes, function: str, *arguments: object) -> str:
-        tx, raw = self._sign(key, function, *arguments)
+        tx, raw = self._chain.call(key, self.address, self._contract.encode_abi(function, arguments))
         self._chain.settle(tx, raw)
         return tx
 
@@ -338,9 +430,16 @@ class _Chain:
         with recursion_limit_kept():
             from web3 import HTTPProvider, Web3
 
+        class Provider(HTTPProvider):
+            """Asks with lower-case addresses, which web3 itself takes in mixed case alone."""
+
+            def encode_rpc_request(self, method: "RPCEndpoint", params: Any) -> bytes:
+                asked = super().encode_rpc_request(method, params)
+                return re.sub(rb'"0x[0-9a-fA-F]{40}"', lambda found: found[0].lower(), asked)
+
         # No middleware: it would look names up in ENS, guess senders and ask for fees in ways not every chain answers.
         # No retries: the caller has its own pace, and knows what it may repeat.
-        provider = HTTPProvider(
+        provider = Provider(
             self._rpc_url, request_kwargs={"timeout": ANSWER_SECONDS}, exception_retry_configuration=None
         )
         web3 = Web3(provider, middleware=[])
@@ -377,37 +476,63 @@ class _Chain:
             except TransactionNotFound:
                 return None
 
-    def sign(self, key: bytes, to: str | None, data: "HexStr") -> "tuple[HexStr, bytes]":
-        """Sign a call of (or, without `to`, the creation of) a contract: its hash and its bytes. Sends nothing."""
-        with recursion_limit_kept():
-            from eth_account import Account
+    def gas_price(self) -> int:
+        with self.asking():
+            return self.web3.eth.gas_price
 
-        account, eth = Account.from_key(key), self.web3.eth
-        call: TxParams = {"from": account.address, "data": data}
+    def estimate(self, key: bytes, to: str | None, data: "HexStr") -> int:
+        """Ask how much gas a call takes. Raises AnchorError where the contract would refuse it."""
+        call: TxParams = {"from": self._address(key), "data": data}
         if to:
             call["to"] = self.web3.to_checksum_address(to)
         with self.asking():
-            price, gas = eth.gas_price, eth.estimate_gas(call)
-            funds = eth.get_balance(account.address)
-            nonce = eth.get_transaction_count(account.address, "pending")
-        if funds < gas * price:
-            raise _no_funds(f"{account.address.lower()} has {funds} wei of the {gas * price} that this takes")
-        signed = account.sign_transaction(
-            {"nonce": nonce, "gasPrice": price, "gas": gas, "value": 0, "chainId": self.chain_id}
-            | {name: call[name] for name in ("to", "data") if name in call}
-        )
+            return self.web3.eth.estimate_gas(call)
+
+    def count(self, key: bytes) -> int:
+        """Count the sender's transactions that blocks have."""
+        with self.asking():
+            return self.web3.eth.get_transaction_count(self._address(key), "latest")
+
+    def next_number(self, key: bytes) -> int:
+        """Give the sender's next number, after those that wait at the node."""
+        with self.asking():
+            return self.web3.eth.get_transaction_count(self._address(key), "pending")
+
+    def call(self, key: bytes, to: str | None, data: "HexStr") -> "tuple[HexStr, bytes]":
+        """Sign a call of (or, without `to`, the creation of) a contract, at the node's price: its hash and bytes."""
+        gas = self.estimate(key, to, data)
+        return self.sign(key, to, data, self.next_number(key), gas, self.gas_price())
+
+    def sign(
+        self, key: bytes, to: str | None, data: "HexStr", number: int, gas: int, price_wei: int
+    ) -> "tuple[HexStr, bytes]":
+        """Sign a legacy transaction, for which the sender must have the money: its hash and bytes. Sends nothing."""
+        with recursion_limit_kept():
+            from eth_account import Account
+
+        with self.asking():
+            funds = self.web3.eth.get_balance(self._address(key))
+        if funds < gas * price_wei:
+            raise _no_funds(f"{address_of(key)} has {funds} wei of the {gas * price_wei} that this takes")
+        fields = {"nonce": number, "gasPrice": price_wei, "gas": gas, "value": 0, "data": data}
+        if to:
+            fields["to"] = self.web3.to_checksum_address(to)
+        signed = Account.sign_transaction({**fields, "chainId": self.chain_id}, key)
         return cast("HexStr", "0x" + signed.hash.hex()), bytes(signed.raw_transaction)
+
+    def _address(self, key: bytes) -> "ChecksumAddress":
+        return self.web3.to_checksum_address(address_of(key))
 
     def settle(self, tx: "HexStr", raw: bytes) -> "TxReceipt":
         """Send a signed transaction and wait for the block that has it. Raises AnchorError if it reverted there."""
         with self.asking():
-            self._offer(tx, raw)
+            self.offer(tx, raw)
             receipt = self._wait(tx)
         if receipt["status"] != 1:
             raise _reverted(f"transaction {tx} is in block {receipt['blockNumber']}, without effect")
         return receipt
 
-    def _offer(self, tx: "HexStr", raw: bytes) -> None:
+    def offer(self, tx: "HexStr", raw: bytes) -> None:
         from web3.exceptions import Web3RPCError
 
         try:
@@ -515,6 +640,16 @@ def _checked_tx(tx: str) -> "HexStr":
             remedy="copy the whole hash",
         )
     return cast("HexStr", tx.lower())
+
+
+def _mined(receipt: "TxReceipt") -> Mined:
+    return Mined(
+        receipt["transactionHash"].to_0x_hex(),
+        receipt["blockNumber"],
+        receipt["blockHash"].to_0x_hex(),
+        receipt["status"] == 1,
+        receipt["gasUsed"],
+    )
 
 
 def _no_funds(detail: str) -> AnchorError:

@@ -1,48 +1,113 @@
-"""Which checkpoints were put on a chain: the rows that the worker keeps and the bundle carries."""
+"""Which checkpoints were put on a chain: the rows that follow each from its signing to where no chain takes it back.
+
+An anchor is `pending` from its signing on, `confirmed` in a block, `final` under so many blocks that it stays, and
+`refused` where the chain will never take it, because a larger one came first. What a reorganisation took out of its
+block is pending again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from ledger.anchor import AnchorReceipt, SignedAnchor
+from ledger.anchor import Mined, SignedAnchor
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
+State = Literal["pending", "confirmed", "final", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One anchor as it was last seen: `tx` is the transaction in a block, or the newest that was signed.
+
+    `signed` are all transactions signed for it, oldest first; empty where they were lost with an earlier database.
+    `offered_us` is when the newest was last handed to a node.
+    """
+
+    size: int
+    root: bytes
+    tx: str
+    state: State
+    offered_us: int
+    signed: tuple[SignedAnchor, ...]
+
 
 async def anchors(connection: AsyncConnection[Any]) -> list[dict[str, Any]]:
-    """All anchors, oldest first, numbers as decimal strings."""
+    """All anchors, oldest first, numbers as decimal strings; `reorganised` counts how often a block was taken back."""
     cursor = await connection.execute(
-        "SELECT size, root, chain_id, contract, tx, block, state FROM anchor ORDER BY size"
+        "SELECT size, root, chain_id, contract, tx, block, block_hash, gas_used, reorganised, state"
+        " FROM anchor ORDER BY size"
     )
     return [
         {
             "size": str(size),
             "root": root.hex(),
-            "chain_id": None if chain_id is None else str(chain_id),
+            "chain_id": str(chain_id),
             "contract": contract,
             "tx": tx,
             "block": None if block is None else str(block),
+            "block_hash": block_hash,
+            "gas_used": None if gas_used is None else str(gas_used),
+            "reorganised": str(reorganised),
             "state": state,
         }
-        for size, root, chain_id, contract, tx, block, state in await cursor.fetchall()
+        for size, root, chain_id, contract, tx, block, block_hash, gas_used, reorganised, state in await cursor.fetchall()
     ]
 
 
-async def keep_signed(connection: AsyncConnection[Any], signed: SignedAnchor, contract: str) -> None:
-    """Remember a transaction that is about to be sent."""
+async def keep_signed(
+    connection: AsyncConnection[Any], signed: SignedAnchor, contract: str, now_us: int
+) -> None:
+    """Remember a transaction that is about to be offered: the first of its anchor, or one in place of the ones before."""
+    async with connection.transaction():
+        await connection.execute(
+            "INSERT INTO anchor (size, root, chain_id, contract, tx, state, signed_us, offered_us, reorganised)"
+            " VALUES (%s, %s, %s, %s, %s, 'pending', %s, %s, 0)"
+            " ON CONFLICT (size) DO UPDATE SET tx = excluded.tx, state = 'pending', offered_us = excluded.offered_us",
+            (signed.size, signed.root, signed.chain_id, contract, signed.tx, now_us, now_us),
+        )
+        await connection.execute(
+            "INSERT INTO anchor_transaction (tx, size, position, number, gas, gas_price_wei, raw)"
+            " SELECT %s, %s, count(*), %s, %s, %s, %s FROM anchor_transaction WHERE size = %s",
+            (
+                signed.tx,
+                signed.size,
+                signed.number,
+                signed.gas,
+                signed.gas_price_wei,
+                signed.raw,
+                signed.size,
+            ),
+        )
+
+
+async def keep_offered(connection: AsyncConnection[Any], size: int, now_us: int) -> None:
+    """Remember that the newest transaction of an anchor was handed to a node again."""
+    await connection.execute("UPDATE anchor SET offered_us = %s WHERE size = %s", (now_us, size))
+
+
+async def keep_mined(connection: AsyncConnection[Any], size: int, mined: Mined, *, final: bool) -> None:
+    """Remember in which block an anchor stands, and whether so many are on it that it stays."""
     await connection.execute(
-        "INSERT INTO anchor (size, root, contract, tx, signed, state) VALUES (%s, %s, %s, %s, %s, 'pending')",
-        (signed.size, signed.root, contract, signed.tx, signed.raw),
+        "UPDATE anchor SET state = %s, tx = %s, block = %s, block_hash = %s, gas_used = %s WHERE size = %s",
+        ("final" if final else "confirmed", mined.tx, mined.block, mined.block_hash, mined.gas_used, size),
     )
 
 
-async def keep_confirmed(connection: AsyncConnection[Any], receipt: AnchorReceipt) -> None:
-    """Remember in which block an anchor stands."""
+async def keep_lost(connection: AsyncConnection[Any], size: int) -> None:
+    """Remember that the block which had an anchor is no longer the chain's."""
     await connection.execute(
-        "UPDATE anchor SET state = 'confirmed', chain_id = %s, block = %s WHERE size = %s",
-        (receipt.chain_id, receipt.block, receipt.size),
+        "UPDATE anchor SET state = 'pending', block = NULL, block_hash = NULL, gas_used = NULL,"
+        " reorganised = reorganised + 1 WHERE size = %s",
+        (size,),
     )
+
+
+async def keep_refused(connection: AsyncConnection[Any], size: int) -> None:
+    """Remember that the chain will never take an anchor, so that a newer one can be signed."""
+    await connection.execute("UPDATE anchor SET state = 'refused' WHERE size = %s", (size,))
 
 
 async def take_back(
@@ -54,22 +119,78 @@ async def take_back(
     tx: str,
     block: int,
 ) -> None:
-    """Remember an anchor that stood in a block before this database was lost; its signed transaction is not needed."""
+    """Remember an anchor that stood in a block before this database was lost; its signed transactions are not needed."""
     await connection.execute(
-        "INSERT INTO anchor (size, root, chain_id, contract, tx, signed, block, state)"
-        " VALUES (%s, %s, %s, %s, %s, '', %s, 'confirmed') ON CONFLICT DO NOTHING",
+        "INSERT INTO anchor (size, root, chain_id, contract, tx, block, state, signed_us, offered_us, reorganised)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 'confirmed', 0, 0, 0) ON CONFLICT DO NOTHING",
         (size, root, chain_id, contract, tx, block),
     )
 
 
-async def keep_refused(connection: AsyncConnection[Any], signed: SignedAnchor) -> None:
-    """Remember that the chain will never take a transaction, so that a newer one can be signed."""
-    await connection.execute("UPDATE anchor SET state = 'refused' WHERE size = %s", (signed.size,))
-
-
-async def unconfirmed(connection: AsyncConnection[Any]) -> list[SignedAnchor]:
-    """The transactions that were signed and not seen in a block, oldest first: each is to be sent again."""
+async def unsettled(connection: AsyncConnection[Any]) -> list[Kept]:
+    """The anchors that have still to be followed, oldest first, and the newest that is final, which shows if the chain
+    took back even that."""
     cursor = await connection.execute(
-        "SELECT size, root, tx, signed FROM anchor WHERE state = 'pending' ORDER BY size"
+        "SELECT size, root, tx, state, offered_us, chain_id FROM anchor WHERE state IN ('pending', 'confirmed')"
+        " OR size = (SELECT max(size) FROM anchor WHERE state = 'final') ORDER BY size"
     )
-    return [SignedAnchor(size, root, tx, raw) for size, root, tx, raw in await cursor.fetchall()]
+    rows = await cursor.fetchall()
+    signed: dict[int, list[SignedAnchor]] = {row[0]: [] for row in rows}
+    cursor = await connection.execute(
+        "SELECT size, tx, number, gas, gas_price_wei, raw FROM anchor_transaction WHERE size = ANY(%s)"
+        " ORDER BY size, position",
+        (list(signed),),
+    )
+    of = {row[0]: row for row in rows}
+    for size, tx, number, gas, price, raw in await cursor.fetchall():
+        root, chain_id = of[size][1], of[size][5]
+        signed[size].append(SignedAnchor(size, root, chain_id, tx, number, gas, price, raw))
+    return [
+        Kept(size, root, tx, state, offered_us, tuple(signed[size]))
+        for size, root, tx, state, offered_us, _ in rows
+    ]
+
+
+async def newest(connection: AsyncConnection[Any]) -> tuple[int, int] | None:
+    """Size and time of signing of the largest anchor that the chain has not refused; None before the first."""
+    cursor = await connection.execute(
+        "SELECT size, signed_us FROM anchor WHERE state <> 'refused' ORDER BY size DESC LIMIT 1"
+    )
+    return await cursor.fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What was last seen of the chain: when, the contract's newest size, and what is amiss since when, if anything."""
+
+    contract: str
+    looked_us: int
+    size: int | None
+    trouble: str | None
+    trouble_since_us: int | None
+
+
+async def watch(connection: AsyncConnection[Any]) -> Watch | None:
+    """What was last seen of the chain; None where nobody looked yet."""
+    cursor = await connection.execute(
+        "SELECT contract, looked_us, size, trouble, trouble_since_us FROM chain_watch WHERE id = 1"
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Watch(*row)
+
+
+async def keep_watch(
+    connection: AsyncConnection[Any], contract: str, now_us: int, size: int | None, trouble: str | None
+) -> int | None:
+    """Remember what was seen of the chain just now; `size` None where it could not be asked. Returns since when the
+    trouble lasts; None where there is none."""
+    cursor = await connection.execute(
+        "INSERT INTO chain_watch (id, contract, looked_us, size, trouble, trouble_since_us) VALUES (1, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET contract = excluded.contract, looked_us = excluded.looked_us,"
+        " size = coalesce(excluded.size, chain_watch.size), trouble = excluded.trouble,"
+        " trouble_since_us = CASE WHEN excluded.trouble = chain_watch.trouble THEN chain_watch.trouble_since_us"
+        " ELSE excluded.trouble_since_us END RETURNING trouble_since_us",
+        (contract, now_us, size, trouble, None if trouble is None else now_us),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

@@ -272,6 +272,13 @@ async def period(connection: AsyncConnection[Any], start: int, stop: int) -> tup
     return Edge.from_bytes(before, row[0] if row else b""), end
 
 
+async def root_at(connection: AsyncConnection[Any], size: int) -> bytes | None:
+    """The root after the batch that ended at `size`; None where none did."""
+    cursor = await connection.execute("SELECT peaks FROM log_chunk WHERE size = %s", (size,))
+    row = await cursor.fetchone()
+    return None if row is None else Edge.from_bytes(size, row[0]).root()
+
+
 async def prove_inclusion(connection: AsyncConnection[Any], index: int, size: int) -> list[bytes]:
     """RFC 9162 inclusion proof of entry `index` in the tree of `size`, from tiles."""
     return await _prove(connection, size, lambda node: inclusion_proof(index, size, node))

@@ -195,22 +195,55 @@ class FailedTransferRow(SQLModel, table=True):
 
 
 class AnchorRow(SQLModel, table=True):
-    """A checkpoint on its way to a chain: the signed transaction is kept before it is sent, so that a restart
-    in between sends the same one again."""
+    """A checkpoint on its way to a chain; `tx` is the transaction in a block, or the newest that was signed for it."""
 
     __tablename__ = "anchor"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'confirmed', 'refused')", name="anchor_state_is_known"),
+        CheckConstraint(
+            "state IN ('pending', 'confirmed', 'final', 'refused')", name="anchor_state_is_known"
+        ),
     )
 
     size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     root: bytes = octets()
-    chain_id: int | None = whole(default=None)
+    chain_id: int = whole()
     contract: str = word()
     tx: str = word()
-    signed: bytes = octets()
     block: int | None = whole(default=None)
+    block_hash: str | None = word(default=None)
+    gas_used: int | None = whole(default=None)
     state: str = word()
+    signed_us: int = whole()
+    offered_us: int = whole()
+    reorganised: int = whole()
+
+
+class AnchorTransactionRow(SQLModel, table=True):
+    """A transaction signed for an anchor, kept before it is offered: a restart in between offers the same one again."""
+
+    __tablename__ = "anchor_transaction"
+
+    tx: str = word(primary_key=True)
+    size: int = whole(foreign_key="anchor.size", index=True)
+    position: int = whole()
+    number: int = whole()
+    gas: int = whole()
+    gas_price_wei: int = whole()
+    raw: bytes = octets()
+
+
+class ChainWatchRow(SQLModel, table=True):
+    """What was last seen of the chain, and what is amiss with it."""
+
+    __tablename__ = "chain_watch"
+    __table_args__ = (CheckConstraint("id = 1", name="chain_watch_is_one_row"),)
+
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    contract: str = word()
+    looked_us: int = whole()
+    size: int | None = whole(default=None)
+    trouble: str | None = word(default=None)
+    trouble_since_us: int | None = whole(default=None)
 
 
 class CosignatureRow(SQLModel, table=True):

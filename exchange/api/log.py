@@ -20,7 +20,7 @@ from exchange.database import driver
 from exchange.errors import NotFound, NotYet, Unavailable
 from exchange.gate import Gate
 from ledger import cosignatures, log
-from ledger.anchors import anchors
+from ledger.anchors import anchors, watch
 from ledger.checkpoint import sign
 from ledger.entries import receipt_to_json
 from ledger.errors import BehindError, LedgerError
@@ -186,8 +186,14 @@ async def receipt(index: Index, gate: GateDep, caller: CallerDep) -> dict[str, A
 
 @router.get("/v1/anchors")
 async def all_anchors(gate: GateDep) -> list[dict[str, Any]]:
-    """The checkpoints that were put on a chain."""
+    """The checkpoints that were put on a chain, oldest first: pending, confirmed, final or refused."""
     return await gate.read(_anchors)
+
+
+@router.get("/v1/anchors/watch")
+async def anchor_watch(gate: GateDep) -> dict[str, Any]:
+    """What the exchange last saw of the chain: its contract's newest size, and what is amiss since when, if anything."""
+    return await gate.read(_watch)
 
 
 @router.get("/v1/events", response_class=StreamingResponse)
@@ -315,6 +321,19 @@ def _unknown(detail: str) -> NotFound:
 
 def _behind(error: BehindError) -> Unavailable:
     return Unavailable("tile.behind", error.detail, retry_after_s=5, remedy=error.remedy)
+
+
+async def _watch(session: AsyncSession) -> dict[str, Any]:
+    seen = await watch(await driver(session))
+    if seen is None:
+        raise NotFound("anchors.none", "this exchange has not looked at a chain yet", field="path")
+    return {
+        "contract": seen.contract,
+        "looked_us": str(seen.looked_us),
+        "size": None if seen.size is None else str(seen.size),
+        "trouble": seen.trouble,
+        "trouble_since_us": None if seen.trouble_since_us is None else str(seen.trouble_since_us),
+    }
 
 
 async def _anchors(session: AsyncSession) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from exchange.cli import (
+    anchor,
     appraise,
     audit,
     backup,
@@ -42,6 +43,7 @@ app.command("restore", rich_help_panel="Keep it")(backup.restore)
 app.command("recall", rich_help_panel="Keep it")(recall.recall)
 app.command("succeed", rich_help_panel="Keep it")(recall.succeed)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Keep it")
+app.add_typer(anchor.app, name="anchor", rich_help_panel="Keep it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")
 app.add_typer(witness.app, name="witness", rich_help_panel="Check it (regulators, strangers)")

@@ -265,8 +265,7 @@ async def _anchored(database: Database, settings: Settings) -> tuple[int, bool]:
     """The size that the chain holds (0: none, or no chain is set), and whether the log, as far as it goes, agrees."""
     from ledger.anchor import Anchor
     from ledger.anchors import anchors
-    from ledger.log import read_head
-    from ledger.merkle import Edge
+    from ledger.log import read_head, root_at
 
     if settings.chain_url is None:
         return 0, True
@@ -276,9 +275,7 @@ async def _anchored(database: Database, settings: Settings) -> tuple[int, bool]:
             return 0, True
         size, root = await asyncio.to_thread(Anchor(settings.chain_url, known[-1]["contract"]).read)
         newest = (await read_head(connection)).edge.size
-        cursor = await connection.execute("SELECT peaks FROM log_chunk WHERE size = %s", (size,))
-        row = await cursor.fetchone()
-    agrees = not 0 < size <= newest or (row is not None and Edge.from_bytes(size, row[0]).root() == root)
+        agrees = not 0 < size <= newest or await root_at(connection, size) == root
     return size, agrees
 
 

@@ -83,7 +83,11 @@ class Sandbox:
         key.write_text(self._chain.key.hex())
         self._server = subprocess.Popen(
             [sys.executable, "-m", "exchange", "serve", "--port", str(self._port)],
-            env=self.environ(EXCHANGE_CHAIN_URL=self.chain_url, EXCHANGE_ANCHOR_EVERY_S="2"),
+            env=self.environ(
+                EXCHANGE_CHAIN_URL=self.chain_url,
+                EXCHANGE_ANCHOR_EVERY_S="2",
+                EXCHANGE_ANCHOR_CONFIRMATIONS="1",
+            ),
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from exchange import crash
+from exchange.anchoring import Anchoring
 from exchange.database import Database
 from exchange.gate import Gate
 from exchange.worker import Worker
@@ -14,14 +15,16 @@ from ledger.checkpoint import Signer
 
 
 async def main(url: str, point: str, origin: str, now_us: str, chain: str, contract: str, key: str) -> None:
-    """One tick and one anchor; killed at `point` on the way."""
+    """One tick and one look at the chain; killed at `point` on the way."""
     database = Database(url, readers=1)
     gate = Gate(database, Signer(origin, b"l" * 32), b"m" * 32, lambda: int(now_us))
     await gate.start()
     crash.arm(point)
-    worker = Worker(gate, database, Anchor(chain, contract, bytes.fromhex(key)) if chain else None)
-    await worker.tick()
-    await worker.put_anchor()
+    await Worker(gate, database).tick()
+    if chain:
+        await Anchoring(
+            database, Anchor(chain, contract, bytes.fromhex(key)), gate.clock, gate.confirm
+        ).turn()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from exchange.embedded import Postgres
 from exchange.errors import Conflict, Malformed, Misconfigured, Unavailable
 from exchange.settings import Settings
 from ledger.anchor import Anchor, deploy
-from ledger.anchors import keep_confirmed, keep_signed
+from ledger.anchors import keep_mined, keep_signed
 from ledger.chain import SandboxChain
 from ledger.checkpoint import Checkpoint, Signer, Verifier, open_note, sign
 from ledger.errors import NoteError
@@ -182,8 +182,11 @@ def test_the_last_anchor_has_to_lie_on_what_came_back(market: Market, tmp_path: 
             head = open_note(note, [Verifier.parse(SIGNER.vkey)]).checkpoint
             signed = anchor.sign(head.size, head.root)
             async with await psycopg.AsyncConnection.connect(market.postgres.app_url) as connection:
-                await keep_signed(connection, signed, contract)
-                await keep_confirmed(connection, anchor.send(signed))
+                await keep_signed(connection, signed, contract, 0)
+                anchor.offer(signed)
+                mined = anchor.mined(signed.tx)
+                assert mined is not None
+                await keep_mined(connection, signed.size, mined, final=False)
 
         def proven() -> tuple[bool, bool, int, str]:
             proof = asyncio.run(prove(market.postgres, settings, SIGNER, [], [], "en"))

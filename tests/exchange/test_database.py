@@ -70,7 +70,7 @@ def test_checks_and_collations_are_what_the_tables_say(migrated: Addresses, empt
                 connection.execute(
                     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
                     " a.attcollation::regcollation::text, a.attidentity, a.atthasdef"
-                    " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+                    " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
                     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
                     " AND c.relname <> 'alembic_version' ORDER BY 1, 2"
                 ).fetchall()

@@ -268,8 +268,8 @@ async def test_a_lost_market_comes_back_row_for_row(
     anchored = (await ends(floor))[7]
     as_owner(
         database,
-        "INSERT INTO anchor (size, root, chain_id, contract, tx, signed, block, state) SELECT"
-        f" {anchored}, {root_at(database, anchored)}, 31337, '0xc0', '0x12', '', 5, 'confirmed'",
+        "INSERT INTO anchor (size, root, chain_id, contract, tx, block, state, signed_us, offered_us, reorganised)"
+        f" SELECT {anchored}, {root_at(database, anchored)}, 31337, '0xc0', '0x12', 5, 'confirmed', 0, 0, 0",
     )
     bundle = await exported(house, tmp_path / "all.zip")
     size = await house.log_size()

@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from exchange import auctions, oversight, venue
+from exchange import auctions, venue
 from exchange.acts import CLOCK
+from exchange.anchoring import Anchoring
 from exchange.database import Addresses
 from exchange.errors import Conflict
 from exchange.worker import Worker
-from ledger.anchor import Anchor, anchor_reader, deploy
+from ledger.anchor import Anchor, deploy
 from ledger.anchors import anchors
-from ledger.audit import audit
 from ledger.chain import SandboxChain
-from ledger.errors import AnchorError
 from tests.exchange._notes import ANNA, Note, jots
 from tests.exchange.conftest import ORIGIN, House
 from tests.exchange.floor import DAY_US, INCREMENT_FEN, START_FEN, Floor, another_gate, as_owner
@@ -36,8 +35,8 @@ def chain() -> Iterator[SandboxChain]:
         yield started
 
 
-def beside(house: House, anchor: Anchor | None = None) -> Worker:
-    return Worker(house.gate, house.gate.database, anchor)
+def beside(house: House) -> Worker:
+    return Worker(house.gate, house.gate.database)
 
 
 async def lot_with_bids(floor: Floor) -> str:
@@ -151,27 +150,6 @@ async def test_only_the_clock_and_only_in_time_closes(house: House) -> None:
         await house.act(auctions.settle_lot, auctions.SettleLot(lot), CLOCK)
 
 
-async def test_an_anchor_is_put_once_for_each_size_and_the_bundle_carries_it(
-    house: House, chain: SandboxChain, tmp_path: Path
-) -> None:
-    floor = await Floor.open(house)
-    worker = beside(house, Anchor(chain.url, deploy(chain.url, chain.key), chain.key))
-    first = await worker.put_anchor()
-    assert first is not None
-    assert first.size == await house.log_size()
-    assert await worker.put_anchor() is None
-    await floor.fund(floor.buyers[0], 1)
-    second = await worker.put_anchor()
-    assert second is not None
-    assert second.size == first.size + 1
-    bundle = tmp_path / "bundle.zip"
-    await house.gate.read(oversight.export, bundle, house.gate.signer)
-    verdict = audit(bundle, [house.gate.signer.vkey], anchor_reader(chain.url))
-    assert verdict.ok, verdict.explain("en")
-    assert verdict.check("anchors").status == "passed"
-    assert await beside(house).put_anchor() is None  # no chain, no anchor
-
-
 @pytest.mark.parametrize("point", ["worker.before_close", "worker.before_anchor", "worker.after_anchor"])
 async def test_a_worker_killed_at_any_point_is_finished_by_the_next_one(
     house: House, database: Addresses, chain: SandboxChain, point: str
@@ -193,9 +171,7 @@ async def test_a_worker_killed_at_any_point_is_finished_by_the_next_one(
     child = await asyncio.to_thread(run)
     assert child.returncode == -9, child.stderr
     assert await states(floor) == {lot: ("sold", True) if on_chain else ("open", False)}
-    worker = beside(house, Anchor(chain.url, contract, chain.key) if on_chain else None)
-    await worker.tick()
-    await worker.put_anchor()
+    await beside(house).tick()
     found = await kinds(floor)
     assert (found.count("lot_closed"), found.count("lot_settled")) == (1, 1)
 
@@ -205,16 +181,10 @@ async def test_a_worker_killed_at_any_point_is_finished_by_the_next_one(
         return await anchors(await driver(session))
 
     if on_chain:
+        anchor = Anchor(chain.url, contract, chain.key)
+        anchoring = Anchoring(house.gate.database, anchor, house.gate.clock, house.gate.confirm)
+        await anchoring.turn()
+        house.now_us += 10_000_000
+        await anchoring.turn()
         assert [a["state"] for a in await house.gate.read(kept)] == ["confirmed"]
-        assert worker.anchor is not None
-        assert worker.anchor.read()[0] == await house.log_size()
-
-
-async def test_a_chain_that_holds_more_than_the_log_is_told_loudly(house: House, chain: SandboxChain) -> None:
-    contract = await asyncio.to_thread(deploy, chain.url, chain.key)
-    anchor = Anchor(chain.url, contract, chain.key)
-    await asyncio.to_thread(anchor.put, await house.log_size() + 1, bytes(32))
-    with pytest.raises(AnchorError) as set_back:
-        await beside(house, anchor).put_anchor()
-    assert set_back.value.rule == "a log only grows"
-    assert "set back" in set_back.value.remedy
+        assert anchor.read()[0] == await house.log_size()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,18 +15,20 @@ from eth_account import Account
 from web3 import HTTPProvider, Web3
 
 from ledger.anchor import (
+    GWEI,
+    METHODS,
     Anchor,
-    AnchorReceipt,
-    AnchorUnknownError,
-    SignedAnchor,
+    Mined,
     address_of,
     anchor_reader,
     deploy,
     load_key,
     new_key,
+    next_price_wei,
 )
-from ledger.chain import Node, SandboxChain, serve
-from ledger.errors import AnchorError
+from ledger.chain import SandboxChain
+from ledger.errors import AnchorError, UnansweredError
+from tests.ledger.faulty import Faulty
 
 ROOT_A, ROOT_B = b"\xaa" * 32, b"\xbb" * 32
 
@@ -39,51 +42,6 @@ def chain() -> Iterator[SandboxChain]:
 @pytest.fixture
 def anchor(chain: SandboxChain) -> Anchor:
     return Anchor(chain.url, deploy(chain.url, chain.key), chain.key)
-
-
-class Faulty:
-    """A node in this process, with a chain that a test can mend or undo and a wire that a test can cut."""
-
-    def __init__(self) -> None:
-        self.key = new_key()
-        self.node = Node(self.key)
-        self.drop: set[str] = set()  # requests naming these methods get no answer, after the node obeyed them
-        self.ignore: set[str] = set()  # these do not even reach the node
-        self.held: list[bytes] | None = (
-            None  # where a list, transactions are taken and wait in it for a block
-        )
-        self._inner = serve(self.node, 0)
-        faulty = self
-
-        class Wire(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if any(method.encode() in body for method in faulty.ignore):
-                    return
-                asked = json.loads(body)
-                if faulty.held is not None and asked["method"] == "eth_sendRawTransaction":
-                    faulty.held.append(body)
-                    sent = Web3.keccak(hexstr=asked["params"][0]).to_0x_hex()
-                    answer = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": sent}).encode()
-                else:
-                    answer = faulty.node.answer(body)
-                if any(method.encode() in body for method in faulty.drop):
-                    return
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep the test's output clean."""
-
-        self._wire = ThreadingHTTPServer(("127.0.0.1", 0), Wire)
-        threading.Thread(target=self._wire.serve_forever, args=(0.02,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._wire.server_address[1]}"
-
-    def stop(self) -> None:
-        for server in (self._wire, self._inner):
-            server.shutdown()
-            server.server_close()
 
 
 @pytest.fixture
@@ -109,8 +67,8 @@ def pay(chain: SandboxChain, receiver: str, wei: int) -> None:
     web3.eth.send_raw_transaction(signed.raw_transaction)
 
 
-def record(receipt: AnchorReceipt) -> dict[str, object]:
-    return {"chain_id": receipt.chain_id, "contract": receipt.contract, "tx": receipt.tx}
+def record(chain: SandboxChain, anchor: Anchor, mined: Mined) -> dict[str, object]:
+    return {"chain_id": chain.chain_id, "contract": anchor.address, "tx": mined.tx}
 
 
 def test_an_anchor_is_read_back_from_the_contract_and_from_its_transaction(
@@ -122,28 +80,29 @@ def test_an_anchor_is_read_back_from_the_contract_and_from_its_transaction(
     assert anchor.read() == (11, ROOT_B)
     assert anchor.read_tx(first.tx) == (10, ROOT_A)
     assert anchor.read_tx(second.tx) == (11, ROOT_B)
-    assert second == AnchorReceipt(
-        chain.chain_id, anchor.address, second.tx, 11, ROOT_B, first.block + 1, second.gas_used
-    )
-    assert second.gas_used < 34_000
+    assert second.succeeded
+    assert second.block == first.block + 1 == anchor.height()
+    assert anchor.mined(second.tx) == second
+    assert second.gas_used <= 36_000
 
 
 def test_the_transactions_are_legacy_ones_signed_for_their_chain(chain: SandboxChain, anchor: Anchor) -> None:
     signed = anchor.sign(1, ROOT_A)
     assert signed.raw[0] >= 0xC0  # a list of RLP, where a typed transaction begins with its type (EIP-2718)
-    sent = Web3(HTTPProvider(chain.url)).eth.get_transaction(Web3.to_hex(hexstr=anchor.send(signed).tx))  # type: ignore[arg-type]
+    anchor.offer(signed)
+    sent = Web3(HTTPProvider(chain.url)).eth.get_transaction(Web3.to_hex(hexstr=signed.tx))  # type: ignore[arg-type]
     assert int(sent["type"]) == 0
     assert (sent["v"] - 35) // 2 == chain.chain_id  # EIP-155
 
 
 def test_another_process_reads_the_anchor_knowing_only_addresses(chain: SandboxChain, anchor: Anchor) -> None:
-    receipt = anchor.put(3, ROOT_A)
+    mined = anchor.put(3, ROOT_A)
     program = (
         "import sys; from ledger.anchor import Anchor; size, root = Anchor(sys.argv[1], sys.argv[2]).read_tx(sys.argv[3]);"
         "print(size, root.hex())"
     )
     read = subprocess.run(
-        [sys.executable, "-c", program, chain.url, receipt.contract, receipt.tx],
+        [sys.executable, "-c", program, chain.url, anchor.address, mined.tx],
         capture_output=True,
         text=True,
         check=True,
@@ -152,11 +111,11 @@ def test_another_process_reads_the_anchor_knowing_only_addresses(chain: SandboxC
 
 
 def test_a_judge_reads_the_anchors_of_a_bundle(chain: SandboxChain, anchor: Anchor) -> None:
-    receipts = [anchor.put(3, ROOT_A), anchor.put(4, ROOT_B)]
+    records = [record(chain, anchor, anchor.put(size, root)) for size, root in ((3, ROOT_A), (4, ROOT_B))]
     read = anchor_reader(chain.url)
-    assert [read(record(receipt)) for receipt in receipts] == [(3, ROOT_A), (4, ROOT_B)]
+    assert [read(one) for one in records] == [(3, ROOT_A), (4, ROOT_B)]
     with pytest.raises(AnchorError, match="not chain 1"):
-        read(record(receipts[0]) | {"chain_id": 1})
+        read(records[0] | {"chain_id": 1})
 
 
 def test_web3_leaves_the_recursion_limit_as_it_was() -> None:
@@ -250,7 +209,9 @@ def test_the_owner_changes_in_two_steps_and_only_the_new_one_anchors(
     heir = Anchor(chain.url, anchor.address, successor)
     with pytest.raises(AnchorError, match="not the proposed owner"):
         heir.accept_owner()
+    assert anchor.proposed_owner() is None
     anchor.propose_owner(address_of(successor))
+    assert anchor.proposed_owner() == address_of(successor)
     assert anchor.owner() == address_of(chain.key)
     acceptance = heir.accept_owner()
     assert anchor.owner() == address_of(successor)
@@ -329,90 +290,143 @@ def test_only_a_successful_call_of_this_contract_is_an_anchor(chain: SandboxChai
         anchor.read_tx("0x" + "00" * 32)
 
 
-def test_an_anchor_overtaken_by_a_larger_one_reverts_and_is_not_taken_for_an_anchor(
-    chain: SandboxChain, anchor: Anchor
-) -> None:
-    web3, sender = Web3(HTTPProvider(chain.url)), Account.from_key(chain.key)
-    honest = anchor.sign(5, ROOT_A)
-    later = sender.sign_transaction(
-        {
-            "nonce": web3.eth.get_transaction_count(sender.address) + 1,
-            "gasPrice": web3.eth.gas_price,
-            "gas": 100_000,
-            "to": Web3.to_checksum_address(anchor.address),
-            "value": 0,
-            "data": "0xa6855208" + (5).to_bytes(32).hex() + ROOT_A.hex(),  # anchor(5, root)
-            "chainId": chain.chain_id,
-        }
-    )
-    overtaken = SignedAnchor(5, ROOT_A, later.hash.to_0x_hex(), bytes(later.raw_transaction))
-    anchor.send(honest)
-    with pytest.raises(AnchorError, match="without effect") as refused:
-        anchor.send(overtaken)
-    assert not isinstance(refused.value, AnchorUnknownError)
+def test_an_anchor_overtaken_by_a_larger_one_is_in_a_block_without_effect(faulty: Faulty) -> None:
+    anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
+    before = faulty.node.tester.take_snapshot()
+    anchor.propose_owner(address_of(new_key()))
+    overtaken = anchor.sign(5, ROOT_A)
+    faulty.node.tester.revert_to_snapshot(before)
+    anchor.put(6, ROOT_B)
+    anchor.offer(overtaken)
+    sight = anchor.look([overtaken])
+    assert sight.last_size == 6
+    assert sight.mined is not None
+    assert not sight.mined.succeeded
     with pytest.raises(AnchorError, match="did not change contract"):
         anchor.read_tx(overtaken.tx)
 
 
-def test_two_anchors_of_one_number_are_told_apart(anchor: Anchor) -> None:
-    first, second = (
-        anchor.sign(5, ROOT_A),
-        anchor.sign(6, ROOT_B),
-    )  # both signed for the sender's next transaction
-    anchor.send(second)
-    with pytest.raises(AnchorError, match="refused") as refused:
-        anchor.send(first)
-    assert not isinstance(refused.value, AnchorUnknownError)
-    assert anchor.read() == (6, ROOT_B)
+def test_of_two_anchors_of_one_number_one_takes_effect_and_the_other_is_told_gone(anchor: Anchor) -> None:
+    first, second = anchor.sign(5, ROOT_A), anchor.sign(6, ROOT_B)
+    assert first.number == second.number
+    anchor.offer(second)
+    with pytest.raises(AnchorError, match="refused"):
+        anchor.offer(first)
+    sight = anchor.look([first])
+    assert (sight.last_size, sight.mined, sight.known) == (6, None, False)
+    assert sight.count == first.number + 1
+    both = anchor.look([first, second]).mined
+    assert both is not None
+    assert (both.tx, both.succeeded) == (second.tx, True)
 
 
 @pytest.mark.parametrize("lost", ["eth_sendRawTransaction", "eth_getTransactionReceipt"])
-def test_a_lost_answer_is_unknown_and_sending_again_finds_the_same_anchor(faulty: Faulty, lost: str) -> None:
+def test_a_lost_answer_is_told_apart_and_looking_again_finds_the_anchor(faulty: Faulty, lost: str) -> None:
     anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
+    signed = anchor.sign(7, ROOT_A)
     faulty.drop = {lost}
-    with pytest.raises(AnchorUnknownError) as unknown:
-        anchor.put(7, ROOT_A)
+    if lost == "eth_sendRawTransaction":
+        with pytest.raises(UnansweredError):
+            anchor.offer(signed)
+    else:
+        anchor.offer(signed)
+        with pytest.raises(UnansweredError):
+            anchor.look([signed])
     faulty.drop = set()
-    assert "send this signed anchor again" in unknown.value.remedy
     assert anchor.read() == (7, ROOT_A)  # it had taken effect
-    receipt = anchor.send(unknown.value.signed)
-    assert (receipt.tx, receipt.size) == (unknown.value.signed.tx, 7)
-    assert anchor.confirmations(receipt.tx) == 1
+    anchor.offer(signed)  # which is no fault
+    mined = anchor.look([signed]).mined
+    assert mined is not None
+    assert mined.succeeded
 
 
-def test_a_lost_question_is_unknown_and_sending_again_anchors(faulty: Faulty) -> None:
+def test_a_lost_question_leaves_nothing_behind_and_the_same_anchor_is_offered_again(faulty: Faulty) -> None:
     anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
+    signed = anchor.sign(7, ROOT_A)
     faulty.ignore = {"eth_sendRawTransaction"}
-    with pytest.raises(AnchorUnknownError) as unknown:
-        anchor.put(7, ROOT_A)
+    with pytest.raises(UnansweredError):
+        anchor.offer(signed)
     faulty.ignore = set()
-    assert anchor.confirmations(unknown.value.signed.tx) == 0
-    assert anchor.send(unknown.value.signed).size == 7
+    sight = anchor.look([signed])
+    assert (sight.last_size, sight.mined, sight.known) == (0, None, False)
+    anchor.offer(signed)
+    assert anchor.look([signed]).mined is not None
 
 
-def test_a_transaction_that_no_block_takes_is_unknown(faulty: Faulty) -> None:
+def test_waiting_for_a_block_ends(faulty: Faulty) -> None:
     address = deploy(faulty.url, faulty.key)
     faulty.held = []
     slow = Anchor(faulty.url, address, faulty.key, settle_s=1)
-    with pytest.raises(AnchorUnknownError, match="no block") as unknown:
+    with pytest.raises(UnansweredError, match="no block"):
         slow.put(2, ROOT_A)
-    (waiting,), faulty.held = faulty.held, None
-    faulty.node.answer(waiting)
-    assert slow.send(unknown.value.signed).size == 2
 
 
-def test_an_anchor_survives_a_reorganisation_by_being_sent_again(faulty: Faulty) -> None:
+def test_a_reorganisation_takes_an_anchor_back_and_the_same_one_is_offered_again(faulty: Faulty) -> None:
     anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
     before = faulty.node.tester.take_snapshot()
     signed = anchor.sign(8, ROOT_A)
-    receipt = anchor.send(signed)
+    anchor.offer(signed)
+    mined = anchor.mined(signed.tx)
+    assert mined is not None
     faulty.node.tester.mine_blocks(2)
-    assert anchor.confirmations(receipt.tx) == 3
+    assert anchor.height() - mined.block == 2
     faulty.node.tester.revert_to_snapshot(before)
-    assert anchor.confirmations(receipt.tx) == 0
+    assert anchor.mined(signed.tx) is None
     assert anchor.read() == (0, bytes(32))
-    assert anchor.send(signed).tx == receipt.tx
+    anchor.offer(signed)
     assert anchor.read() == (8, ROOT_A)
+
+
+def test_an_anchor_is_offered_dearer_under_its_own_number_until_the_limit(faulty: Faulty) -> None:
+    anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
+    signed = anchor.sign(8, ROOT_A)
+    dearer = anchor.dearer(signed)
+    assert dearer is not None
+    assert (dearer.number, dearer.size, dearer.root) == (signed.number, 8, ROOT_A)
+    assert dearer.gas_price_wei * 8 >= signed.gas_price_wei * 9
+    assert anchor.dearer(signed, limit_wei=signed.gas_price_wei) is None
+    with pytest.raises(AnchorError, match="more than the 1 that it may"):
+        anchor.sign(9, ROOT_A, limit_wei=1)
+    anchor.offer(dearer)
+    found = anchor.look([signed, dearer]).mined
+    assert found is not None
+    assert (found.tx, found.succeeded) == (dearer.tx, True)
+
+
+@pytest.mark.parametrize(
+    ("price", "asked", "limit", "expected"),
+    [
+        (8 * GWEI, 1, 200 * GWEI, 9 * GWEI),
+        (8 * GWEI, 20 * GWEI, 200 * GWEI, 20 * GWEI),
+        (8 * GWEI, 300 * GWEI, 200 * GWEI, None),
+        (8 * GWEI, 200 * GWEI, 200 * GWEI, 200 * GWEI),
+        (180 * GWEI, 1, 200 * GWEI, None),
+        (0, 0, 200 * GWEI, None),
+        (1, 0, 2, 2),
+    ],
+)
+def test_a_dearer_price_is_an_eighth_more_at_least_and_never_above_the_limit(
+    price: int, asked: int, limit: int, expected: int | None
+) -> None:
+    assert next_price_wei(price, asked, limit) == expected
+
+
+def test_a_node_is_asked_for_nothing_but_what_a_consortium_chain_offers_and_by_lower_case_addresses(
+    faulty: Faulty,
+) -> None:
+    anchor = Anchor(faulty.url, deploy(faulty.url, faulty.key), faulty.key)
+    signed = anchor.sign(1, ROOT_A)
+    anchor.offer(signed)
+    anchor.look([signed])
+    anchor.dearer(signed)
+    anchor.read_tx(signed.tx)
+    anchor.height()
+    anchor.owner()
+    asked = [json.loads(body) for body in faulty.seen]
+    assert {one["method"] for one in asked} == METHODS
+    addresses = [found for body in faulty.seen for found in re.findall(rb'"0x[0-9a-fA-F]{40}"', body)]
+    assert addresses
+    assert all(found == found.lower() for found in addresses)
 
 
 @pytest.mark.parametrize("address", ["", "0x12", "11" * 20, "0x" + "zz" * 20])

@@ -19,7 +19,19 @@ WEB = Path(exchange.__file__).parent / "web"
 ROOMS = Path(exchange.__file__).parent
 
 # Families are looked up by a value of the market's; the rest is named in full by templates and scripts.
-STATES = {"announced", "open", "offered", "sold", "settled", "failed", "ended", "pending", "confirmed"}
+STATES = {
+    "announced",
+    "open",
+    "offered",
+    "sold",
+    "settled",
+    "failed",
+    "ended",
+    "pending",
+    "confirmed",
+    "final",
+    "refused",
+}
 FAMILIES = ("state", "grant", "reason", "kind")
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
