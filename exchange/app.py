@@ -16,20 +16,18 @@ from dataclasses import dataclass
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 
 import exchange.api
 import exchange.web
 from exchange import crash, keys, rulebook, venue
 from exchange.acts import Caller
 from exchange.anchoring import Anchoring
-from exchange.api.doorway import Callers, on_defect, on_exchange_error, on_http, on_invalid
+from exchange.api.doorway import Callers
 from exchange.api.swift import SwiftBids
 from exchange.backup import Keeper, Store, refuse_behind
 from exchange.database import Database, addresses, upgrade
 from exchange.embedded import Postgres
-from exchange.errors import ExchangeError, Misconfigured
+from exchange.errors import Misconfigured
 from exchange.gate import Gate, Reply
 from exchange.settings import Settings
 from exchange.vault import Vault
@@ -240,21 +238,9 @@ def create_app(house: Running) -> FastAPI:
         title="Data-asset exchange",
         version=VERSION,
         summary="Desensitized public data, sold so that nobody has to trust the operator.",
-        description=(
-            "Every write carries an identifier of the caller's and answers with a receipt: the log entry, its "
-            "inclusion proof and a signed checkpoint. Money and times are decimal strings, in fen and in "
-            "microseconds since the epoch. Problems are RFC 9457. After a lost connection the outcome is "
-            "*unknown*: look the identifier up, or send the same request again."
-        ),
         # FastAPI's own documentation pages load scripts from elsewhere; the contract itself is /openapi.json.
         docs_url=None,
         redoc_url=None,
-        exception_handlers={
-            ExchangeError: on_exchange_error,
-            RequestValidationError: on_invalid,
-            HTTPException: on_http,
-            Exception: on_defect,
-        },
     )
     app.state.gate = house.gate
     app.state.worker = house.worker
@@ -263,8 +249,7 @@ def create_app(house: Running) -> FastAPI:
     app.state.link_key = house.keys.links
     app.state.callers = Callers(house.gate, house.keys.links)
     app.state.stopping = asyncio.Event()
-    for router in exchange.api.routers:
-        app.include_router(router)
+    exchange.api.mount(app)
     exchange.web.mount(app)
 
     @app.get("/health", include_in_schema=False)

@@ -320,4 +320,5 @@ async def authorize(tx: Transaction, act: Authorize) -> Record:
 
 
 def _refused(field: str, detail: str, rule: str, remedy: str) -> Unprocessable:
-    return Unprocessable(f"assessment.{field}", detail, field=field, rule=rule, remedy=remedy)
+    where = field.partition("[")[0]  # a code is stable, whichever of several it is about
+    return Unprocessable(f"assessment.{where}", detail, field=field, rule=rule, remedy=remedy)

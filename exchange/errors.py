@@ -7,6 +7,7 @@ ExchangeError
 ├── NotFound          404  no such thing, or none that the caller may see
 ├── Conflict          409  the thing is not in a state that allows this
 │   └── NotYet             it will be, by itself: ask again after `retry_after_s`
+├── PreconditionFailed 412 the thing is no more what the caller saw
 ├── TooLarge          413  over a stated limit
 ├── Unprocessable     422  read, understood, against a rule
 ├── TooMany           429  over the caller's limit
@@ -89,6 +90,11 @@ class NotYet(Conflict):
     def __init__(self, code: str, detail: str, *, retry_after_s: int, rule: str, remedy: str) -> None:
         super().__init__(code, detail, rule=rule, remedy=remedy)
         self.retry_after_s = retry_after_s
+
+
+class PreconditionFailed(ExchangeError):
+    status = 412
+    title = "Changed since it was read"
 
 
 class TooLarge(ExchangeError):

@@ -201,7 +201,7 @@ async def listings(session: AsyncSession) -> list[dict[str, Any]]:
                 name: plain(getattr(row, name))
                 for name in (
                     "id", "seller", "mode", "grant", "reason", "term_days", "licences", "remaining",
-                    "price_fen", "ceiling_fen", "state",
+                    "price_fen", "ceiling_fen", "state", "log_index",
                 )
             },
         }

@@ -1,6 +1,12 @@
-"""Door 1: JSON for enterprises, departments and regulators; a router a room."""
+"""Door 1: JSON for enterprises, departments and regulators; a router a room, one contract over all of them."""
 
-from exchange.api import accounts, assets, audit, delivery, identity, log, market, parties
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from exchange.api import accounts, assets, audit, contract, delivery, identity, log, market, parties
+from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
+from exchange.errors import ExchangeError
 
 routers = (
     market.router,
@@ -12,3 +18,17 @@ routers = (
     log.router,
     audit.router,
 )
+
+
+def mount(app: FastAPI) -> None:
+    """Add the API to an application whose `state` serves it: routes, problems, the contract at /openapi.json."""
+    for kind, handler in (
+        (ExchangeError, on_exchange_error),
+        (RequestValidationError, on_invalid),
+        (HTTPException, on_http),
+        (Exception, on_defect),
+    ):
+        app.add_exception_handler(kind, handler)
+    for router in routers:
+        app.include_router(router)
+    app.openapi = contract.describe(app, routers)  # type: ignore[method-assign]  # FastAPI's own way to bring another document

@@ -33,6 +33,12 @@ Lang = Annotated[Language, Query(description="language of a sheet's column names
 SHEET_LINES = 1000
 """Lines that a sheet is read by at a time."""
 
+SHEET: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A sheet (RFC 4180)"}
+}
+EITHER: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""JSON, or a sheet where `Accept` asks for one."""
+
 BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 NAMES: dict[Language, tuple[str, ...]] = {
     "en": ("debits pending", "debits posted", "credits pending", "credits posted"),
@@ -91,7 +97,7 @@ async def account(account: AccountName, gate: GateDep, caller: CallerDep, at: At
     return AccountDetail.model_validate(await gate.read(room.account_at, caller, account, at))
 
 
-@router.get("/accounts/{account}/statement", response_model=StatementPage)
+@router.get("/accounts/{account}/statement", response_model=StatementPage, responses=EITHER)
 async def statement(
     account: AccountName,
     request: Request,
@@ -118,7 +124,7 @@ async def statement(
     return page
 
 
-@router.get("/accounts/{account}/statement.csv", response_class=StreamingResponse)
+@router.get("/accounts/{account}/statement.csv", response_class=StreamingResponse, responses=SHEET)
 async def statement_sheet(
     account: AccountName, gate: GateDep, caller: CallerDep, period: PeriodDep, lang: Lang = "zh"
 ) -> StreamingResponse:
@@ -154,7 +160,7 @@ async def _statement_rows(
     yield sheet_lines([edge("closing", page["closing"])])
 
 
-@router.get("/trial-balance", response_model=TrialBalanceView)
+@router.get("/trial-balance", response_model=TrialBalanceView, responses=EITHER)
 async def trial_balance(
     request: Request, gate: GateDep, caller: CallerDep, at: At = None, lang: Lang = "zh"
 ) -> Any:
@@ -167,7 +173,7 @@ async def trial_balance(
     return TrialBalanceView.model_validate(await gate.read(room.trial_balance, caller, at))
 
 
-@router.get("/trial-balance.csv", response_class=StreamingResponse)
+@router.get("/trial-balance.csv", response_class=StreamingResponse, responses=SHEET)
 async def trial_sheet(
     gate: GateDep, caller: CallerDep, at: At = None, lang: Lang = "zh"
 ) -> StreamingResponse:

@@ -36,6 +36,16 @@ from exchange.messages.assets import (
     ThemeMessage,
     UploadView,
 )
+from exchange.messages.outcomes import (
+    Answer,
+    AssetAppraised,
+    AssetDeclared,
+    AssetRegistered,
+    ProductReleased,
+    ReleaseAuthorized,
+    RiskAssessed,
+    ThemeAssigned,
+)
 from exchange.messages.shapes import IDENTIFIER
 from exchange.registration.judgement import NOT_MEASURED, judge_release
 from exchange.vault import FILE_LIMIT_BYTES
@@ -107,14 +117,14 @@ async def certificate(code: Named, gate: GateDep) -> CertificateView:
     return CertificateView.model_validate(await gate.read(catalogue.certificate, code))
 
 
-@router.post("/assets", status_code=201)
+@router.post("/assets", status_code=201, response_model=Answer[AssetDeclared])
 async def declare(message: AssetMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Declare what your department has (supplier)."""
     act = registration.DeclareAsset(message.title, message.summary, message.kind, message.operator)
     return await perform(gate, registration.declare_asset, act, caller, key)
 
 
-@router.post("/assets/{asset}/assessments", status_code=201)
+@router.post("/assets/{asset}/assessments", status_code=201, response_model=Answer[RiskAssessed])
 async def assess(
     asset: Named, message: AssessmentMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -137,7 +147,7 @@ async def assess(
     return await perform(gate, authorization.file_risk_assessment, act, caller, key)
 
 
-@router.post("/assets/{asset}/authorizations", status_code=201)
+@router.post("/assets/{asset}/authorizations", status_code=201, response_model=Answer[ReleaseAuthorized])
 async def authorize(
     asset: Named, message: AuthorizationMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -185,7 +195,7 @@ async def upload(sha256: str, request: Request, caller: CallerDep) -> UploadView
     return UploadView(sha256=sha256, size_bytes=size)
 
 
-@router.post("/assets/{asset}/releases", status_code=201)
+@router.post("/assets/{asset}/releases", status_code=201, response_model=Answer[ProductReleased])
 async def release(
     asset: Named, message: ReleaseMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -223,7 +233,7 @@ async def release(
     return response
 
 
-@router.post("/assets/{asset}/theme", status_code=201)
+@router.post("/assets/{asset}/theme", status_code=201, response_model=Answer[ThemeAssigned])
 async def assign_theme(
     asset: Named, message: ThemeMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -232,13 +242,13 @@ async def assign_theme(
     return await perform(gate, registration.assign_theme, act, caller, key)
 
 
-@router.post("/assets/{asset}/registration", status_code=201)
+@router.post("/assets/{asset}/registration", status_code=201, response_model=Answer[AssetRegistered])
 async def register(asset: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Register the asset: it gets its public code and its certificate (supplier)."""
     return await perform(gate, registration.register, registration.Register(asset), caller, key)
 
 
-@router.post("/assets/{asset}/appraisals", status_code=201)
+@router.post("/assets/{asset}/appraisals", status_code=201, response_model=Answer[AssetAppraised])
 async def appraise(
     asset: Named,
     message: AppraisalMessage,

@@ -15,13 +15,24 @@ from exchange import erasure, oversight
 from exchange.api.doorway import CallerDep, GateDep, KeyDep, perform
 from exchange.errors import Forbidden, NotFound
 from exchange.messages.market import ErasureMessage
+from exchange.messages.outcomes import Answer, OpeningErased
 from exchange.messages.shapes import IDENTIFIER
+from exchange.messages.views import PartyView
 from ledger.errors import LedgerError
 
 router = APIRouter(prefix="/v1", tags=["regulator"])
 
 
-@router.get("/audit/bundle", response_class=FileResponse)
+@router.get(
+    "/audit/bundle",
+    response_class=FileResponse,
+    responses={
+        200: {
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "A bundle for `exchange audit verify`",
+        }
+    },
+)
 async def bundle(
     gate: GateDep,
     caller: CallerDep,
@@ -69,14 +80,14 @@ async def bundle(
     )
 
 
-@router.get("/parties")
+@router.get("/parties", response_model=list[PartyView])
 async def parties(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
     """Every party and its state (regulator, administrator)."""
     caller.require("regulator", "administrator")
     return await gate.read(oversight.parties)
 
 
-@router.post("/erasures", status_code=201)
+@router.post("/erasures", status_code=201, response_model=Answer[OpeningErased])
 async def erase(body: ErasureMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Erase what opens a commitment, for ever; the log goes on verifying (regulator)."""
     act = erasure.EraseOpening(body.commitment, body.ground)

@@ -15,10 +15,17 @@ from exchange import delivery
 from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named
 from exchange.delivery import DELIVERY, MakeLink, RecordDownload
 from exchange.messages.assets import AccessLog, LicencePage, LicenceView, LinkMessage
+from exchange.messages.outcomes import LinkAnswer
 from exchange.messages.shapes import IDENTIFIER
 from exchange.vault import Vault
 
 router = APIRouter(prefix="/v1", tags=["delivery"])
+
+PRODUCT = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("application/vnd.apache.parquet", "text/csv", "multipart/byteranges")
+}
+"""What a product comes as."""
 
 
 def vault_of(request: Request) -> Vault:
@@ -33,7 +40,7 @@ def link_key_of(request: Request) -> bytes:
     return key
 
 
-@router.post("/licences/{licence}/links", status_code=201)
+@router.post("/licences/{licence}/links", status_code=201, response_model=LinkAnswer)
 async def make_link(
     licence: Named, message: LinkMessage, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -51,7 +58,16 @@ async def make_link(
     return Response(b'{"link":' + link + b"," + reply.json()[1:], 201, headers, "application/json")
 
 
-@router.get("/deliveries/{licence}", response_class=FileResponse)
+@router.get(
+    "/deliveries/{licence}",
+    response_class=FileResponse,
+    responses={
+        200: {"content": PRODUCT, "description": "The whole file"},
+        206: {"content": PRODUCT, "description": "The part that `Range` asks for (RFC 9110 §14)"},
+        400: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        416: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "No such part"},
+    },
+)
 async def deliver(
     licence: Named,
     expires: Annotated[str, Query(pattern="^(0|[1-9][0-9]{0,18})$")],

@@ -20,11 +20,30 @@ from exchange.messages.identity import (
     RotationMessage,
     SigningKeyMessage,
 )
+from exchange.messages.outcomes import (
+    Answer,
+    ControlsSet,
+    KeyAdded,
+    KeyRevoked,
+    KeyRotated,
+    SigningKeyAdded,
+    SigningKeyRevoked,
+    TradingResumed,
+    TradingStopped,
+)
+from exchange.messages.views import (
+    ControlsView,
+    KeyView,
+    SigningKeyView,
+    TokenProblem,
+    TokenServerView,
+    TokenView,
+)
 
 router = APIRouter(tags=["identity"])
 
 
-@router.post("/v1/enrolments", status_code=201)
+@router.post("/v1/enrolments", status_code=201, response_model=Answer[KeyAdded])
 async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
     """Redeem a one-time link. Needs no key; the same link with the same key digest answers again."""
     token = credentials.key_digest(body.token)
@@ -38,13 +57,13 @@ async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
         raise (credentials.unknown_link() if used else problem) from None
 
 
-@router.get("/v1/keys")
+@router.get("/v1/keys", response_model=list[KeyView])
 async def keys(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
     """The keys of your party: whose, for what, until when, when last used (to five minutes)."""
     return await gate.read(credentials.keys, caller, await gate.now_us())
 
 
-@router.post("/v1/keys", status_code=201)
+@router.post("/v1/keys", status_code=201, response_model=Answer[KeyAdded])
 async def add_key(body: KeyMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Bring a further key, narrowed to scopes and a time where you say so; its secret stays with you."""
     scopes = None if body.scopes is None else tuple(body.scopes)
@@ -52,7 +71,7 @@ async def add_key(body: KeyMessage, gate: GateDep, caller: CallerDep, key: KeyDe
     return await perform(gate, credentials.add_key, act, caller, key)
 
 
-@router.post("/v1/keys/{digest}/rotation", status_code=201)
+@router.post("/v1/keys/{digest}/rotation", status_code=201, response_model=Answer[KeyRotated])
 async def rotate_key(
     digest: str, body: RotationMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
@@ -61,64 +80,65 @@ async def rotate_key(
     return await perform(gate, credentials.rotate_key, act, caller, key)
 
 
-@router.post("/v1/keys/{digest}/revocation", status_code=201)
+@router.post("/v1/keys/{digest}/revocation", status_code=201, response_model=Answer[KeyRevoked])
 async def revoke_key(digest: str, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """End a key of your party; it stops within a second, and so do its tokens."""
     return await perform(gate, credentials.revoke_key, credentials.RevokeKey(_digest(digest)), caller, key)
 
 
-@router.get("/v1/signing-keys")
+@router.get("/v1/signing-keys", response_model=list[SigningKeyView])
 async def signing_keys(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
     """The signing keys of your party."""
     return await gate.read(credentials.signing_keys, caller)
 
 
-@router.post("/v1/signing-keys", status_code=201)
+@router.post("/v1/signing-keys", status_code=201, response_model=Answer[SigningKeyAdded])
 async def add_signing_key(body: SigningKeyMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Register an Ed25519 key: requests that it signs (RFC 9421) are kept in the log with the signature."""
     act = credentials.AddSigningKey(bytes.fromhex(body.public), body.label)
     return await perform(gate, credentials.add_signing_key, act, caller, key)
 
 
-@router.post("/v1/signing-keys/{id}/revocation", status_code=201)
+@router.post("/v1/signing-keys/{id}/revocation", status_code=201, response_model=Answer[SigningKeyRevoked])
 async def revoke_signing_key(id: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """End a signing key of your party."""
     return await perform(gate, credentials.revoke_signing_key, credentials.RevokeSigningKey(id), caller, key)
 
 
-@router.get("/v1/controls")
+@router.get("/v1/controls", response_model=ControlsView)
 async def read_controls(gate: GateDep, caller: CallerDep) -> dict[str, Any]:
     """What your party forbids itself, and whether it is stopped."""
     return await gate.read(controls.controls, caller)
 
 
-@router.post("/v1/controls", status_code=201)
+@router.post("/v1/controls", status_code=201, response_model=Answer[ControlsSet])
 async def set_controls(body: ControlsMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Set all limits of your party; what you leave out or send as null has none."""
     act = controls.SetControls(body.sign_above_fen, body.order_limit_fen, body.heartbeat_us)
     return await perform(gate, controls.set_controls, act, caller, key)
 
 
-@router.post("/v1/stop", status_code=201)
+@router.post("/v1/stop", status_code=201, response_model=Answer[TradingStopped])
 async def stop(gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """The kill switch: your party does nothing more, and its offers at a fixed price end. Admitted bids stand."""
     return await perform(gate, controls.stop_trading, controls.StopTrading(caller.party), caller, key)
 
 
-@router.post("/v1/resumption", status_code=201)
+@router.post("/v1/resumption", status_code=201, response_model=Answer[TradingResumed])
 async def resume(gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Let your party act again after a stop."""
     return await perform(gate, controls.resume_trading, controls.ResumeTrading(), caller, key)
 
 
-@router.post("/v1/heartbeat", status_code=204)
-async def heartbeat(gate: GateDep, caller: CallerDep) -> None:
+@router.post("/v1/heartbeat", status_code=204, response_class=Response)
+async def heartbeat(gate: GateDep, caller: CallerDep) -> Response:
     """Say that you are there: without it a party that set `heartbeat_us` is stopped. Not logged."""
     caller.within("trade")
     await controls.hear(gate.database, caller.party, await gate.now_us())
+    return Response(status_code=204)
 
 
-@router.get("/.well-known/oauth-authorization-server")
+@router.get("/.well-known/oauth-authorization-server", response_model=TokenServerView)
 async def metadata(request: Request) -> dict[str, Any]:
     """How programs get access tokens here (RFC 8414)."""
     base = str(request.base_url).rstrip("/")
@@ -135,6 +155,8 @@ async def metadata(request: Request) -> dict[str, Any]:
 
 @router.post(
     "/oauth/token",
+    response_model=TokenView,
+    responses={400: {"model": TokenProblem}, 401: {"model": TokenProblem}},
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -19,6 +19,8 @@ from exchange.api.doorway import CallerDep, GateDep
 from exchange.database import driver
 from exchange.errors import NotFound, NotYet, Unavailable
 from exchange.gate import Gate
+from exchange.messages.outcomes import ReceiptView
+from exchange.messages.views import AnchorView, AnchorWatchView, ConsistencyView, LeafView, ProvenLeafView
 from ledger import cosignatures, log
 from ledger.anchors import anchors, watch
 from ledger.checkpoint import sign
@@ -30,6 +32,24 @@ from ledger.tiles import TILE, parse_entries_path, parse_tile_path
 router = APIRouter(tags=["log"])
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "description": "A text that is signed or verified as it is",
+    }
+}
+OCTETS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "Bytes that never change",
+    }
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "A stream of events",
+    }
+}
 HEARTBEAT_S = 10.0
 POLL_S = 1.0
 """How soon a batch of another process on the same database is told."""
@@ -40,7 +60,7 @@ _GZIP = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))")
 
 
 @router.head("/checkpoint", include_in_schema=False)
-@router.get("/checkpoint", response_class=Response)
+@router.get("/checkpoint", response_class=Response, responses=TEXT)
 async def checkpoint(gate: GateDep) -> Response:
     """The newest signed checkpoint (C2SP tlog-checkpoint).
 
@@ -56,7 +76,7 @@ async def checkpoint(gate: GateDep) -> Response:
 
 
 @router.head("/tile/entries/{path:path}", include_in_schema=False)
-@router.get("/tile/entries/{path:path}", response_class=Response)
+@router.get("/tile/entries/{path:path}", response_class=Response, responses=OCTETS)
 async def entries(path: str, request: Request, gate: GateDep) -> Response:
     """A bundle of public leaves, `N[.p/W]` (C2SP tlog-tiles): each after its length in two bytes; gzip where asked."""
     try:
@@ -71,7 +91,7 @@ async def entries(path: str, request: Request, gate: GateDep) -> Response:
 
 
 @router.head("/tile/{path:path}", include_in_schema=False)
-@router.get("/tile/{path:path}", response_class=Response)
+@router.get("/tile/{path:path}", response_class=Response, responses=OCTETS)
 async def tile(path: str, gate: GateDep) -> Response:
     """A tile of hashes, `L/N[.p/W]` (C2SP tlog-tiles): 32 bytes each, of 256**L leaves each.
 
@@ -85,7 +105,7 @@ async def tile(path: str, gate: GateDep) -> Response:
     return Response(hashes, media_type="application/octet-stream", headers=FOREVER)
 
 
-@router.get("/v1/log")
+@router.get("/v1/log", response_model=list[LeafView])
 async def recent(
     gate: GateDep,
     before: Annotated[int | None, Query(ge=0, description="only entries before this index")] = None,
@@ -95,20 +115,20 @@ async def recent(
     return await gate.read(_newest, before, limit)
 
 
-@router.get("/v1/log/witnessed", response_class=Response)
+@router.get("/v1/log/witnessed", response_class=Response, responses=TEXT)
 async def witnessed_checkpoint(request: Request, gate: GateDep) -> Response:
     """The newest checkpoint that the quorum of witnesses cosigned, with their signatures; 409 before the first."""
     _, note = await _witnessed(request, gate)
     return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/v1/log/ended", response_class=Response)
+@router.get("/v1/log/ended", response_class=Response, responses=TEXT)
 async def ended(gate: GateDep) -> Response:
     """The signed note with which the log ended that this one goes on from; 404 where there was none."""
     return Response(await gate.read(venue.predecessor), media_type="text/plain; charset=utf-8")
 
 
-@router.get("/v1/log/{index}")
+@router.get("/v1/log/{index}", response_model=ProvenLeafView, response_model_exclude_none=True)
 async def entry(
     index: Index,
     gate: GateDep,
@@ -132,7 +152,7 @@ async def entry(
     return found if size else {**found, "checkpoint": sign(head.checkpoint(), gate.signer)}
 
 
-@router.get("/v1/log/{index}/proof", response_class=Response)
+@router.get("/v1/log/{index}/proof", response_class=Response, responses=TEXT)
 async def tlog_proof(
     index: Index,
     request: Request,
@@ -165,7 +185,7 @@ async def tlog_proof(
     )
 
 
-@router.get("/v1/consistency")
+@router.get("/v1/consistency", response_model=ConsistencyView)
 async def consistency(
     gate: GateDep, old: Annotated[int, Query(ge=1)], new: Annotated[int, Query(ge=1)]
 ) -> dict[str, Any]:
@@ -174,7 +194,7 @@ async def consistency(
     return {"old": str(old), "new": str(new), "proof": [b64encode(h).decode() for h in proof]}
 
 
-@router.get("/v1/receipts/{index}")
+@router.get("/v1/receipts/{index}", response_model=ReceiptView, response_model_exclude_none=True)
 async def receipt(index: Index, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
     """The receipt of an entry of yours, as it was first given; of any entry for a regulator."""
     await gate.read(oversight.require_entry, caller, index)
@@ -184,19 +204,19 @@ async def receipt(index: Index, gate: GateDep, caller: CallerDep) -> dict[str, A
         raise NotFound("entry.unknown", f"no entry {index} of yours", field="index") from error
 
 
-@router.get("/v1/anchors")
+@router.get("/v1/anchors", response_model=list[AnchorView])
 async def all_anchors(gate: GateDep) -> list[dict[str, Any]]:
     """The checkpoints that were put on a chain, oldest first: pending, confirmed, final or refused."""
     return await gate.read(_anchors)
 
 
-@router.get("/v1/anchors/watch")
+@router.get("/v1/anchors/watch", response_model=AnchorWatchView)
 async def anchor_watch(gate: GateDep) -> dict[str, Any]:
     """What the exchange last saw of the chain: its contract's newest size, and what is amiss since when, if anything."""
     return await gate.read(_watch)
 
 
-@router.get("/v1/events", response_class=StreamingResponse)
+@router.get("/v1/events", response_class=StreamingResponse, responses=EVENTS)
 async def events(request: Request, gate: GateDep) -> StreamingResponse:
     """Server-sent events: `head` with the log's size after each batch, and a comment as heartbeat."""
     return StreamingResponse(

@@ -17,11 +17,13 @@ from exchange.messages.market import (
     OfferMessage,
     PurchaseMessage,
 )
+from exchange.messages.outcomes import Answer, BidAdmitted, BidderAdmitted, Listed, LookedUp, LotOpened, Sale
+from exchange.messages.views import BidView, ListingView, LotView, MarketView, TradeView
 
 router = APIRouter(prefix="/v1", tags=["market"])
 
 
-@router.get("/market")
+@router.get("/market", response_model=MarketView)
 async def market(gate: GateDep) -> dict[str, Any]:
     """What market this is: its log's name and key, its profile and rules, its time."""
     view = await gate.read(venue.about)
@@ -35,13 +37,13 @@ async def market(gate: GateDep) -> dict[str, Any]:
     }
 
 
-@router.get("/listings")
+@router.get("/listings", response_model=list[ListingView])
 async def all_listings(gate: GateDep) -> list[dict[str, Any]]:
     """Everything on offer or once offered, newest first."""
     return await gate.read(listings.listings)
 
 
-@router.post("/listings", status_code=201)
+@router.post("/listings", status_code=201, response_model=Answer[Listed])
 async def offer(body: ListingMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Offer licences at a fixed price (supplier)."""
     return await perform(
@@ -49,7 +51,7 @@ async def offer(body: ListingMessage, gate: GateDep, caller: CallerDep, key: Key
     )
 
 
-@router.post("/listings/{listing}/purchases", status_code=201)
+@router.post("/listings/{listing}/purchases", status_code=201, response_model=Answer[Sale])
 async def buy(
     listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep, signed: SignedDep
 ) -> Response:
@@ -57,13 +59,13 @@ async def buy(
     return await perform(gate, sales.buy, sales.Buy(listing, body.licences, signed), caller, key)
 
 
-@router.get("/lots")
+@router.get("/lots", response_model=list[LotView])
 async def all_lots(gate: GateDep) -> list[dict[str, Any]]:
     """All lots, the ones that close next first; bidders only by code."""
     return await gate.read(auctions.lots)
 
 
-@router.post("/lots", status_code=201)
+@router.post("/lots", status_code=201, response_model=Answer[LotOpened])
 async def open_lot(body: LotMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Offer one grant by ascending auction (supplier)."""
     act = auctions.OpenLot(
@@ -72,19 +74,19 @@ async def open_lot(body: LotMessage, gate: GateDep, caller: CallerDep, key: KeyD
     return await perform(gate, auctions.open_lot, act, caller, key)
 
 
-@router.get("/lots/{lot}")
+@router.get("/lots/{lot}", response_model=LotView)
 async def one_lot(lot: Named, gate: GateDep) -> dict[str, Any]:
     """One lot and where it stands."""
     return await gate.read(auctions.lot, lot)
 
 
-@router.post("/lots/{lot}/bidders", status_code=201)
+@router.post("/lots/{lot}/bidders", status_code=201, response_model=Answer[BidderAdmitted])
 async def join_lot(lot: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Have your deposit held and get a random code for this lot (buyer)."""
     return await perform(gate, auctions.join_lot, auctions.JoinLot(lot), caller, key)
 
 
-@router.get("/lots/{lot}/bids")
+@router.get("/lots/{lot}/bids", response_model=list[BidView])
 async def lot_bids(
     lot: Named,
     gate: GateDep,
@@ -94,23 +96,23 @@ async def lot_bids(
     return await gate.read(auctions.bids, lot, after)
 
 
-@router.post("/lots/{lot}/bids", status_code=201)
+@router.post("/lots/{lot}/bids", status_code=201, response_model=Answer[BidAdmitted])
 async def place_bid(
     lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep
 ) -> Response:
-    """Bid. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
+    """Bid on a lot. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
     return await perform(
         gate, auctions.place_bids, auctions.PlaceBid(lot, body.price_fen, signed), caller, body.client_bid_id
     )
 
 
-@router.get("/trades")
+@router.get("/trades", response_model=list[TradeView])
 async def trades(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
     """Your party's trades with their vouchers, newest first; all of them for a regulator."""
     return await gate.read(settlement.trades, caller)
 
 
-@router.get("/trades/{trade}")
+@router.get("/trades/{trade}", response_model=TradeView)
 async def trade(trade: Named, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
     """One trade of your party; `/v1/receipts/{index}` has its receipt."""
     for view in await gate.read(settlement.trades, caller):
@@ -119,7 +121,7 @@ async def trade(trade: Named, gate: GateDep, caller: CallerDep) -> dict[str, Any
     raise NotFound("trade.unknown", f"no trade {trade!r}", field="trade", remedy="check the identifier")
 
 
-@router.get("/requests/{key}")
+@router.get("/requests/{key}", response_model=LookedUp)
 async def look_up(key: Named, gate: GateDep, caller: CallerDep) -> Response:
     """What came of one of your requests: its first answer, or 404 where nothing took effect under it.
 

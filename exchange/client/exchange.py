@@ -23,17 +23,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
 from exchange.client.errors import NotFound, Refused, Unknown, Unproven, Unreachable
 from exchange.client.history import History, remembered_vkey
-from exchange.client.views import (
-    BidView,
-    ControlsView,
-    KeyView,
-    ListingView,
-    LotView,
-    MarketView,
-    MeView,
-    SigningKeyView,
-    TradeView,
-)
 from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
 from exchange.messages.accounts import (
     AccountDetail,
@@ -84,6 +73,17 @@ from exchange.messages.market import (
     Role,
     TopUpMessage,
     WithdrawalMessage,
+)
+from exchange.messages.views import (
+    BidView,
+    ControlsView,
+    KeyView,
+    ListingView,
+    LotView,
+    MarketView,
+    MeView,
+    SigningKeyView,
+    TradeView,
 )
 from exchange.signing import BODY_LIMIT, signed_headers
 from ledger.checkpoint import Checkpoint, Verifier

@@ -14,25 +14,23 @@ import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 
 from exchange import credentials, parties, venue
 from exchange.acts import Caller
-from exchange.api import routers
-from exchange.api.doorway import Callers, on_exchange_error, on_http, on_invalid
+from exchange.api import mount
+from exchange.api.doorway import Callers
 from exchange.database import Addresses, Database, driver
 from exchange.desensitization import department
 from exchange.desensitization.certificate import Authorization
 from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import Scan
 from exchange.desensitization.limits import Limits
-from exchange.errors import ExchangeError
 from exchange.gate import Gate
 from exchange.vault import Vault
 from ledger import log
 from ledger.checkpoint import Signer, Verifier
 from ledger.entries import receipt_from_json, verify_receipt
+from tests.exchange import contract
 
 START_US = 1_790_000_000_000_000  # 2026-09-21
 ORIGIN = "exchange.example/test"
@@ -242,19 +240,14 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     )
     opened = await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
     found.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))
-    app = FastAPI(
-        exception_handlers={
-            ExchangeError: on_exchange_error,
-            RequestValidationError: on_invalid,
-            HTTPException: on_http,
-        }
-    )
+    app = FastAPI()
     app.state.gate, app.state.vault, app.state.link_key = gate, found.vault, found.link_key
     app.state.callers = Callers(gate, found.link_key)
-    for router in routers:
-        app.include_router(router)
+    mount(app)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://exchange.test") as found.http:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://exchange.test", event_hooks={"response": [contract.hold]}
+    ) as found.http:
         yield found
     await gate.stop()
     await engine.close()

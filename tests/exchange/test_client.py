@@ -271,7 +271,7 @@ def lot_view(standing: tuple[int, str] | None) -> dict[str, Any]:
         "soft_close_window_us": "1", "soft_close_extension_us": "1",
         "standing_price_fen": str(standing[0]) if standing else None,
         "standing_code": standing[1] if standing else None,
-        "bids": "0", "price_fen": None, "winner_code": None, "settled": False,
+        "bids": "0", "price_fen": None, "winner_code": None, "settled": False, "grant": "licence", "term_days": "30", "outcome": None,
     }  # fmt: skip
 
 

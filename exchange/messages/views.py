@@ -1,6 +1,8 @@
-"""What the market shows, as the SDK reads it: amounts in fen and times in microseconds as integers."""
+"""Wire shapes of what the market shows: amounts in fen and times in microseconds."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,7 +11,7 @@ from pricing.auctions import AscendingRules, Standing
 
 
 class View(BaseModel):
-    """Members that a newer exchange adds are passed over, so an older SDK goes on reading."""
+    """What is read: members that a newer exchange adds are passed over, so an older client goes on reading."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -96,6 +98,7 @@ class ListingView(View):
     price_fen: Whole
     ceiling_fen: Whole | None
     state: str
+    log_index: Whole
 
 
 class LotView(View):
@@ -122,6 +125,9 @@ class LotView(View):
     price_fen: Whole | None
     winner_code: str | None
     settled: bool
+    grant: str
+    term_days: Whole
+    outcome: dict[str, Any] | None
 
     def rules(self) -> AscendingRules:
         """The lot's terms as `pricing.auctions` judges by them."""
@@ -159,18 +165,18 @@ class SplitView(View):
     shares_fen: list[Whole]
 
 
-class TradeView(View):
-    """A settled trade with its voucher; `index` is its entry in the log."""
+class VoucherView(View):
+    """The confirmation of a deal; names are sealed."""
 
-    index: Whole
-    time_us: Whole
     trade: str
     listing: str
     lot: str | None
     asset: str
     asset_code: str | None
     seller: str
+    seller_name: str
     buyer: str
+    buyer_name: str
     grant: str
     licence: str
     licences: Whole
@@ -178,3 +184,130 @@ class TradeView(View):
     price_fen: Whole
     split: SplitView
     rulebook: RulebookView
+
+
+class TradeView(VoucherView):
+    """A settled trade with its voucher; `index` is its entry in the log."""
+
+    index: Whole
+    time_us: Whole
+
+
+class CostView(View):
+    """What an order would cost, in fen: tax is contained in the price, the fee comes on top.
+
+    `due_fen` is what the account has to hold free beside the deposit that is held already; null amounts are those of a
+    party without an account.
+    """
+
+    price_fen: Whole
+    fee_fen: Whole
+    tax_fen: Whole
+    total_fen: Whole
+    deposit_fen: Whole
+    deposit_held: bool
+    due_fen: Whole
+    available_fen: Whole | None
+
+
+class DryRunView(View):
+    """What the exchange would say to an order now, and the whole cost of it; nothing was recorded, nothing held.
+
+    `would` is the outcome's state; `reason` is the problem where it would be refused.
+    """
+
+    would: str
+    reason: dict[str, str] | None
+    cost: CostView
+    as_of_us: Whole
+
+
+class PartyView(View):
+    """A party, for those who oversee."""
+
+    id: str
+    name: str
+    uscc: str
+    roles: list[str]
+    state: str
+    account: str | None
+
+
+class LeafView(View):
+    """A public leaf of the log."""
+
+    index: Whole
+    kind: str
+    time_us: Whole
+    digest: str
+
+
+class ProvenLeafView(View):
+    """A public leaf in base64 and its inclusion proof; `checkpoint` is absent under an earlier size."""
+
+    index: Whole
+    leaf: str
+    size: Whole
+    proof: list[str]
+    checkpoint: str | None = None
+
+
+class ConsistencyView(View):
+    """The proof that one tree begins with the other, in base64."""
+
+    old: Whole
+    new: Whole
+    proof: list[str]
+
+
+class AnchorView(View):
+    """A checkpoint that was put on a chain; `reorganised` counts how often its block was taken back."""
+
+    size: Whole
+    root: str
+    chain_id: Whole
+    contract: str
+    tx: str
+    block: Whole | None
+    block_hash: str | None
+    gas_used: Whole | None
+    reorganised: Whole
+    state: Literal["pending", "confirmed", "final", "refused"]
+
+
+class AnchorWatchView(View):
+    """What was last seen of the chain; `trouble` says what is amiss there, and since when."""
+
+    contract: str
+    looked_us: Whole
+    size: Whole | None
+    trouble: str | None
+    trouble_since_us: Whole | None
+
+
+class TokenView(View):
+    """An access token (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+class TokenProblem(View):
+    """Why there is no token (RFC 6749 §5.2)."""
+
+    error: str
+    error_description: str
+
+
+class TokenServerView(View):
+    """How programs get access tokens (RFC 8414)."""
+
+    issuer: str
+    token_endpoint: str
+    grant_types_supported: list[str]
+    response_types_supported: list[str]
+    scopes_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    service_documentation: str
