@@ -47,7 +47,10 @@ SECRET_BYTES = 32
 
 RawFile = Annotated[
     Path,
-    typer.Argument(help="The raw table: CSV (UTF-8 or GB 18030) or Parquet.", exists=True, dir_okay=False),
+    typer.Argument(
+        help="The raw table: CSV (UTF-8, UTF-16, GB 18030), Parquet, Excel (xlsx, xls), or a folder of such files.",
+        exists=True,
+    ),
 ]
 OutDirectory = Annotated[
     Path,

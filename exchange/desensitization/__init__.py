@@ -6,7 +6,8 @@ are arguments; nothing here reads a clock, the environment or a random source, a
 or a database.
 
     errors limits findings policy grade judge scanned child    plain values: safe in the process that serves
-    lexicon source recognizers detect hierarchies risk         arrays: only where a table is read
+    delimited columnar workbook source                         a table from CSV, Parquet or Excel, as batches
+    lexicon recognizers detect hierarchies risk                arrays: only where a table is read
     lattice techniques declaration propose apply measure       the work
     department certificate report                              the two acts, and what they hand on
 """

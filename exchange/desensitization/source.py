@@ -1,47 +1,80 @@
-"""Read one flat table from a file that may be hostile: CSV in the encodings of departments, or Parquet.
+"""Read one flat table that may be hostile: CSV, Parquet or Excel, a file or a folder of files with one schema.
 
 Limits come before parsing: the size of the file, the header's own claims, then a running count while the
 batches come. What is wrong is a named error and never a partial table. No cell is changed: a CSV column
 becomes numbers or dates only if every value of it reads so and writes back the same (a leading zero stays
-text), and an empty field is NULL.
+text), and an empty field is NULL. A table larger than memory passes as batches (`read_batches`): text files are read
+twice, once to find the columns' types.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
+import functools
 import hashlib
-import io
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
+from exchange.desensitization import columnar, delimited, workbook
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.limits import Limits, empty
 
 Progress = Callable[[int, int], None]
 """Called with the work done and the work in all, in the same unit."""
 
 _BLOCK = 4 * 1024 * 1024
-_BATCH_ROWS = 8_192
-"""Small enough that a batch of cells at the limit's size fits before it is counted."""
 _ABSENT = ("NA", "N/A", "NaN", "nan", "NULL", "null")
 """Spellings of NULL in a column of numbers or dates; in a column of text they may be somebody's name."""
+_FORMULA = r"^\s*(?:[=＝]\s*[A-Za-z0-9(+\-@\"']|[+\-@]\s*[A-Za-z]+[A-Za-z0-9.]*\s*[(|!])"
+"""What a spreadsheet would compute instead of showing (OWASP, CSV injection); a telephone number or a minus is none."""
+
+
+def table_files(path: Path) -> tuple[Path, ...]:
+    """The files that a table lies in: the file itself, or a folder's in the order of their names, hidden ones left out.
+
+    Raises UnreadableTable for a path that leads nowhere and for a folder that leads out of itself.
+    """
+    if not path.is_dir():
+        return (path,)
+    found = []
+    for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix()):
+        if any(part.startswith((".", "_")) for part in file.relative_to(path).parts):
+            continue
+        if file.is_symlink():
+            raise UnreadableTable(
+                "the folder holds a link",
+                field=file.name,
+                rule="a folder of plain files",
+                remedy="copy the file into the folder",
+            )
+        if file.is_file():
+            found.append(file)
+    if not found:
+        raise empty()
+    return tuple(found)
+
+
+def table_bytes(path: Path) -> int:
+    """How many bytes the table's files have together."""
+    return sum(file.stat().st_size for file in table_files(path))
 
 
 def file_digest(path: Path, salt: bytes = b"", progress: Progress | None = None) -> str:
     """SHA-256 of `salt` followed by the file's bytes, in hexadecimal.
 
     With a salt of 32 random bytes the digest binds the file and tells nothing about it: a table of known
-    people could be guessed from a bare digest.
+    people could be guessed from a bare digest. A folder's digest is that of the salt followed by, for each
+    file in order, its path within the folder, a line break, the SHA-256 of its bytes and a line break.
     """
     digest = hashlib.sha256(salt)
+    if path.is_dir():
+        for part in table_files(path):
+            digest.update(f"{part.relative_to(path).as_posix()}\n{file_digest(part)}\n".encode())
+        return digest.hexdigest()
     total = path.stat().st_size
     done = 0
     with path.open("rb") as file:
@@ -54,194 +87,253 @@ def file_digest(path: Path, salt: bytes = b"", progress: Progress | None = None)
 
 
 def read_table(path: Path, limits: Limits, progress: Progress | None = None) -> pa.Table:
-    """The file's table, every column flat and one of: bool, int64, float64, decimal, date32, timestamp, time, string.
+    """The table, every column flat and one of: bool, int64, float64, decimal, date32, timestamp, time, string.
 
     Raises TableTooLarge when a limit is passed and UnreadableTable for everything else that is wrong; an
     empty table is refused, since no risk can be measured on it.
     """
+    schema, batches = read_batches(path, limits, progress)
+    with _named():
+        # One chunk a column: what follows reads the buffers.
+        return pa.Table.from_batches(list(batches), schema).combine_chunks()
+
+
+def read_batches(path: Path, limits: Limits, progress: Progress | None = None) -> tuple[Any, Iterator[Any]]:
+    """The same table as its schema and a stream of record batches, never more than a few of them in memory.
+
+    Raises as `read_table` does; what is wrong in a later row is raised when the stream comes to it, and a
+    stream that ends without an error was whole.
+    """
+    with _named():
+        parts = [_part(file, limits) for file in _within(path, limits)]
+        first = parts[0]
+        for part in parts[1:]:
+            _require_alike(first, part)
+        schema = _typed(parts, limits)
+    return schema, _checked(parts, schema, limits, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of the table: its name, how its columns are typed (none in text files), its rows if it says, its batches."""
+
+    name: str
+    names: Sequence[str]
+    schema: Any | None
+    rows: int | None
+    batches: Callable[[], Iterator[Any]]
+
+
+def _within(path: Path, limits: Limits) -> tuple[Path, ...]:
     try:
-        size = path.stat().st_size
+        files = table_files(path)
+        if len(files) > limits.files:
+            raise TableTooLarge(
+                f"{len(files)} files",
+                rule=f"a folder of at most {limits.files} files",
+                remedy="join small files",
+            )
+        if not all(file.is_file() for file in files):
+            raise FileNotFoundError(2, "no such file")
+        limits.require_file(table_bytes(path))
     except OSError as error:
         raise UnreadableTable(
             f"{path.name} cannot be opened: {error.strerror}",
             rule="the file is readable",
             remedy="check the path",
         ) from error
-    if size > limits.file_bytes:
-        raise TableTooLarge(
-            f"{size} bytes, the limit is {limits.file_bytes}",
-            rule=f"at most {limits.file_bytes} bytes",
-            remedy="split the table",
-        )
-    with path.open("rb") as file:
-        head = file.read(4)
+    return files
+
+
+_FOREIGN = {
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"\x7fELF": "a program",
+    b"MZ\x90\x00": "a program",
+    b"SQLite format 3": "an SQLite database",
+    b"ARROW1": "an Arrow file",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"<?xml": "an XML document",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"{\\rtf": "a text document",
+}
+
+
+def _part(file: Path, limits: Limits) -> _Part:
+    with file.open("rb") as opened:
+        head = opened.read(16)
     if not head:
-        raise _empty()
-    try:
-        table = _parquet(path, limits, progress) if head == b"PAR1" else _csv(path, limits, progress)
-        table.validate(full=True)
-    except (MemoryError, pa.ArrowMemoryError) as error:
-        raise TableTooLarge(
-            "the table does not fit the memory that reading it may use",
-            rule=f"at most {limits.decoded_bytes} bytes when decoded",
-            remedy="split the table",
-        ) from error
-    except (pa.ArrowException, OSError, OverflowError, UnicodeError, ValueError) as error:
-        raise _unreadable(error) from error
-    if table.num_rows == 0:
-        raise _empty()
-    return table
-
-
-def _parquet(path: Path, limits: Limits, progress: Progress | None) -> pa.Table:
-    file = pq.ParquetFile(
-        path,
-        thrift_string_size_limit=64 * 1024 * 1024,
-        thrift_container_size_limit=1_000_000,
-        page_checksum_verification=True,
-    )
-    # The footer's own claims first: an honest bomb is refused before a page is opened.
-    metadata = file.metadata
-    _check_rows(metadata.num_rows, limits)
-    schema = file.schema_arrow
-    _check_names(schema.names, limits)
-    _check_decoded(
-        sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)), limits
-    )
-    target = pa.schema([pa.field(field.name, _flat_type(field)) for field in schema])
-    batches = file.iter_batches(batch_size=_BATCH_ROWS)
-    return _collect(batches, target, limits, progress, metadata.num_rows)
-
-
-def _flat_type(field: Any) -> Any:
-    """The type that a column is read as; nested and binary ones are refused by name."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_uint64(kind):
-        return pa.decimal128(20, 0)
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_floating(kind):
-        return pa.float64()
-    if pa.types.is_date(kind):
-        return pa.date32()
-    if (
-        pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_time(kind)
-        or pa.types.is_timestamp(kind)
-    ):
-        return kind
-    raise UnreadableTable(
-        f"column {field.name!r} is of type {field.type}",
-        field=str(field.name)[:100],
-        rule="a flat table of texts, numbers, truth values, dates and times",
-        remedy="flatten nested columns, and leave binary ones (pictures, templates, documents) out",
-    )
-
-
-def _csv(path: Path, limits: Limits, progress: Progress | None) -> pa.Table:
-    encoding = _encoding(path)
-    names, delimiter = _header(path, encoding, limits)
-    _check_names(names, limits)
-    reader = pyarrow.csv.open_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK, encoding=encoding),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
-    if reader.schema.names != names:
-        raise UnreadableTable(
-            "the header reads differently a second time",
-            rule="one header line, no line break in a name",
-            remedy="write the header on one line",
+        raise empty()
+    if head.startswith(b"PAR1"):
+        schema = columnar.schema(file, limits)
+        return _Part(file.name, schema.names, schema, columnar.rows(file), lambda: columnar.batches(file))
+    if head.startswith((workbook.XLSX, workbook.XLS)):
+        table = workbook.table(file, limits)
+        return _Part(
+            file.name, table.schema.names, table.schema, table.num_rows, lambda: iter(table.to_batches())
         )
-    target = pa.schema([pa.field(name, pa.string()) for name in names])
-    text = _collect(iter(reader), target, limits, progress, None)
-    return pa.table({name: _narrow(text.column(name)) for name in names})
+    for magic, what in _FOREIGN.items():
+        if head.startswith(magic):
+            raise UnreadableTable(
+                f"the file is {what}",
+                rule="CSV (UTF-8, UTF-16 or GB 18030), Parquet or an Excel workbook (xlsx, xls)",
+                remedy="unpack it or export the table again as CSV (UTF-8)",
+            )
+    names, delimiter, encoding = delimited.header(file, limits)
+    limits.require_names(names)
+    return _Part(file.name, names, None, None, lambda: delimited.batches(file, names, delimiter, encoding))
 
 
-def _encoding(path: Path) -> str:
-    """UTF-8 where the bytes are UTF-8, else GB 18030 where they are that, else refused."""
-    for name in ("utf-8", "gb18030"):
-        if _decodes(path, name):
-            return name
-    raise UnreadableTable(
-        "the bytes are neither UTF-8 nor GB 18030",
-        rule="text in UTF-8 or GB 18030, or Parquet",
-        remedy="export the table again as CSV (UTF-8)",
-    )
+def _require_alike(first: _Part, part: _Part) -> None:
+    """The files of a folder are one table: the same columns in the same order, and the same types where files have types."""
+    detail = None
+    if list(part.names) != list(first.names):
+        lacks = [name for name in first.names if name not in part.names]
+        adds = [name for name in part.names if name not in first.names]
+        detail = f"{part.name} lacks {lacks[:5]} and adds {adds[:5]} against {first.name}"
+        if not lacks and not adds:
+            detail = f"{part.name} has its columns in another order than {first.name}"
+    elif (part.schema is None) != (first.schema is None):
+        detail = f"{part.name} and {first.name} are of different formats"
+    elif part.schema is not None and first.schema is not None and part.schema != first.schema:
+        differing = [a.name for a, b in zip(part.schema, first.schema, strict=True) if a.type != b.type]
+        detail = f"{part.name} types {differing[:5]} differently from {first.name}"
+    if detail is not None:
+        raise UnreadableTable(
+            detail,
+            field=part.name,
+            rule="the files of a folder have one schema",
+            remedy="write the files again with the same columns, or scan them one by one",
+        )
 
 
-def _decodes(path: Path, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    with path.open("rb") as file:
-        block = b"-"
-        while block:
-            block = file.read(_BLOCK)
-            if b"\0" in block:
-                raise UnreadableTable(
-                    "the file holds zero bytes, so it is no CSV text",
-                    rule="text in UTF-8 or GB 18030, or Parquet",
-                    remedy="export the table again as CSV (UTF-8)",
-                )
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                return False
+def _typed(parts: Sequence[_Part], limits: Limits) -> Any:
+    """The schema of all parts: their own, or what every value of the text files reads as."""
+    first = parts[0]
+    if first.schema is not None:
+        return first.schema
+    guesses = [_Guess() for _ in first.names]
+    decoded = 0
+    for part in parts:
+        for batch in part.batches():
+            decoded += batch.nbytes
+            limits.require_decoded(decoded)
+            for guess, column in zip(guesses, batch.columns, strict=True):
+                guess.see(column)
+    return pa.schema([(name, guess.kind) for name, guess in zip(first.names, guesses, strict=True)])
+
+
+class _Guess:
+    """What a column of text may still be after the values seen: integers, decimals as float64, dates or times."""
+
+    def __init__(self) -> None:
+        self.left = list(_FORMS)
+        self.seen = False
+
+    def see(self, column: Any) -> None:
+        """Strike out what these values are not."""
+        if not self.left:
+            return
+        # The head of a batch settles most columns of text.
+        for values in (column.slice(0, 64), column):
+            distinct = pc.unique(values)
+            present = distinct.filter(pc.invert(pc.is_in(distinct, value_set=_absent())))
+            if len(present):
+                self.seen = True
+                self.left = [form for form in self.left if _reads(present, *form)]
+
+    @property
+    def kind(self) -> Any:
+        """The first of what is left; text where nothing is, or nothing was seen."""
+        return self.left[0][1] if self.left and self.seen else pa.string()
+
+
+@functools.cache
+def _absent() -> Any:
+    # Not made at import: Arrow's first conversion looks for pandas, which a process of ours may have ruled out by then.
+    return pa.array([*_ABSENT, None], pa.string())
+
+
+_FORMS = (
+    (r"^(0|-?[1-9][0-9]{0,14})$", pa.int64()),
+    (r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?$", pa.float64()),
+    (r"^(18|19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", pa.date32()),
+    (r"^(18|19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?$", pa.timestamp("us")),
+)
+
+
+def _reads(values: Any, pattern: str, kind: Any) -> bool:
+    if not pc.all(pc.match_substring_regex(values, pattern)).as_py():
+        return False
+    try:
+        values.cast(kind)
+    except pa.ArrowInvalid:  # 2025-02-31 has the form of a date and is none: it stays text
+        return False
     return True
 
 
-def _header(path: Path, encoding: str, limits: Limits) -> tuple[list[str], str]:
-    """The column names and the delimiter: the one of comma, semicolon, tab, bar that the header has most of."""
-    longest = limits.columns * (limits.name_characters + 3) * 4
-    with path.open("rb") as file:
-        line = file.readline(longest)
-    if len(line) == longest:
+def _checked(parts: Sequence[_Part], schema: Any, limits: Limits, progress: Progress | None) -> Iterator[Any]:
+    """All batches in the schema's types, the limits checked before each is handed on."""
+    rows = decoded = 0
+    known = [part.rows for part in parts]
+    total = sum(count for count in known if count is not None)
+    with _named():
+        for part in parts:
+            for batch in part.batches():
+                rows += batch.num_rows
+                decoded += batch.nbytes + sum(_unfolded(column) for column in batch.columns)
+                limits.require_rows(rows)
+                limits.require_decoded(decoded)
+                piece = pa.RecordBatch.from_arrays(
+                    [_cast(column, field.type) for column, field in zip(batch.columns, schema, strict=True)],
+                    schema=schema,
+                )
+                piece.validate(full=True)
+                for field, column in zip(schema, piece.columns, strict=True):
+                    if pa.types.is_string(field.type):
+                        _require_cells(field.name, column, limits)
+                if progress is not None:
+                    progress(rows, max(total, rows))
+                yield piece
+        if rows == 0:
+            raise empty()
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    if column.type == kind:
+        return column
+    if pa.types.is_string(column.type) and not pa.types.is_string(kind):
+        absent = pc.is_in(column, value_set=_absent())
+        column = pc.if_else(absent, pa.scalar(None, pa.string()), column)
+    return column.cast(kind)
+
+
+def _require_cells(name: str, column: Any, limits: Limits) -> None:
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    if longest > limits.cell_bytes:
         raise TableTooLarge(
-            "the first line does not end",
-            rule=f"a header of at most {limits.columns} names of {limits.name_characters} characters",
-            remedy="check that the file is a CSV table with a header line",
+            f"a cell of {longest} bytes in column {name!r}",
+            field=name,
+            rule=f"at most {limits.cell_bytes} bytes in a cell",
+            remedy="leave documents out of the table",
         )
-    text = line.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    delimiter = max(",;\t|", key=text.count)
-    return next(csv.reader(io.StringIO(text.rstrip("\r\n")), delimiter=delimiter), []), delimiter
-
-
-def _collect(
-    batches: Iterator[Any], target: Any, limits: Limits, progress: Progress | None, total: int | None
-) -> pa.Table:
-    """All batches as one table of the target's types, the limits checked after each."""
-    kept, rows, decoded = [], 0, 0
-    for batch in batches:
-        rows += batch.num_rows
-        decoded += batch.nbytes + sum(_unfolded(column) for column in batch.columns)
-        _check_rows(rows, limits)
-        _check_decoded(decoded, limits)
-        piece = pa.Table.from_batches([batch]).cast(target)
-        for field in target:
-            if pa.types.is_string(field.type):
-                longest = pc.max(pc.binary_length(piece.column(field.name))).as_py() or 0
-                if longest > limits.cell_bytes:
-                    raise TableTooLarge(
-                        f"a cell of {longest} bytes in column {field.name!r}",
-                        field=field.name,
-                        rule=f"at most {limits.cell_bytes} bytes in a cell",
-                        remedy="leave documents out of the table",
-                    )
-        kept.append(piece)
-        if progress is not None:
-            progress(rows, total or rows)
-    # One chunk a column: what follows reads the buffers.
-    return pa.concat_tables(kept).combine_chunks() if kept else target.empty_table()
+    if pc.any(pc.match_substring_regex(column, _FORMULA)).as_py():
+        raise UnreadableTable(
+            f"column {name!r} holds a formula that a spreadsheet would run",
+            field=name,
+            rule="a table of values",
+            remedy="write the value in place of the formula",
+        )
 
 
 def _unfolded(column: Any) -> int:
@@ -254,90 +346,27 @@ def _unfolded(column: Any) -> int:
     return pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
 
 
-def _narrow(column: Any) -> Any:
-    """A CSV column of text as integers, decimals as float64, dates or times, if all of it is that and nothing is lost."""
-    # Every distinct value is looked at once; most columns of numbers have few.
-    coded = pc.dictionary_encode(column.combine_chunks())
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.unify_dictionaries().combine_chunks()
-    values = coded.dictionary
-    absent = pc.is_in(values, value_set=pa.array(_ABSENT))
-    present = values.filter(pc.invert(absent))
-    if len(present) == 0:
-        return column
-    for pattern, kind in (
-        (r"^(0|-?[1-9][0-9]{0,14})$", pa.int64()),
-        (r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?$", pa.float64()),
-        (r"^(18|19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", pa.date32()),
-        (r"^(18|19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?$", pa.timestamp("us")),
-    ):
-        if pc.all(pc.match_substring_regex(present, pattern)).as_py():
-            try:
-                narrowed = pc.if_else(absent, pa.scalar(None, pa.string()), values).cast(kind)
-            except pa.ArrowInvalid:  # 2025-02-31 has the form of a date and is none: it stays text
-                return column
-            return narrowed.take(coded.indices)
-    return column
+class _named:  # noqa: N801  # used as a statement
+    """Turns what the libraries raise into our refusals."""
 
+    def __enter__(self) -> None:
+        return None
 
-def _check_names(names: list[str], limits: Limits) -> None:
-    if not names:
-        raise _empty()
-    if len(names) > limits.columns:
-        raise TableTooLarge(
-            f"{len(names)} columns, the limit is {limits.columns}",
-            rule=f"at most {limits.columns} columns",
-            remedy="leave columns out",
-        )
-    seen: set[str] = set()
-    for place, name in enumerate(names, 1):
-        fault = None
-        if not name.strip():
-            fault = "is empty"
-        elif len(name) > limits.name_characters:
-            fault = f"is longer than {limits.name_characters} characters"
-        elif not name.isprintable() or name != unicodedata.normalize("NFC", name):
-            fault = "holds characters that cannot be printed, or is not in NFC"
-        elif name in seen:
-            fault = f"{name!r} stands twice"
-        if fault is not None:
-            raise UnreadableTable(
-                f"the name of column {place} {fault}",
-                field=f"column {place}",
-                rule=f"distinct printable names of 1 to {limits.name_characters} characters",
-                remedy="rename the column in the header",
-            )
-        seen.add(name)
-
-
-def _check_rows(rows: int, limits: Limits) -> None:
-    if rows > limits.rows:
-        raise TableTooLarge(
-            f"more than {limits.rows} rows", rule=f"at most {limits.rows} rows", remedy="split the table"
-        )
-
-
-def _check_decoded(decoded: int, limits: Limits) -> None:
-    if decoded > limits.decoded_bytes:
-        raise TableTooLarge(
-            f"more than {limits.decoded_bytes} bytes when decoded",
-            rule=f"at most {limits.decoded_bytes} bytes when decoded",
-            remedy="split the table",
-        )
-
-
-def _empty() -> UnreadableTable:
-    return UnreadableTable(
-        "the table has no rows",
-        rule="an empty table is refused: no risk can be measured on it",
-        remedy="send a table with rows",
-    )
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MemoryError | pa.ArrowMemoryError):
+            raise TableTooLarge(
+                "the table does not fit the memory that reading it may use",
+                rule="a table can be read within the process's memory",
+                remedy="split the table",
+            ) from error
+        if isinstance(error, pa.ArrowException | OSError | OverflowError | UnicodeError | ValueError):
+            raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> UnreadableTable:
     # The library's message may quote a cell, and this error leaves the process: only its first kind of word does.
     return UnreadableTable(
         f"the file is broken: {type(error).__name__}",
-        rule="CSV (UTF-8 or GB 18030, one header line, equally many fields a row) or Parquet",
+        rule="CSV (UTF-8, UTF-16 or GB 18030, one header line, equally many fields a row), Parquet or Excel (xlsx, xls)",
         remedy="open the file where it was made, and export it again",
     )

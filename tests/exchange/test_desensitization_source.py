@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import resource
+import struct
+import tempfile
+import time
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +20,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.desensitization import department
+from exchange.desensitization import policy as policies
+from exchange.desensitization.certificate import Authorization
+from exchange.desensitization.child import read_in_child
+from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.limits import Limits
-from exchange.desensitization.source import file_digest, read_table
+from exchange.desensitization.source import file_digest, read_batches, read_table, table_bytes
+from tests.exchange.hostile import Hostile, hostile_inputs, workbook
 
 LIMITS = Limits()
 
@@ -35,7 +45,7 @@ def _parquet(folder: Path, table: pa.Table, **options: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "gbk"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "gbk", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_departments_csv_reads_whatever_its_encoding(
@@ -145,8 +155,8 @@ def test_the_raw_digest_is_of_salt_and_bytes(tmp_path: Path) -> None:
         (b"a,b\n\xff\xfe,2\n", "neither UTF-8 nor GB 18030"),
         ("a\u200b,b\n1,2\n".encode(), "cannot be printed"),
         ("cafe\u0301,b\n1,2\n".encode(), "NFC"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "zero bytes"),
-        (b"PK\x03\x04" + bytes(100), "zero bytes"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture"),
+        (b"PK\x03\x04" + bytes(100), "the workbook is broken"),
         (b"PAR1", "broken"),
         (b"PAR1" + bytes(100) + b"PAR1", "broken"),
         (b"PAR1" + b"\xff" * 100 + b"\x60\0\0\0PAR1", "broken"),
@@ -250,3 +260,207 @@ def test_a_damaged_parquet_file_is_refused_and_never_half_read(tmp_path: Path) -
             # What the checksums do not cover is the footer: names and statistics, never a cell.
             assert read.num_rows == expected.num_rows
     assert refused >= 60
+
+
+def _xls(rows: list[list[str | float]]) -> bytes:
+    """An xls file: a BIFF8 stream ([MS-XLS]) of one sheet in an OLE container ([MS-CFB]) with one FAT sector."""
+
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    cells = b""
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row):
+            at = struct.pack("<HHH", y, x, 0)
+            if isinstance(cell, str):
+                text = cell.encode("utf-16-le")
+                cells += record(0x204, at + struct.pack("<HB", len(cell), 1) + text)
+            else:
+                cells += record(0x203, at + struct.pack("<d", cell))
+    begin, end = struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0), record(0x0A, b"")
+    sheet = record(0x809, begin) + cells + end
+    name = record(0x85, struct.pack("<IHBB", 0, 0, 2, 0) + b"s1")
+    globals_ = record(0x809, begin[:2] + b"\x05\0" + begin[4:]) + name + end
+    start = len(globals_)
+    name = record(0x85, struct.pack("<IHBB", start, 0, 2, 0) + b"s1")
+    stream = record(0x809, begin[:2] + b"\x05\0" + begin[4:]) + name + end + sheet
+    stream += bytes(max(4096 - len(stream), 0))
+    stream += bytes(-len(stream) % 512)
+    sectors = len(stream) // 512
+    chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, sectors + 2), 0xFFFFFFFE]
+    fat = struct.pack(f"<{len(chain)}I", *chain) + b"\xff" * (512 - 4 * len(chain))
+
+    def entry(name: str, kind: int, child: int, first: int, size: int) -> bytes:
+        text = name.encode("utf-16-le") + b"\0\0"
+        tree = struct.pack("<HBBIII", len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
+        return text.ljust(64, b"\0") + tree + bytes(36) + struct.pack("<IQ", first, size)
+
+    folder = entry("Root Entry", 5, 1, 0xFFFFFFFE, 0) + entry("Workbook", 2, 0xFFFFFFFF, 2, len(stream))
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
+    head += bytes(6) + struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    head += struct.pack("<I", 0) + b"\xff" * 432
+    return head + fat + folder.ljust(512, b"\0") + stream
+
+
+def test_excel_of_both_ages_reads_as_excel_types_it(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["姓名", "编号", "年龄", "比例"],
+        ["张三", "007", 30, 0.5],
+        ["欧阳娜娜", "010", 41, 2],
+    ]
+    expected = {"姓名": ["张三", "欧阳娜娜"], "编号": ["007", "010"], "年龄": [30, 41], "比例": [0.5, 2.0]}
+    assert read_table(_csv(tmp_path, workbook(rows), "new.xlsx"), LIMITS).to_pydict() == expected
+    assert read_table(_csv(tmp_path, _xls(rows), "old.xls"), LIMITS).to_pydict() == expected
+
+
+def test_excel_cells_keep_their_gaps_times_and_mixtures(tmp_path: Path) -> None:
+    path = _csv(
+        tmp_path,
+        workbook(
+            [
+                ["day", "moment", "yes", "mixed", "gap"],
+                [date(2025, 1, 2), datetime(2025, 1, 2, 3, 4), True, 5, None],
+                [None, date(2025, 1, 3), False, "x", 7],
+                [None, None, None, None, None],
+                [date(2025, 1, 4), datetime(2025, 1, 4, 5, 6), True, 13800000000, None],
+            ]
+        ),
+    )
+    assert read_table(path, LIMITS).to_pydict() == {
+        "day": [date(2025, 1, 2), None, date(2025, 1, 4)],
+        "moment": [datetime(2025, 1, 2, 3, 4), datetime(2025, 1, 3), datetime(2025, 1, 4, 5, 6)],
+        "yes": [True, False, True],
+        "mixed": ["5", "x", "13800000000"],
+        "gap": [None, 7, None],
+    }
+
+
+def test_the_sheets_of_a_workbook_and_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
+    book = workbook([["a", "b"], [1, "x"]], ([["a", "b"], [2, "y"]], []))
+    assert read_table(_csv(tmp_path, book), LIMITS).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+    folder = tmp_path / "folder"
+    (folder / "2024").mkdir(parents=True)
+    (folder / "2025").mkdir()
+    (folder / "2024" / "part.csv").write_bytes("地,n\n东,1\n".encode("gb18030"))
+    (folder / "2025" / "part.csv").write_text("地,n\n西,2.5\n")
+    (folder / ".DS_Store").write_bytes(b"\0")
+    # One value with a point in the second file makes the column one of decimals in both.
+    assert read_table(folder, LIMITS).to_pydict() == {"地": ["东", "西"], "n": [1.0, 2.5]}
+    assert table_bytes(folder) == sum(file.stat().st_size for file in folder.glob("*/part.csv"))
+
+
+def test_a_folders_digest_changes_with_every_byte_and_every_name(tmp_path: Path) -> None:
+    def digest(files: dict[str, bytes]) -> str:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return file_digest(folder, b"salt")
+
+    whole = digest({"a.csv": b"n\n1\n", "b.csv": b"n\n2\n"})
+    assert whole == digest({"b.csv": b"n\n2\n", "a.csv": b"n\n1\n"})
+    assert whole != digest({"a.csv": b"n\n1\n", "b.csv": b"n\n3\n"})
+    assert whole != digest({"a.csv": b"n\n1\n", "c.csv": b"n\n2\n"})
+    assert whole != digest({"a.csv": b"n\n1\n"})
+
+
+def test_a_table_passes_in_batches_that_together_are_the_table(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "n,t\n" + "".join(f"{n},row {n}\n" for n in range(400_000)))
+    schema, batches = read_batches(path, LIMITS)
+    kept = list(batches)
+    assert len(kept) > 1
+    assert pa.Table.from_batches(kept, schema).equals(read_table(path, LIMITS))
+    with read_in_child(path, LIMITS) as reader:
+        assert reader.read_all().equals(read_table(path, LIMITS))
+
+
+def test_a_child_that_nobody_listens_to_ends_with_the_block(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "n,t\n" + "".join(f"{n},row {n}\n" for n in range(400_000)))
+    with read_in_child(path, LIMITS) as reader:
+        assert reader.read_next_batch().num_rows > 0
+    with pytest.raises(KeyError), read_in_child(path, LIMITS):
+        raise KeyError("the reader's own trouble")
+
+
+def test_a_fault_in_the_last_row_leaves_no_table_behind(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "n,t\n" + "".join(f"{n},row {n}\n" for n in range(400_000)) + "1,=1+1\n")
+    with pytest.raises(UnreadableTable, match="formula") as refused, read_in_child(path, LIMITS) as reader:
+        reader.read_all()
+    assert refused.value.field == "t"
+
+
+HOSTILE = tuple(hostile_inputs())
+
+
+def test_there_are_two_hundred_hostile_inputs_and_more() -> None:
+    assert len({hostile.name for hostile in HOSTILE}) == len(HOSTILE) >= 200
+
+
+def test_every_hostile_input_is_refused_by_name(tmp_path: Path) -> None:
+    for place, hostile in enumerate(HOSTILE):
+        if hostile.explosive:
+            continue
+        path = tmp_path / str(place)
+        hostile.write(path)
+        with pytest.raises((UnreadableTable, TableTooLarge)) as refused:
+            pytest.fail(f"{hostile.name} was read: {read_table(path, LIMITS).slice(0, 2)}")
+        assert refused.value.rule, hostile.name
+        assert refused.value.remedy, hostile.name
+
+
+WALL = Limits(decoded_bytes=256 * 1024 * 1024)
+
+
+def _drain(path: Path) -> None:
+    with read_in_child(path, WALL) as reader:
+        for batch in reader:
+            del batch
+
+
+@pytest.mark.parametrize(
+    "hostile", [hostile for hostile in HOSTILE if hostile.explosive], ids=lambda hostile: hostile.name
+)
+def test_a_bomb_goes_off_in_the_child_and_is_refused_by_name(tmp_path: Path, hostile: Hostile) -> None:
+    hostile.write(tmp_path / "bomb")
+    with pytest.raises(TableTooLarge) as refused:
+        _drain(tmp_path / "bomb")
+    assert refused.value.remedy
+
+
+@pytest.mark.drill
+def test_every_hostile_input_is_refused_in_bounded_memory_and_time(tmp_path: Path) -> None:
+    slowest = 0.0
+    for place, hostile in enumerate(HOSTILE):
+        path = tmp_path / str(place)
+        hostile.write(path)
+        begun = time.monotonic()
+        with pytest.raises((UnreadableTable, TableTooLarge)):
+            _drain(path)
+        slowest = max(slowest, time.monotonic() - begun)
+    assert slowest < 20
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 <= 2 * 1024**3
+
+
+@pytest.mark.parametrize(
+    "name", ["a formula", "a workbook with a bit", "a field too many in row 5000", "Parquet cut at 9/16"]
+)
+def test_a_refused_file_leaves_no_output_behind(tmp_path: Path, name: str) -> None:
+    hostile = next(hostile for hostile in HOSTILE if name in hostile.name or name[2:] in hostile.name)
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    out.mkdir()
+    hostile.write(raw)
+    agreed = policies.Policy((policies.ColumnPolicy("a", "other", policies.Keep()),), 1, 1, 0, True)
+    digest = file_digest(raw, bytes(32))
+    with pytest.raises(UnreadableTable):
+        department.desensitize(
+            raw,
+            agreed,
+            Authorization("aut", "ast", digest, agreed.digest(), True),
+            salt=bytes(32),
+            key=bytes(32),
+            product=out / "product.parquet",
+            certificate=out / "certificate.json",
+            limits=LIMITS,
+        )
+    with pytest.raises(UnreadableTable):
+        department.scan(raw, Declaration(), bytes(32), LIMITS)
+    assert list(out.iterdir()) == []
