@@ -247,7 +247,7 @@ def create_app(house: Running) -> FastAPI:
     app.state.vault = house.vault
     app.state.policy = house.policy
     app.state.link_key = house.keys.links
-    app.state.callers = Callers(house.gate, house.keys.links)
+    app.state.callers = Callers(house.gate, house.keys.links, house.settings.party_quota)
     app.state.stopping = asyncio.Event()
     exchange.api.mount(app)
     exchange.web.mount(app)

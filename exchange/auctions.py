@@ -12,17 +12,32 @@ from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple
 
 import orjson
+from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange import controls, rulebook
-from exchange.acts import Act, Asked, Record, Ruling, Scope, Signed, Statement, Transaction, plain, refusal
+from exchange.acts import (
+    Act,
+    Asked,
+    Caller,
+    Record,
+    Ruling,
+    Scope,
+    Signed,
+    Statement,
+    Transaction,
+    plain,
+    reason,
+    refusal,
+)
+from exchange.database import driver
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
 from exchange.money import DEPOSITS, MONEY
-from exchange.parties import related_bidder, require_active
+from exchange.parties import account_of, related_bidder, require_active
 from exchange.rulebook import Rulebook
-from exchange.settlement import settle
+from exchange.settlement import settle, split
 from exchange.tables import Asset, Bid, Bidder, Listing, Lot, Market, Party
 from ledger.entries import canonical
 from ledger.postings import Transfer
@@ -210,6 +225,8 @@ class PlaceBid(Act):
     lot: str
     price_fen: int
     signed: Signed | None = field(default=None, compare=False)
+    expires_us: int | None = field(default=None, compare=False)
+    """Until when, on the market's clock, it may be admitted, where the bidder says so; it then stands in the entry."""
 
     def digest(self) -> bytes:
         """Same guarantee as every act's, without the canonical detour."""
@@ -263,9 +280,9 @@ class PlaceBids:
             if lot is None or who is None:
                 rulings.append(Ruling(error=_not_admitted(act, known=lot is not None)))
                 continue
-            ruling, reason = lot.judge(act, who, ask.key, now_us, index)
+            ruling, why = lot.judge(act, who, ask.key, now_us, index)
             rulings.append(ruling)
-            placed.append((index, act.lot, who.code, ask.key, act.price_fen, reason))
+            placed.append((index, act.lot, who.code, ask.key, act.price_fen, why))
             if act.signed is not None:
                 signed.append((act.signed, index))
             index += 1
@@ -301,6 +318,15 @@ class _OnFloor:
     ) -> tuple[Ruling, str | None]:
         """Admit or refuse one bid; both go on the record."""
         code = who.code
+        if act.expires_us is not None and now_us > act.expires_us:
+            problem: ExchangeError = Unprocessable(
+                "bid.expired",
+                f"this bid could be admitted until {act.expires_us}",
+                field="Request-Expires",
+                rule="a bid is not admitted after the time that its bidder set, by the market's clock",
+                remedy="bid anew, with a later time, if you still want it",
+            )
+            return _on_record(act, code, key, now_us, problem), "expired"
         if who.state != "active":
             return _refused(act, code, key, now_us, who.state, f"the bidder is {who.state}"), who.state
         if who.sign_above_fen is not None or who.order_limit_fen is not None:
@@ -320,9 +346,10 @@ class _OnFloor:
         self.standing = decision.standing
         self.moved = True
         # Identifiers and codes are of letters, digits, '-' and '_' (the doors check), so this is canonical JSON.
-        outcome = b'{"closes_us":"%d","code":"%b","lot":"%b","price_fen":"%d","state":"admitted"}' % (
+        outcome = b'{"closes_us":"%d","code":"%b",%b"lot":"%b","price_fen":"%d","state":"admitted"}' % (
             self.standing.closes_at_us,
             code.encode(),
+            b"" if act.expires_us is None else b'"expires_us":"%d",' % act.expires_us,
             act.lot.encode(),
             act.price_fen,
         )
@@ -365,9 +392,10 @@ def _refused(act: PlaceBid, code: str, key: str, now_us: int, reason: str, detai
 
 
 def _on_record(act: PlaceBid, code: str, key: str, now_us: int, problem: ExchangeError) -> Ruling:
-    record = refusal(
-        "bid", {"code": code, "lot": act.lot, "price_fen": str(act.price_fen)}, problem, code=code
-    )
+    said = {"code": code, "lot": act.lot, "price_fen": str(act.price_fen)}
+    if act.expires_us is not None:
+        said["expires_us"] = str(act.expires_us)
+    record = refusal("bid", said, problem, code=code)
     outcome = canonical(record.act)
     return Ruling(_bid_body(outcome, act, code, key, now_us), outcome, refused=True)
 
@@ -594,6 +622,48 @@ async def deposits_due(session: AsyncSession, limit: int) -> list[tuple[str, str
     return [(lot, code) for lot, code in rows]
 
 
+async def rehearse_bid(session: AsyncSession, caller: Caller, act: PlaceBid, now_us: int) -> dict[str, Any]:
+    """What would come of a bid now, and what winning at its price would cost; nothing is recorded.
+
+    A bidder without a deposit is told what it would be refused for, and what the deposit costs. NotFound for no lot,
+    Unprocessable for no price.
+    """
+    connection = await driver(session)
+    view = await lot(session, act.lot)
+    asked = [Asked(act, caller, "rehearsal")]
+    rows = [
+        await (await connection.execute(sql, values)).fetchall() for sql, values in place_bids.reads(asked)
+    ]
+    ((ruling,), _) = place_bids.decide(now_us, 2**62, asked, rows)
+    if ruling.error is not None and ruling.error.status != 403:
+        raise ruling.error
+    said = (
+        {"state": "refused", "reason": reason(ruling.error)}
+        if ruling.error is not None
+        else orjson.loads(ruling.outcome)
+    )
+    deposit_fen, held = int(view["deposit_fen"]), bool(rows[1])
+    market = await session.get(Market, 1)
+    assert market is not None  # a lot has a market
+    parts = split(act.price_fen, rulebook.load(market.profile), None)
+    total_fen = parts.price_fen + parts.buyer_fee_fen
+    return {
+        "would": said["state"],
+        "reason": said.get("reason"),
+        "cost": {
+            "price_fen": str(parts.price_fen),
+            "fee_fen": str(parts.buyer_fee_fen),
+            "tax_fen": str(parts.tax_fen),
+            "total_fen": str(total_fen),
+            "deposit_fen": str(deposit_fen),
+            "deposit_held": held,
+            "due_fen": str(max(0, total_fen - deposit_fen) if held else max(total_fen, deposit_fen)),
+            "available_fen": (await account_of(session, caller))["available_fen"],
+        },
+        "as_of_us": str(now_us),
+    }
+
+
 LOT_COLUMNS = (
     "id", "listing", "state", "start_price_fen", "increment_fen", "ceiling_fen", "deposit_fen", "opens_us",
     "first_closes_us", "closes_us", "soft_close_window_us", "soft_close_extension_us", "standing_price_fen",
@@ -601,9 +671,16 @@ LOT_COLUMNS = (
 )  # fmt: skip
 
 
-async def lots(session: AsyncSession) -> list[dict[str, Any]]:
-    """All lots as the public sees them, the ones that close next first; bidders only by code."""
-    return await _views(session, None)
+LotCursor = tuple[bool, int, str]
+"""Where a page of lots ended: whether its last lot had ended, when that closes, its identifier. A lot whose close is moved
+meanwhile may be seen twice, never missed."""
+
+
+async def lots(
+    session: AsyncSession, after: LotCursor | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """All lots as the public sees them, the ones that close next first, or a page; bidders only by code."""
+    return await _views(session, None, after, limit)
 
 
 async def lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
@@ -614,13 +691,19 @@ async def lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
     return views[0]
 
 
-async def _views(session: AsyncSession, identifier: str | None) -> list[dict[str, Any]]:
+async def _views(
+    session: AsyncSession, identifier: str | None, after: LotCursor | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    order = (col(Lot.state) != "open", col(Lot.closes_us), col(Lot.id))
     query = (
         select(Lot, Listing, Asset)
         .join(Listing, col(Listing.id) == col(Lot.listing))
         .join(Asset, col(Asset.id) == col(Listing.asset))
-        .order_by(col(Lot.state) != "open", col(Lot.closes_us), col(Lot.id))
+        .order_by(*order)
+        .limit(limit)
     )
+    if after is not None:
+        query = query.where(tuple_(*order) > tuple_(*after))
     if identifier is not None:
         query = query.where(col(Lot.id) == identifier)
     views = []

@@ -5,7 +5,8 @@ Stopping ends what may still be ended, offers at a fixed price; a bid that was a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +14,7 @@ from sqlmodel import col, select
 
 from exchange.acts import Act, Caller, Record, Scope, Signed, Transaction, plain
 from exchange.database import Database, driver
-from exchange.errors import Conflict, ExchangeError, Forbidden, Unprocessable
+from exchange.errors import Conflict, ExchangeError, Forbidden, PreconditionFailed, Unprocessable
 from exchange.tables import Heartbeat, Listing, Party
 
 HEARTBEAT_AT_LEAST_US = 5_000_000
@@ -31,6 +32,13 @@ class SetControls(Act):
     sign_above_fen: int | None
     order_limit_fen: int | None
     heartbeat_us: int | None
+    seen: str | None = field(default=None, compare=False)
+    """The version of the limits that the caller goes by; None where it replaces whatever there is."""
+
+
+def version(sign_above_fen: int | None, order_limit_fen: int | None, heartbeat_us: int | None) -> str:
+    """Tells one set of limits from another."""
+    return sha256(repr((sign_above_fen, order_limit_fen, heartbeat_us)).encode()).hexdigest()[:32]
 
 
 async def set_controls(tx: Transaction, act: SetControls) -> Record:
@@ -44,6 +52,14 @@ async def set_controls(tx: Transaction, act: SetControls) -> Record:
             remedy="choose a time between, or none",
         )
     party = await tx.find(Party, tx.caller.party, "party")
+    if act.seen not in (None, version(party.sign_above_fen, party.order_limit_fen, party.heartbeat_us)):
+        raise PreconditionFailed(
+            "controls.changed",
+            "the limits are not what they were when you read them",
+            field="If-Match",
+            rule="RFC 9110 §13.1.1: nothing is changed under a version that is no more",
+            remedy="read the limits again, and set them under the new ETag",
+        )
     party.sign_above_fen, party.order_limit_fen = act.sign_above_fen, act.order_limit_fen
     party.heartbeat_us = act.heartbeat_us
     await tx.session.flush()

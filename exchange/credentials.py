@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
+from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -278,15 +279,26 @@ async def note_uses(database: Database, used: Mapping[bytes, int]) -> None:
         await connection.close()
 
 
-async def keys(session: AsyncSession, caller: Caller, now_us: int) -> list[dict[str, Any]]:
-    """The keys of the caller's party, newest first: whose, for what, until when, when last used. Never a secret."""
-    rows = await session.execute(
+async def keys(
+    session: AsyncSession, caller: Caller, now_us: int, after: bytes | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The keys of the caller's party, newest first, or a page from behind one of them: whose, for what, until when, when
+    last used. Never a secret.
+    """
+    query = (
         select(ApiKey, KeyUse.used_us)
         .join(Person, col(Person.id) == col(ApiKey.person))
         .outerjoin(KeyUse, col(KeyUse.digest) == col(ApiKey.digest))
         .where(col(Person.party) == caller.party)
-        .order_by(col(ApiKey.created_us).desc(), col(ApiKey.digest))
+        .order_by(col(ApiKey.created_us).desc(), col(ApiKey.digest).desc())
+        .limit(limit)
     )
+    last = None if after is None else await session.get(ApiKey, after)
+    owner = None if last is None else await session.get(Person, last.person)
+    if last is not None and owner is not None and owner.party == caller.party:
+        key = tuple_(col(ApiKey.created_us), col(ApiKey.digest))
+        query = query.where(key < tuple_(last.created_us, last.digest))
+    rows = await session.execute(query)
     return [
         {
             "created_us": str(key.created_us),
@@ -306,13 +318,22 @@ async def keys(session: AsyncSession, caller: Caller, now_us: int) -> list[dict[
     ]
 
 
-async def signing_keys(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
-    """The signing keys of the caller's party, newest first."""
-    rows = await session.execute(
+async def signing_keys(
+    session: AsyncSession, caller: Caller, after: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The signing keys of the caller's party, newest first, or a page from behind one of them."""
+    query = (
         select(SigningKey)
         .where(col(SigningKey.party) == caller.party)
-        .order_by(col(SigningKey.created_us).desc(), col(SigningKey.id))
+        .order_by(col(SigningKey.created_us).desc(), col(SigningKey.id).desc())
+        .limit(limit)
     )
+    last = None if after is None else await session.get(SigningKey, after)
+    if last is not None and last.party == caller.party:
+        query = query.where(
+            tuple_(col(SigningKey.created_us), col(SigningKey.id)) < tuple_(last.created_us, last.id)
+        )
+    rows = await session.execute(query)
     return [
         {
             "created_us": str(key.created_us),

@@ -217,13 +217,22 @@ def licence_view(row: Licence) -> dict[str, Any]:
     return row.model_dump(exclude={"buyer"})
 
 
-async def accesses_of(session: AsyncSession, licence: str, caller: Caller) -> list[dict[str, Any]]:
-    """The first thousand links and downloads of a licence, oldest first: for its buyer, its asset's department, the regulator."""
+async def accesses_of(
+    session: AsyncSession, licence: str, caller: Caller, after: int = -1, limit: int = ACCESS_LIMIT
+) -> list[dict[str, Any]]:
+    """Links and downloads of a licence from behind entry `after`, oldest first: for its buyer, its asset's department, the
+    regulator.
+    """
     row = await session.get(Licence, licence)
     asset = None if row is None else await session.get(Asset, row.asset)
     if row is None or asset is None or not (row.buyer == caller.party or may_see_inside(asset, caller)):
         raise _unknown(licence)
-    query = select(Access).where(Access.licence == row.id).order_by(col(Access.log_index)).limit(ACCESS_LIMIT)
+    query = (
+        select(Access)
+        .where(Access.licence == row.id, col(Access.log_index) > after)
+        .order_by(col(Access.log_index))
+        .limit(limit)
+    )
     return [access.model_dump(exclude={"licence"}) for access in await session.scalars(query)]
 
 

@@ -10,7 +10,7 @@ ExchangeError
 ├── PreconditionFailed 412 the thing is no more what the caller saw
 ├── TooLarge          413  over a stated limit
 ├── Unprocessable     422  read, understood, against a rule
-├── TooMany           429  over the caller's limit
+├── TooMany           429  over the caller's limit: ask again after `retry_after_s`
 ├── Unavailable       503  try again after `retry_after_s`
 └── Misconfigured      -   the operator has to change a setting; ends the process with exit status 2
 """
@@ -110,6 +110,10 @@ class Unprocessable(ExchangeError):
 class TooMany(ExchangeError):
     status = 429
     title = "Over the caller's limit"
+
+    def __init__(self, code: str, detail: str, *, retry_after_s: int, rule: str) -> None:
+        super().__init__(code, detail, rule=rule, remedy=f"ask again after {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(ExchangeError):

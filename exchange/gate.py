@@ -128,7 +128,11 @@ class _Call:
     digest: bytes
     since_s: float
     """On the loop's clock."""
-    answers: list[asyncio.Future[Reply]] = field(default_factory=list)
+    until_us: int | None = None
+    """Until when, on the market's clock, it may be decided."""
+    rehearsed: bool = False
+    """Whether all that it does is undone again."""
+    answers: list[asyncio.Future[Reply] | _Part] = field(default_factory=list)
     """One for each who waits: whoever goes away ends the own one, never the act."""
     gone: list[Callable[[], bool]] = field(default_factory=list)
     """For each who waits, how to learn that nobody is there any more."""
@@ -158,6 +162,50 @@ class _Call:
     def open(self) -> bool:
         """Whether this act still has to be decided."""
         return self.repeat_of is None and self.error is None
+
+
+@dataclass(slots=True)
+class _Whole:
+    """The answers to acts that were sent together, for one who waits for all of them."""
+
+    replies: list[Reply | Exception | None]
+    missing: int
+    told: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Part:
+    """The place of one answer among them; what the gate does with a future, without the cost of one."""
+
+    whole: _Whole
+    at: int
+    repeated: bool
+
+    def done(self) -> bool:
+        return self.whole.told.done()
+
+    def set_result(self, reply: Reply) -> None:
+        self._put(replace(reply, repeated=True) if self.repeated else reply)
+
+    def set_exception(self, error: Exception) -> None:
+        self._put(error)
+
+    def exception(self) -> None:
+        """Nothing to mark: an error is an answer here."""
+
+    def _put(self, answer: Reply | Exception) -> None:
+        self.whole.replies[self.at] = answer
+        self.whole.missing -= 1
+        if not self.whole.missing:
+            self.whole.told.set_result(None)
+
+
+class _Rehearsed(Exception):
+    """An act that was decided and undone again: what would have come of it."""
+
+    def __init__(self, outcome: bytes) -> None:
+        super().__init__("rehearsed")
+        self.outcome = outcome
 
 
 @dataclass(slots=True)
@@ -291,12 +339,14 @@ class Gate:
         key: str,
         urgent: bool = False,
         gone: Callable[[], bool] = staying,
+        until_us: int | None = None,
     ) -> Reply:
         """Decide `act` under the caller's identifier `key`, once for ever.
 
         The same identifier with the same act gets the first answer again (`repeated`); with another act,
         Unprocessable. `urgent` acts (closing, halting) go before all others. An act whose callers are all `gone` when
-        its turn comes is not decided: they count it as unknown, and send it again. Raises what the room raised, and
+        its turn comes is not decided: they count it as unknown, and send it again; nor is one that comes to its turn
+        after `until_us`, which is a Conflict then. Raises what the room raised, and
         Unavailable when the queue is full or the database cannot be reached: look the identifier up, or ask
         again under it, to learn whether it took effect.
         """
@@ -329,11 +379,60 @@ class Gate:
             raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
         if self.full and not urgent:
             raise Unavailable("gate.full", f"{len(self._waiting)} acts are waiting", retry_after_s=1)
-        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().time())
+        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().time(), until_us)
         self._in_flight[name] = call
         (self._urgent if urgent else self._waiting).append(call)
         self._wake.set()
         return await call.wait(gone)
+
+    async def perform_all(
+        self, decide: Batched, acts: Sequence[tuple[Act, str]], *, caller: Caller
+    ) -> list[Reply | Exception]:
+        """Decide acts in the order given, each under its own identifier, as `perform` does each; an error is an
+        answer. Unavailable, and nothing was decided, where there is no room.
+        """
+        if self._closing or self._flusher is None:
+            raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
+        if self.full:
+            raise Unavailable("gate.full", f"{len(self._waiting)} acts are waiting", retry_after_s=1)
+        loop = asyncio.get_running_loop()
+        whole = _Whole([None] * len(acts), len(acts), loop.create_future())
+        now_s, party = loop.time(), caller.party
+        for at, (act, key) in enumerate(acts):
+            caller.within(act.scope)
+            digest, name = act.digest(), (party, key)
+            first = self._in_flight.get(name)
+            if first is None:
+                call = _Call(decide, Asked(act, caller, key), digest, now_s)
+                call.answers.append(_Part(whole, at, False))
+                call.gone.append(staying)
+                self._in_flight[name] = call
+                self._waiting.append(call)
+            elif first.digest == digest:
+                first.answers.append(_Part(whole, at, True))
+                first.gone.append(staying)
+            else:
+                _Part(whole, at, False).set_exception(_another_act(key))
+        self._wake.set()
+        if acts:
+            await whole.told
+        return [answer for answer in whole.replies if answer is not None]
+
+    async def rehearse(self, decide: Plain[Any], act: Act, *, caller: Caller) -> bytes:
+        """What would come of an act now: decided at its turn as any other, and undone again. Raises what the room raises."""
+        caller.within(act.scope)
+        if self.full:
+            raise Unavailable("gate.full", f"{len(self._waiting)} acts are waiting", retry_after_s=1)
+        asked = Asked(act, caller, f"rehearsal-{secrets.token_hex(16)}")
+        call = _Call(decide, asked, act.digest(), asyncio.get_running_loop().time(), rehearsed=True)
+        answer = call.wait(staying)
+        self._waiting.append(call)
+        self._wake.set()
+        try:
+            await answer
+        except _Rehearsed as rehearsed:
+            return rehearsed.outcome
+        raise AssertionError("a rehearsal took effect")
 
     async def look_up(self, party: str, key: str) -> Reply | None:
         """The first answer given under an identifier, or None where no act of that identifier took effect."""
@@ -578,6 +677,9 @@ class Gate:
                 await _execute(connection, writes)
                 writes = []
                 for call in todo:
+                    if call.until_us is not None and now_us > call.until_us:
+                        call.error = _expired(call.until_us, now_us)
+                        continue
                     await self._decide_plain(connection, session, call, now_us, index)
                     index += len(call.entries)
                 continue
@@ -666,7 +768,11 @@ class Gate:
             call.entries = ()
             call.error = _told(error)
         else:
-            await savepoint.commit()
+            if call.rehearsed:
+                await savepoint.rollback()
+                call.entries, call.error = (), _Rehearsed(call.outcome)
+            else:
+                await savepoint.commit()
         finally:
             await session.close()
 
@@ -821,6 +927,16 @@ def _another_act(key: str) -> Unprocessable:
         field="Idempotency-Key",
         rule="one identifier, one request",
         remedy="use a fresh identifier for a new request",
+    )
+
+
+def _expired(until_us: int, now_us: int) -> Conflict:
+    return Conflict(
+        "request.expired",
+        f"this request could be executed until {until_us}; it came to its turn at {now_us}",
+        field="Request-Expires",
+        rule="a request is not executed after the time that its sender set, by the market's clock",
+        remedy="nothing of it took effect; send it anew, with a later time, if you still want it",
     )
 
 

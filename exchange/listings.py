@@ -185,13 +185,17 @@ async def _refuse_a_second_right(tx: Transaction, asset: str, offer: Offer) -> N
         )
 
 
-async def listings(session: AsyncSession) -> list[dict[str, Any]]:
-    """Everything on offer or once offered, newest first, as the public sees it."""
-    rows = await session.execute(
+async def listings(
+    session: AsyncSession, after: int | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Everything on offer or once offered, newest first, as the public sees it; or a page, older than entry `after`."""
+    query = (
         select(Listing, Asset)
         .join(Asset, col(Asset.id) == col(Listing.asset))
         .order_by(col(Listing.log_index).desc())
+        .limit(limit)
     )
+    rows = await session.execute(query if after is None else query.where(col(Listing.log_index) < after))
     return [
         {
             "asset": asset.id,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -136,9 +136,15 @@ async def export(
     return end
 
 
-async def parties(session: AsyncSession) -> list[dict[str, Any]]:
-    """Every party with its state, for the regulator."""
-    rows = (await session.execute(select(Party).order_by(col(Party.log_index), col(Party.id)))).scalars()
+async def parties(
+    session: AsyncSession, after: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Every party with its state, for the regulator; or a page, from behind one of them."""
+    query = select(Party).order_by(col(Party.log_index), col(Party.id)).limit(limit)
+    last = None if after is None else await session.get(Party, after)
+    if last is not None:
+        query = query.where(tuple_(col(Party.log_index), col(Party.id)) > tuple_(last.log_index, last.id))
+    rows = (await session.execute(query)).scalars()
     return [
         {
             "account": p.account,

@@ -284,7 +284,9 @@ class Replay:
             self.market.not_judged += 1
         limits = (None, None) if party is None else self.market.limits.get(party, (None, None))
         beyond = controls.beyond(int(act["price_fen"]), *limits, signed="signed" in body)
-        if party is not None and party in self.market.stopped:
+        if int(body["time"]) > int(act.get("expires_us", body["time"])):
+            replayed = "expired"
+        elif party is not None and party in self.market.stopped:
             replayed = "stopped"
         elif party is not None and self.market.parties.get(party) != "active":
             replayed = "suspended"

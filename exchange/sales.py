@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import rulebook
-from exchange.acts import Act, Record, Scope, Signed, Transaction, plain, refusal
+from exchange.acts import Act, Caller, Record, Scope, Signed, Transaction, plain, refusal
 from exchange.controls import check_order
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
-from exchange.parties import require_active
-from exchange.settlement import settle
+from exchange.parties import account_of, require_active
+from exchange.settlement import settle, split
 from exchange.tables import Listing, Market, Party
 from pricing.errors import PricingError
+from pricing.money import MAX_AMOUNT
 from pricing.sale import FixedPrice, Refused, purchase
 
 
@@ -58,6 +62,34 @@ class Buy(Act):
     signed: Signed | None = field(default=None, compare=False)
 
 
+async def rehearsed(
+    session: AsyncSession, caller: Caller, act: Buy, outcome: Mapping[str, Any], now_us: int
+) -> dict[str, Any]:
+    """What came of a rehearsed purchase, and the whole cost of it. NotFound for no listing."""
+    listing = await session.get(Listing, act.listing)
+    market = await session.get(Market, 1)
+    if listing is None or market is None or listing.mode != "fixed":
+        raise NotFound("listing.unknown", f"no fixed-price listing {act.listing!r}", field="listing")
+    price_fen = min(listing.price_fen * act.licences, MAX_AMOUNT)
+    parts = split(price_fen, rulebook.load(market.profile), None)
+    total_fen = str(parts.price_fen + parts.buyer_fee_fen)
+    return {
+        "would": outcome["state"],
+        "reason": outcome.get("reason"),
+        "cost": {
+            "price_fen": str(parts.price_fen),
+            "fee_fen": str(parts.buyer_fee_fen),
+            "tax_fen": str(parts.tax_fen),
+            "total_fen": total_fen,
+            "deposit_fen": "0",
+            "deposit_held": False,
+            "due_fen": total_fen,
+            "available_fen": (await account_of(session, caller))["available_fen"],
+        },
+        "as_of_us": str(now_us),
+    }
+
+
 async def buy(tx: Transaction, act: Buy) -> Record:
     """Sell, pay, license and confirm in one act.
 
@@ -74,7 +106,10 @@ async def buy(tx: Transaction, act: Buy) -> Record:
     rules = rulebook.load((await tx.find(Market, 1, "market")).profile)
     said = {"licences": str(act.licences), "listing": listing.id}
     offer = FixedPrice(listing.price_fen, listing.licences, listing.ceiling_fen)
-    sale = purchase(offer, listing.licences - listing.remaining, act.licences)
+    try:
+        sale = purchase(offer, listing.licences - listing.remaining, act.licences)
+    except PricingError as refused:
+        raise refused_terms(refused) from refused
     if isinstance(sale, Refused):
         problem: ExchangeError = Unprocessable(
             f"sale.{sale.reason}",

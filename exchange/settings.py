@@ -41,6 +41,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "backup_target": "store that takes backups: a directory, or s3://BUCKET/PREFIX",
     "backup_every_s": "seconds from one backup to the next; every 28th is a full one",
     "backup_keep_days": "days back to which every moment can be restored",
+    "party_quota": "requests that one party may send to one process in ten seconds; of a batch each bid is one",
 }
 """What each setting means, for whoever sets it."""
 
@@ -93,6 +94,7 @@ class Settings:
     backup_target: Path | Bucket | None = None
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
+    party_quota: int = 20_000
 
     @property
     def keys_dir(self) -> Path:
@@ -154,6 +156,7 @@ class Settings:
             ),
             backup_every_s=read("EXCHANGE_BACKUP_EVERY_S", _seconds, 21_600),
             backup_keep_days=read("EXCHANGE_BACKUP_KEEP_DAYS", _days, 30),
+            party_quota=read("EXCHANGE_PARTY_QUOTA", _count, 20_000),
         )
 
 

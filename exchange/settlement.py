@@ -15,7 +15,7 @@ from sqlmodel import col, select
 
 from exchange import delivery
 from exchange.acts import Caller, Transaction, plain
-from exchange.errors import Conflict
+from exchange.errors import Conflict, NotFound
 from exchange.money import FEES, MONEY, TAX
 from exchange.rulebook import Rulebook
 from exchange.tables import (
@@ -211,10 +211,27 @@ async def settle(
     return {"state": "settled", "voucher": voucher}
 
 
-async def trades(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
-    """The trades that the caller's party made, or all for a regulator, newest first."""
-    query = select(Trade).order_by(col(Trade.log_index).desc())
+async def trades(
+    session: AsyncSession, caller: Caller, after: int | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The trades that the caller's party made, or all for a regulator, newest first; or a page, older than entry `after`."""
+    query = select(Trade).order_by(col(Trade.log_index).desc()).limit(limit)
+    if after is not None:
+        query = query.where(col(Trade.log_index) < after)
     if "regulator" not in caller.roles:
         query = query.where(or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party))
-    rows = (await session.execute(query)).scalars()
-    return [{"index": str(t.log_index), "time_us": str(t.time_us), **t.voucher} for t in rows]
+    return [_trade_view(row) for row in (await session.execute(query)).scalars()]
+
+
+async def trade(session: AsyncSession, caller: Caller, identifier: str) -> dict[str, Any]:
+    """One trade; NotFound alike where there is none and where it is not the caller's to see."""
+    row = await session.get(Trade, identifier)
+    if row is None or not ("regulator" in caller.roles or caller.party in (row.buyer, row.seller)):
+        raise NotFound(
+            "trade.unknown", f"no trade {identifier!r}", field="trade", remedy="check the identifier"
+        )
+    return _trade_view(row)
+
+
+def _trade_view(row: Trade) -> dict[str, Any]:
+    return {"index": str(row.log_index), "time_us": str(row.time_us), **row.voucher}

@@ -5,6 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from exchange.api import accounts, assets, audit, contract, delivery, identity, log, market, parties
+from exchange.api.conventions import Conventions
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
 from exchange.errors import ExchangeError
 
@@ -31,4 +32,5 @@ def mount(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
     for router in routers:
         app.include_router(router)
+    app.add_middleware(Conventions)
     app.openapi = contract.describe(app, routers)  # type: ignore[method-assign]  # FastAPI's own way to bring another document

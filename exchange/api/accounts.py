@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from exchange import accounts as room
 from exchange.accounts import Period
 from exchange.acts import Caller
-from exchange.api.doorway import CallerDep, GateDep
+from exchange.api.doorway import CallerDep, GateDep, PagesDep
 from exchange.api.sheets import BOM, CSV, moment, sheet_lines, wants_csv
 from exchange.gate import Gate
 from exchange.messages.accounts import AccountDetail, AccountPage, StatementPage, TrialBalanceView
@@ -81,11 +81,13 @@ PeriodDep = Annotated[Period, Depends(period_of)]
 async def accounts(
     gate: GateDep,
     caller: CallerDep,
+    pages: PagesDep,
     after: Annotated[str, Query(pattern=r"^[A-Za-z0-9_:.-]{0,128}$")] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> AccountPage:
     """The caller's accounts with their balances; all of them for a regulator, a page at a time."""
     rows = await gate.read(room.accounts_of, caller, after, limit)
+    pages.link(rows, limit, lambda row: row["id"])
     return AccountPage.model_validate(
         {"accounts": rows, "after": rows[-1]["id"] if len(rows) == limit else None}
     )
@@ -101,9 +103,9 @@ async def account(account: AccountName, gate: GateDep, caller: CallerDep, at: At
 async def statement(
     account: AccountName,
     request: Request,
-    response: Response,
     gate: GateDep,
     caller: CallerDep,
+    pages: PagesDep,
     period: PeriodDep,
     after: Annotated[int, Query(ge=0, le=LIMIT, description="cursor: number of the last line read")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -119,8 +121,7 @@ async def statement(
         await gate.read(room.statement, caller, account, period, after, limit)
     )
     if page.after is not None:
-        following = request.url.include_query_params(after=page.after)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        pages.link(page.lines, len(page.lines), lambda _: page.after)
     return page
 
 

@@ -13,7 +13,18 @@ from fastapi.security import HTTPAuthorizationCredentials
 from exchange import appraisal, authorization, catalogue, registration
 from exchange.acts import Caller
 from exchange.api.delivery import vault_of
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, bearer, caller_of, known_of, perform
+from exchange.api.doorway import (
+    AfterName,
+    CallerDep,
+    GateDep,
+    KeyDep,
+    Named,
+    PagesDep,
+    bearer,
+    caller_of,
+    known_of,
+    perform,
+)
 from exchange.desensitization.child import measure_in_child
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.grade import Declared, Impact
@@ -46,7 +57,6 @@ from exchange.messages.outcomes import (
     RiskAssessed,
     ThemeAssigned,
 )
-from exchange.messages.shapes import IDENTIFIER
 from exchange.registration.judgement import NOT_MEASURED, judge_release
 from exchange.vault import FILE_LIMIT_BYTES
 from ledger.entries import receipt_to_json
@@ -91,17 +101,19 @@ async def taxonomy() -> TaxonomyView:
 async def assets(
     gate: GateDep,
     reader: ReaderDep,
+    pages: PagesDep,
     text: Annotated[str | None, Query(max_length=200)] = None,
     kind: str | None = None,
     theme: str | None = None,
     state: str | None = None,
     supplier: str | None = None,
-    after: Annotated[str | None, Query(pattern=IDENTIFIER)] = None,
+    after: AfterName = None,
     limit: Annotated[int, Query(ge=1, le=catalogue.PAGE_LIMIT)] = 20,
 ) -> AssetPage:
     """Search what you may see: registered assets without a key, your own ones at every step with one."""
     search = catalogue.Search(text, kind, theme, state, supplier, after, limit)
     rows = await gate.read(catalogue.search_assets, search, reader)
+    pages.link(rows, limit, lambda row: row["id"])
     return AssetPage.model_validate({"assets": rows, "after": rows[-1]["id"] if len(rows) == limit else None})
 
 
@@ -207,7 +219,7 @@ async def release(
     vault = vault_of(request)
     staged = vault.staged(caller.party, message.product_digest)
     found = NOT_MEASURED
-    if staged is not None and await gate.look_up(caller.party, key) is None:
+    if staged is not None and await gate.look_up(caller.party, key.key) is None:
         authorized = await gate.read(registration.releasable, asset, message.authorization, caller)
         try:
             async with measuring(request):

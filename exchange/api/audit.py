@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.background import BackgroundTask
 
 from exchange import erasure, oversight
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, perform
+from exchange.api.doorway import AfterName, CallerDep, GateDep, KeyDep, Limit, PagesDep, perform
 from exchange.errors import Forbidden, NotFound
 from exchange.messages.market import ErasureMessage
 from exchange.messages.outcomes import Answer, OpeningErased
@@ -81,10 +81,14 @@ async def bundle(
 
 
 @router.get("/parties", response_model=list[PartyView])
-async def parties(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
+async def parties(
+    gate: GateDep, caller: CallerDep, pages: PagesDep, after: AfterName = None, limit: Limit = 100
+) -> list[dict[str, Any]]:
     """Every party and its state (regulator, administrator)."""
     caller.require("regulator", "administrator")
-    return await gate.read(oversight.parties)
+    rows = await gate.read(oversight.parties, after, limit)
+    pages.link(rows, limit, lambda row: row["id"])
+    return rows
 
 
 @router.post("/erasures", status_code=201, response_model=Answer[OpeningErased])

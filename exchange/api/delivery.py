@@ -12,11 +12,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from exchange import delivery
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named
+from exchange.api.doorway import AfterIndex, AfterName, CallerDep, GateDep, KeyDep, Limit, Named, PagesDep
 from exchange.delivery import DELIVERY, MakeLink, RecordDownload
 from exchange.messages.assets import AccessLog, LicencePage, LicenceView, LinkMessage
 from exchange.messages.outcomes import LinkAnswer
-from exchange.messages.shapes import IDENTIFIER
 from exchange.vault import Vault
 
 router = APIRouter(prefix="/v1", tags=["delivery"])
@@ -48,9 +47,8 @@ async def make_link(
 
     The answer's `link` is relative to this server; the log only says that a link was made, and until when.
     """
-    reply = await gate.perform(
-        delivery.make_link, MakeLink(licence, message.valid_seconds), caller=caller, key=key
-    )
+    act = MakeLink(licence, message.valid_seconds)
+    reply = await gate.perform(delivery.make_link, act, caller=caller, key=key.key, until_us=key.until_us)
     expires_us = int(orjson.loads(reply.outcome)["expires_us"])
     signature = delivery.sign_link(link_key_of(request), licence, expires_us)
     link = orjson.dumps(f"/v1/deliveries/{licence}?expires={expires_us}&signature={signature}")
@@ -113,11 +111,13 @@ def _form(path: Path) -> tuple[str, str]:
 async def licences(
     gate: GateDep,
     caller: CallerDep,
-    after: Annotated[str | None, Query(pattern=IDENTIFIER)] = None,
+    pages: PagesDep,
+    after: AfterName = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> LicencePage:
     """The caller's licences, a page at a time."""
     rows = await gate.read(lambda session: delivery.licences_of(session, caller, after=after, limit=limit))
+    pages.link(rows, limit, lambda row: row["id"])
     return LicencePage.model_validate(
         {"licences": rows, "after": rows[-1]["id"] if len(rows) == limit else None}
     )
@@ -130,7 +130,15 @@ async def licence(licence: Named, gate: GateDep, caller: CallerDep) -> LicenceVi
 
 
 @router.get("/licences/{licence}/accesses")
-async def accesses(licence: Named, gate: GateDep, caller: CallerDep) -> AccessLog:
+async def accesses(
+    licence: Named,
+    gate: GateDep,
+    caller: CallerDep,
+    pages: PagesDep,
+    after: AfterIndex = None,
+    limit: Limit = 100,
+) -> AccessLog:
     """Who fetched what under a licence: for its buyer, the department, its operator and the regulator."""
-    rows = await gate.read(delivery.accesses_of, licence, caller)
+    rows = await gate.read(delivery.accesses_of, licence, caller, -1 if after is None else after, limit)
+    pages.link(rows, limit, lambda row: row["log_index"])
     return AccessLog.model_validate({"licence": licence, "accesses": rows})

@@ -7,10 +7,12 @@ import hmac
 import logging
 import re
 import time
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 import orjson
-from fastapi import Depends, Header, Path, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
@@ -18,9 +20,9 @@ from starlette.exceptions import HTTPException
 from exchange import credentials, signing
 from exchange.acts import Act, Caller, Signed
 from exchange.credentials import Known
-from exchange.errors import ExchangeError, Malformed, NotYet, Unauthenticated, Unavailable
+from exchange.errors import ExchangeError, Malformed, NotYet, TooMany, Unauthenticated, Unavailable
 from exchange.gate import Gate, Reply
-from exchange.messages.shapes import IDENTIFIER
+from exchange.messages.shapes import IDENTIFIER, WHOLE
 
 CALLER_CACHE_S = 1.0
 """A revoked key stops within this time: a caller that was authenticated is believed without asking again for as
@@ -47,10 +49,61 @@ async def gate_of(request: Request) -> Gate:
 GateDep = Annotated[Gate, Depends(gate_of)]
 
 
+QUOTA = 20_000
+"""Requests of one party to one process in a window, unless the operator says otherwise; of a batch each bid is one."""
+
+QUOTA_WINDOW_S = 10
+
+
+class Quotas:
+    """What each party asked of this process in the window that runs: one that asks for too much leaves the others theirs.
+
+    draft-ietf-httpapi-ratelimit-headers-10.
+    """
+
+    def __init__(self, limit: int = QUOTA) -> None:
+        self._limit = limit
+        self._policy = (b"ratelimit-policy", b'"party";q=%d;w=%d' % (limit, QUOTA_WINDOW_S))
+        self._window = 0
+        self._asked: dict[str, int] = {}
+
+    def spend(self, party: str, requests: int = 1) -> Quota:
+        """Count requests; what is then left."""
+        now_s = time.monotonic()
+        window = int(now_s // QUOTA_WINDOW_S)
+        if window != self._window:
+            self._window, self._asked = window, {}
+        asked = self._asked[party] = self._asked.get(party, 0) + requests
+        return Quota(self._policy, self._limit - asked, QUOTA_WINDOW_S - int(now_s) % QUOTA_WINDOW_S)
+
+
+class Quota(NamedTuple):
+    """What a party has left until its window ends, below nothing where it asked for too much."""
+
+    policy: tuple[bytes, bytes]
+    left: int
+    resets_s: int
+
+    def require(self) -> None:
+        """TooMany where nothing is left."""
+        if self.left < 0:
+            raise TooMany(
+                "caller.quota",
+                "your party asked for more than its quota",
+                retry_after_s=self.resets_s,
+                rule="RateLimit-Policy says how many requests in how many seconds",
+            )
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What the answer says of it."""
+        return [self.policy, (b"ratelimit", b'"party";r=%d;t=%d' % (max(0, self.left), self.resets_s))]
+
+
 class Callers:
     """Who called lately: a key that was found is believed for a second without asking the database again."""
 
-    def __init__(self, gate: Gate, link_key: bytes) -> None:
+    def __init__(self, gate: Gate, link_key: bytes, quota: int = QUOTA) -> None:
+        self.quotas = Quotas(quota)
         self.token_key = hmac.digest(link_key, b"access tokens", "sha256")
         self._gate = gate
         self._known: dict[str, tuple[float, int, Known]] = {}
@@ -101,7 +154,10 @@ async def known_of(
             remedy="enrol a key with your one-time link and send it",
         )
     callers: Callers = request.app.state.callers
-    return await callers.known(bearing.credentials)
+    known = await callers.known(bearing.credentials)
+    quota = request.state.quota = callers.quotas.spend(known.caller.party)
+    quota.require()
+    return known
 
 
 async def caller_of(request: Request, known: Annotated[Known, Depends(known_of)]) -> Caller:
@@ -117,7 +173,33 @@ async def caller_of(request: Request, known: Annotated[Known, Depends(known_of)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The caller's identifier of a write, and until when on the market's clock it may be executed (None: whenever)."""
+
+    key: str
+    until_us: int | None = None
+
+
+async def until_of(
+    request_expires: Annotated[
+        str | None,
+        Header(
+            description="Until when this may be executed, in microseconds of the market's clock; after it nothing is done.",
+            pattern=WHOLE,
+            examples=["1790000000000000"],
+        ),
+    ] = None,
+) -> int | None:
+    """Until when the caller wants a write to be executed."""
+    return None if request_expires is None else int(request_expires)
+
+
+UntilDep = Annotated[int | None, Depends(until_of)]
+
+
 async def key_of(
+    until: UntilDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -125,7 +207,7 @@ async def key_of(
             examples=["order-2026-0001"],
         ),
     ] = None,
-) -> str:
+) -> Once:
     """The caller's identifier of a write; Malformed where it is missing or misspelt."""
     if idempotency_key is None or not re.fullmatch(IDENTIFIER, idempotency_key):
         raise Malformed(
@@ -135,10 +217,10 @@ async def key_of(
             rule="1 to 64 of A-Z a-z 0-9 _ -",
             remedy="send a fresh Idempotency-Key, and the same one when you send the request again",
         )
-    return idempotency_key
+    return Once(idempotency_key, until)
 
 
-KeyDep = Annotated[str, Depends(key_of)]
+KeyDep = Annotated[Once, Depends(key_of)]
 
 
 async def signed_of(request: Request, gate: GateDep, caller: CallerDep) -> Signed | None:
@@ -178,12 +260,39 @@ Named = Annotated[str, Path(pattern=IDENTIFIER)]
 """An identifier in a path: 1 to 64 of A-Z a-z 0-9 _ -."""
 
 
-async def perform(gate: Gate, decide: Any, act: Act, caller: Caller, key: str) -> Response:
+Limit = Annotated[int, Query(ge=1, le=500, description="how many of them at most")]
+AfterIndex = Annotated[
+    int | None, Query(ge=0, le=2**62, description="cursor: as the page before links to; a log index")
+]
+AfterName = Annotated[
+    str | None, Query(pattern=IDENTIFIER, description="cursor: as the page before links to; an identifier")
+]
+
+
+class Pages:
+    """How a list tells where it goes on: by a `Link` header (RFC 8288), on every page but the last."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._url, self._headers = request.url, response.headers
+
+    def link(
+        self, rows: Sequence[Any], limit: int, cursor: Callable[[Any], object], name: str = "after"
+    ) -> None:
+        """Link to what follows where the page is full; `cursor` is what its last row is found by."""
+        if len(rows) == limit:
+            following = self._url.include_query_params(**{name: cursor(rows[-1])})
+            self._headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+
+
+PagesDep = Annotated[Pages, Depends(Pages)]
+
+
+async def perform(gate: Gate, decide: Any, act: Act, caller: Caller, once: Once) -> Response:
     """Let the gate decide an act and answer with its outcome and receipt.
 
     201 for what was done, 422 (problem+json, with the receipt) for what was refused on the record.
     """
-    return answer(await gate.perform(decide, act, caller=caller, key=key))
+    return answer(await gate.perform(decide, act, caller=caller, key=once.key, until_us=once.until_us))
 
 
 def answer(reply: Reply) -> Response:
@@ -191,6 +300,27 @@ def answer(reply: Reply) -> Response:
     headers = {"Idempotency-Replayed": "true"} if reply.repeated else {}
     if not reply.refused:
         return Response(reply.json(), 201, headers, "application/json")
+    return Response(_refused(reply), 422, headers, PROBLEM)
+
+
+def item(key: str, said: Reply | Exception) -> bytes:
+    """What a caller gets for one act of several that were sent together: its status, and the members of its answer."""
+    match said:
+        case Reply(refused=False):
+            status, members = 201, said.json()
+        case Reply():
+            status, members = 422, _refused(said)
+        case ExchangeError():
+            status, members = said.status, orjson.dumps(said.problem())
+        case _:
+            status, members = 500, orjson.dumps(DEFECT)
+    # A problem has a `status` of its own, the same one; of two the first counts nowhere, so it stands alone.
+    head = b'{"client_bid_id":"%b",' % key.encode()
+    return head + (b'"status":%d,' % status if status == 201 else b"") + members[1:]
+
+
+def _refused(reply: Reply) -> bytes:
+    """A refusal on the record: a problem, with outcome and receipt."""
     reason = orjson.loads(reply.outcome)["reason"]
     problem = {
         "type": f"urn:data-asset-exchange:problem:{reason['code']}",
@@ -198,14 +328,13 @@ def answer(reply: Reply) -> Response:
         "status": 422,
         **reason,
     }
-    members = orjson.dumps(problem)[:-1]
-    return Response(members + b"," + reply.json()[1:], 422, headers, PROBLEM)
+    return orjson.dumps(problem)[:-1] + b"," + reply.json()[1:]
 
 
 def problem_response(problem: ExchangeError) -> Response:
     """RFC 9457."""
     headers = {}
-    if isinstance(problem, NotYet | Unavailable):
+    if isinstance(problem, NotYet | TooMany | Unavailable):
         headers["Retry-After"] = str(problem.retry_after_s)
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
@@ -253,14 +382,16 @@ async def on_defect(_: Request, error: Exception) -> Response:
     return defect_response()
 
 
+DEFECT = {
+    "type": "about:blank",
+    "title": "Internal error",
+    "status": 500,
+    "code": "internal",
+    "detail": "the exchange failed; nothing of this request took effect unless its lookup says so",
+    "remedy": "look the request up by its identifier; tell the operator",
+}
+
+
 def defect_response() -> Response:
     """Says that we failed, and nothing of our inside."""
-    problem = {
-        "type": "about:blank",
-        "title": "Internal error",
-        "status": 500,
-        "code": "internal",
-        "detail": "the exchange failed; nothing of this request took effect unless its lookup says so",
-        "remedy": "look the request up by its identifier; tell the operator",
-    }
-    return Response(orjson.dumps(problem), 500, media_type=PROBLEM)
+    return Response(orjson.dumps(DEFECT), 500, media_type=PROBLEM)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from exchange import controls, credentials
 from exchange.acts import Caller
-from exchange.api.doorway import CallerDep, Callers, GateDep, KeyDep, Named, perform
+from exchange.api.doorway import (
+    AfterName,
+    CallerDep,
+    Callers,
+    GateDep,
+    KeyDep,
+    Limit,
+    Named,
+    Once,
+    PagesDep,
+    perform,
+)
 from exchange.errors import ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.messages.identity import (
     ControlsMessage,
@@ -50,7 +61,7 @@ async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
     act = credentials.Enrol(token, bytes.fromhex(body.key_digest), body.label)
     visitor = Caller("enrolment", "enrolment", frozenset())
     try:
-        return await perform(gate, credentials.enrol, act, visitor, f"enrol-{token.hex()[:40]}")
+        return await perform(gate, credentials.enrol, act, visitor, Once(f"enrol-{token.hex()[:40]}"))
     except Unprocessable as problem:
         # The link was redeemed, with another key: to whoever comes now it is a used link like any other.
         used = problem.code == "request.identifier_reused"
@@ -58,9 +69,21 @@ async def enrol(body: EnrolmentMessage, gate: GateDep) -> Response:
 
 
 @router.get("/v1/keys", response_model=list[KeyView])
-async def keys(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
+async def keys(
+    gate: GateDep,
+    caller: CallerDep,
+    pages: PagesDep,
+    after: Annotated[
+        str | None,
+        Query(pattern="^[0-9a-f]{64}$", description="cursor: as the page before links to; a digest"),
+    ] = None,
+    limit: Limit = 100,
+) -> list[dict[str, Any]]:
     """The keys of your party: whose, for what, until when, when last used (to five minutes)."""
-    return await gate.read(credentials.keys, caller, await gate.now_us())
+    last = None if after is None else bytes.fromhex(after)
+    rows = await gate.read(credentials.keys, caller, await gate.now_us(), last, limit)
+    pages.link(rows, limit, lambda row: row["digest"])
+    return rows
 
 
 @router.post("/v1/keys", status_code=201, response_model=Answer[KeyAdded])
@@ -87,9 +110,13 @@ async def revoke_key(digest: str, gate: GateDep, caller: CallerDep, key: KeyDep)
 
 
 @router.get("/v1/signing-keys", response_model=list[SigningKeyView])
-async def signing_keys(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
-    """The signing keys of your party."""
-    return await gate.read(credentials.signing_keys, caller)
+async def signing_keys(
+    gate: GateDep, caller: CallerDep, pages: PagesDep, after: AfterName = None, limit: Limit = 100
+) -> list[dict[str, Any]]:
+    """The signing keys of your party, newest first."""
+    rows = await gate.read(credentials.signing_keys, caller, after, limit)
+    pages.link(rows, limit, lambda row: row["id"])
+    return rows
 
 
 @router.post("/v1/signing-keys", status_code=201, response_model=Answer[SigningKeyAdded])
@@ -106,15 +133,28 @@ async def revoke_signing_key(id: Named, gate: GateDep, caller: CallerDep, key: K
 
 
 @router.get("/v1/controls", response_model=ControlsView)
-async def read_controls(gate: GateDep, caller: CallerDep) -> dict[str, Any]:
-    """What your party forbids itself, and whether it is stopped."""
-    return await gate.read(controls.controls, caller)
+async def read_controls(response: Response, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
+    """What your party forbids itself, and whether it is stopped. The `ETag` is of the limits, for `If-Match`."""
+    found = await gate.read(controls.controls, caller)
+    limits = (found[name] for name in ("sign_above_fen", "order_limit_fen", "heartbeat_us"))
+    response.headers["ETag"] = f'"{controls.version(*(None if n is None else int(n) for n in limits))}"'
+    return found
 
 
 @router.post("/v1/controls", status_code=201, response_model=Answer[ControlsSet])
-async def set_controls(body: ControlsMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+async def set_controls(
+    body: ControlsMessage,
+    gate: GateDep,
+    caller: CallerDep,
+    key: KeyDep,
+    if_match: Annotated[
+        str | None,
+        Header(description="the ETag of the limits that you read: refused where they are others by now"),
+    ] = None,
+) -> Response:
     """Set all limits of your party; what you leave out or send as null has none."""
-    act = controls.SetControls(body.sign_above_fen, body.order_limit_fen, body.heartbeat_us)
+    seen = None if if_match in (None, "*") else str(if_match).strip().strip('"')
+    act = controls.SetControls(body.sign_above_fen, body.order_limit_fen, body.heartbeat_us, seen)
     return await perform(gate, controls.set_controls, act, caller, key)
 
 

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import oversight, venue
-from exchange.api.doorway import CallerDep, GateDep
+from exchange.api.doorway import AfterIndex, CallerDep, GateDep, Limit, PagesDep
 from exchange.database import driver
 from exchange.errors import NotFound, NotYet, Unavailable
 from exchange.gate import Gate
@@ -108,11 +108,14 @@ async def tile(path: str, gate: GateDep) -> Response:
 @router.get("/v1/log", response_model=list[LeafView])
 async def recent(
     gate: GateDep,
+    pages: PagesDep,
     before: Annotated[int | None, Query(ge=0, description="only entries before this index")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[dict[str, str]]:
     """The newest public leaves, newest first."""
-    return await gate.read(_newest, before, limit)
+    rows = await gate.read(_newest, before, limit)
+    pages.link(rows, limit, lambda row: row["index"], "before")
+    return rows
 
 
 @router.get("/v1/log/witnessed", response_class=Response, responses=TEXT)
@@ -205,9 +208,13 @@ async def receipt(index: Index, gate: GateDep, caller: CallerDep) -> dict[str, A
 
 
 @router.get("/v1/anchors", response_model=list[AnchorView])
-async def all_anchors(gate: GateDep) -> list[dict[str, Any]]:
+async def all_anchors(
+    gate: GateDep, pages: PagesDep, after: AfterIndex = None, limit: Limit = 100
+) -> list[dict[str, Any]]:
     """The checkpoints that were put on a chain, oldest first: pending, confirmed, final or refused."""
-    return await gate.read(_anchors)
+    rows = [row for row in await gate.read(_anchors) if int(row["size"]) > (after or 0)][:limit]
+    pages.link(rows, limit, lambda row: row["size"])
+    return rows
 
 
 @router.get("/v1/anchors/watch", response_model=AnchorWatchView)

@@ -5,20 +5,44 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from exchange import auctions, listings, rulebook, sales, settlement, venue
-from exchange.api.doorway import CallerDep, GateDep, KeyDep, Named, SignedDep, perform
+from exchange.api.doorway import (
+    AfterIndex,
+    CallerDep,
+    Callers,
+    GateDep,
+    KeyDep,
+    Limit,
+    Named,
+    Once,
+    PagesDep,
+    SignedDep,
+    UntilDep,
+    item,
+    perform,
+)
 from exchange.errors import NotFound
 from exchange.messages.market import (
+    BidBatchMessage,
     BidMessage,
     ListingMessage,
     LotMessage,
     OfferMessage,
     PurchaseMessage,
 )
-from exchange.messages.outcomes import Answer, BidAdmitted, BidderAdmitted, Listed, LookedUp, LotOpened, Sale
-from exchange.messages.views import BidView, ListingView, LotView, MarketView, TradeView
+from exchange.messages.outcomes import (
+    Answer,
+    BatchAnswer,
+    BidAdmitted,
+    BidderAdmitted,
+    Listed,
+    LookedUp,
+    LotOpened,
+    Sale,
+)
+from exchange.messages.views import BidView, DryRunView, ListingView, LotView, MarketView, TradeView
 
 router = APIRouter(prefix="/v1", tags=["market"])
 
@@ -38,9 +62,13 @@ async def market(gate: GateDep) -> dict[str, Any]:
 
 
 @router.get("/listings", response_model=list[ListingView])
-async def all_listings(gate: GateDep) -> list[dict[str, Any]]:
+async def all_listings(
+    gate: GateDep, pages: PagesDep, after: AfterIndex = None, limit: Limit = 100
+) -> list[dict[str, Any]]:
     """Everything on offer or once offered, newest first."""
-    return await gate.read(listings.listings)
+    rows = await gate.read(listings.listings, after, limit)
+    pages.link(rows, limit, lambda row: row["log_index"])
+    return rows
 
 
 @router.post("/listings", status_code=201, response_model=Answer[Listed])
@@ -59,10 +87,41 @@ async def buy(
     return await perform(gate, sales.buy, sales.Buy(listing, body.licences, signed), caller, key)
 
 
+@router.post("/listings/{listing}/purchases:dry-run", response_model=DryRunView)
+async def rehearse_purchase(
+    listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, signed: SignedDep
+) -> dict[str, Any]:
+    """What would come of a purchase now, and the whole cost of it: price, fee, tax. Nothing is recorded."""
+    act = sales.Buy(listing, body.licences, signed)
+    outcome = orjson.loads(await gate.rehearse(sales.buy, act, caller=caller))
+    return await gate.read(sales.rehearsed, caller, act, outcome, await gate.now_us())
+
+
 @router.get("/lots", response_model=list[LotView])
-async def all_lots(gate: GateDep) -> list[dict[str, Any]]:
+async def all_lots(
+    gate: GateDep,
+    pages: PagesDep,
+    after: Annotated[
+        str | None,
+        Query(
+            pattern=r"^(open|ended)\.[0-9]{1,18}\.[A-Za-z0-9_-]{1,64}$",
+            description="cursor: as the page before links to",
+        ),
+    ] = None,
+    limit: Limit = 100,
+) -> list[dict[str, Any]]:
     """All lots, the ones that close next first; bidders only by code."""
-    return await gate.read(auctions.lots)
+    cursor = None
+    if after is not None:
+        state, closes_us, last = after.split(".")
+        cursor = (state == "ended", int(closes_us), last)
+    rows = await gate.read(auctions.lots, cursor, limit)
+    pages.link(
+        rows,
+        limit,
+        lambda row: f"{'open' if row['state'] == 'open' else 'ended'}.{row['closes_us']}.{row['id']}",
+    )
+    return rows
 
 
 @router.post("/lots", status_code=201, response_model=Answer[LotOpened])
@@ -90,35 +149,67 @@ async def join_lot(lot: Named, gate: GateDep, caller: CallerDep, key: KeyDep) ->
 async def lot_bids(
     lot: Named,
     gate: GateDep,
-    after: Annotated[int, Query(description="from behind this log index", ge=-1, le=2**62)] = -1,
+    pages: PagesDep,
+    after: Annotated[int, Query(description="cursor: from behind this log index", ge=-1, le=2**62)] = -1,
+    limit: Limit = 500,
 ) -> list[dict[str, Any]]:
-    """The bids of a lot in log order, 500 at a time."""
-    return await gate.read(auctions.bids, lot, after)
+    """The bids of a lot in log order, admitted and refused."""
+    rows = await gate.read(auctions.bids, lot, after, limit)
+    pages.link(rows, limit, lambda row: row["index"])
+    return rows
 
 
 @router.post("/lots/{lot}/bids", status_code=201, response_model=Answer[BidAdmitted])
 async def place_bid(
-    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep
+    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep, until: UntilDep
 ) -> Response:
     """Bid on a lot. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
-    return await perform(
-        gate, auctions.place_bids, auctions.PlaceBid(lot, body.price_fen, signed), caller, body.client_bid_id
-    )
+    act = auctions.PlaceBid(lot, body.price_fen, signed, until)
+    return await perform(gate, auctions.place_bids, act, caller, Once(body.client_bid_id))
+
+
+@router.post("/lots/{lot}/bids:dry-run", response_model=DryRunView)
+async def rehearse_bid(
+    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep, until: UntilDep
+) -> dict[str, Any]:
+    """What would come of a bid now, and the whole cost of winning at its price: deposit, fee, tax. Nothing is recorded."""
+    caller.within("trade")
+    act = auctions.PlaceBid(lot, body.price_fen, signed, until)
+    return await gate.read(auctions.rehearse_bid, caller, act, await gate.now_us())
+
+
+@router.post("/lots/{lot}/bids:batch", response_model=BatchAnswer)
+async def place_bid_batch(
+    lot: Named, body: BidBatchMessage, request: Request, gate: GateDep, caller: CallerDep, until: UntilDep
+) -> Response:
+    """Bid up to 1,000 times at once, decided in the order given; each item is answered as it would be alone.
+
+    There is no all or nothing: `status` and members of each item are those that its bid gets alone, its receipt
+    included, and each `client_bid_id` can be looked up, and sent again, by itself.
+    """
+    callers: Callers = request.app.state.callers
+    quota = request.state.quota = callers.quotas.spend(caller.party, len(body.bids) - 1)
+    quota.require()
+    acts = [(auctions.PlaceBid(lot, bid.price_fen, None, until), bid.client_bid_id) for bid in body.bids]
+    answers = await gate.perform_all(auctions.place_bids, acts, caller=caller)
+    items = [item(key, said) for (_, key), said in zip(acts, answers, strict=True)]
+    return Response(b'{"items":[' + b",".join(items) + b"]}", media_type="application/json")
 
 
 @router.get("/trades", response_model=list[TradeView])
-async def trades(gate: GateDep, caller: CallerDep) -> list[dict[str, Any]]:
+async def trades(
+    gate: GateDep, caller: CallerDep, pages: PagesDep, after: AfterIndex = None, limit: Limit = 100
+) -> list[dict[str, Any]]:
     """Your party's trades with their vouchers, newest first; all of them for a regulator."""
-    return await gate.read(settlement.trades, caller)
+    rows = await gate.read(settlement.trades, caller, after, limit)
+    pages.link(rows, limit, lambda row: row["index"])
+    return rows
 
 
 @router.get("/trades/{trade}", response_model=TradeView)
 async def trade(trade: Named, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
     """One trade of your party; `/v1/receipts/{index}` has its receipt."""
-    for view in await gate.read(settlement.trades, caller):
-        if view["trade"] == trade:
-            return view
-    raise NotFound("trade.unknown", f"no trade {trade!r}", field="trade", remedy="check the identifier")
+    return await gate.read(settlement.trade, caller, trade)
 
 
 @router.get("/requests/{key}", response_model=LookedUp)

@@ -29,6 +29,7 @@ HANDS: Mapping[str, type] = {
     "callers": doorway.Callers,
     "database": database.Database,
     "gate": gate.Gate,
+    "quota": doorway.Quota,
     "tx": acts.Transaction,
     "vault": vault.Vault,
 }

@@ -127,8 +127,11 @@ class SwiftBids:
         if secret is None or len(body) > BODY_LIMIT:
             await self._documented(scope, _again(parts, receive), send)
             return
+        quota = None
         try:
             caller = (await self._callers.known(secret)).caller
+            quota = self._callers.quotas.spend(caller.party)
+            quota.require()
             reply = await self._gate.perform(
                 auctions.place_bids,
                 auctions.PlaceBid(lot, message.price_fen),
@@ -143,6 +146,8 @@ class SwiftBids:
             response = defect_response()
         else:
             response = answer(reply)
+        if quota is not None:
+            response.raw_headers += quota.headers()
         await response(scope, receive, send)
 
 
@@ -162,7 +167,7 @@ async def _turn_away(code: str, detail: str, scope: Scope, receive: Receive, sen
 
 
 def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """The key of a request whose headers are as a plain bid has them: bearer, JSON said to be JSON, not signed."""
+    """The key of a request whose headers are as a plain bid has them: bearer, JSON said to be JSON, not signed, without an expiry."""
     secret = None
     json = False
     for name, value in headers:
@@ -170,7 +175,7 @@ def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
             secret = value[7:].decode("latin-1") if value[:7] == b"Bearer " else None
         elif name == b"content-type":
             json = value == b"application/json"
-        elif name == b"signature-input":
+        elif name in (b"signature-input", b"request-expires"):
             return None
     return secret if json else None
 

@@ -252,7 +252,7 @@ class Exchange:
 
     def keys(self) -> list[KeyView]:
         """The keys of your party, newest first: for what, until when, when last used."""
-        return self._read("/v1/keys", list[KeyView])
+        return self._read_all("/v1/keys", KeyView)
 
     def add_signing_key(
         self, label: str, *, secret: bytes | None = None, identifier: str | None = None
@@ -271,7 +271,7 @@ class Exchange:
 
     def signing_keys(self) -> list[SigningKeyView]:
         """The signing keys of your party, newest first."""
-        return self._read("/v1/signing-keys", list[SigningKeyView])
+        return self._read_all("/v1/signing-keys", SigningKeyView)
 
     def revoke_signing_key(self, id: str, *, identifier: str | None = None) -> Done:
         """End a signing key of your party."""
@@ -578,7 +578,7 @@ class Exchange:
 
     def listings(self) -> list[ListingView]:
         """Everything on offer or once offered, newest first."""
-        return self._read("/v1/listings", list[ListingView])
+        return self._read_all("/v1/listings", ListingView)
 
     def buy(self, listing: str, licences: int = 1, *, identifier: str | None = None) -> Done:
         """Buy at the fixed price: paid, licensed and confirmed in one entry; `outcome["voucher"]` is the deal."""
@@ -610,7 +610,7 @@ class Exchange:
 
     def lots(self) -> list[LotView]:
         """All lots, the ones that close next first."""
-        return self._read("/v1/lots", list[LotView])
+        return self._read_all("/v1/lots", LotView)
 
     def lot(self, lot: str) -> LotView:
         """One lot and where it stands."""
@@ -669,7 +669,7 @@ class Exchange:
 
     def trades(self) -> list[TradeView]:
         """The party's trades with their vouchers, newest first; all of them for a regulator."""
-        return self._read("/v1/trades", list[TradeView])
+        return self._read_all("/v1/trades", TradeView)
 
     def licences(self) -> Iterator[LicenceView]:
         """The caller's licences, page by page as you read on."""
@@ -864,7 +864,7 @@ class Exchange:
 
     def anchors(self) -> list[dict[str, Any]]:
         """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""
-        return self._read("/v1/anchors", list[dict[str, Any]])
+        return self._read_all("/v1/anchors", dict[str, Any])
 
     def audit_bundle(
         self, path: Path, *, start: int = 0, stop: int | None = None, party: str | None = None
@@ -904,11 +904,29 @@ class Exchange:
             except httpx.TransportError as error:
                 self._rest(patience, str(error), cause=error)
 
+    def _read_all(self, path: str, form: type[M]) -> list[M]:
+        """A whole list, page by page, as each links to the next."""
+        rows: list[M] = []
+        params: Mapping[str, str] | None = None
+        while True:
+            response = self._got(path, params)
+            rows += self._as(response, path, list[form])  # type: ignore[valid-type]  # a type that was handed in
+            following = response.links.get("next", {}).get("url")
+            if following is None:
+                return rows
+            params = dict(httpx.URL(following).params)
+
     def _read(self, path: str, form: type[M], params: Mapping[str, str] | None = None) -> M:
+        return self._as(self._got(path, params), path, form)
+
+    def _got(self, path: str, params: Mapping[str, str] | None) -> httpx.Response:
         try:
-            response = expect(self._wire.ask("GET", path, params=params), 200)
+            return expect(self._wire.ask("GET", path, params=params), 200)
         except NoAnswer as error:
             raise Unreachable(str(error)) from error
+
+    @staticmethod
+    def _as(response: httpx.Response, path: str, form: type[M]) -> M:
         try:
             return TypeAdapter(form).validate_json(response.content, extra="ignore")
         except ValidationError as error:

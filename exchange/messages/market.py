@@ -117,3 +117,9 @@ class BidMessage(Message):
 
     client_bid_id: Identifier
     price_fen: Whole
+
+
+class BidBatchMessage(Message):
+    """Bids on one lot, decided in this order."""
+
+    bids: list[BidMessage] = Field(min_length=1, max_length=1000)

@@ -251,6 +251,31 @@ class BidAdmitted(Outcome):
     lot: str
     price_fen: Whole
     closes_us: Whole
+    expires_us: Whole | None = None
+
+
+class BatchItem(View):
+    """What came of one bid of a batch: `status` 201 with outcome and receipt, 422 with these and a problem's members
+    where it was refused on the record, any other with a problem's members alone.
+    """
+
+    client_bid_id: str
+    status: int
+    outcome: dict[str, Any] | None = None
+    receipt: ReceiptView | None = None
+    type: str | None = None
+    title: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    field: str | None = None
+    rule: str | None = None
+    remedy: str | None = None
+
+
+class BatchAnswer(View):
+    """The bids of a batch, one item each, in their order."""
+
+    items: list[BatchItem]
 
 
 class AssetDeclared(Outcome):

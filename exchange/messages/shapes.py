@@ -16,6 +16,7 @@ from pydantic import (
 
 WHOLE_LIMIT = 2**63 - 1
 IDENTIFIER = r"^[A-Za-z0-9_-]{1,64}$"
+WHOLE = "^(0|[1-9][0-9]{0,18})$"
 
 
 def _whole(value: Any) -> int:
@@ -39,7 +40,7 @@ Whole = Annotated[
     int,
     BeforeValidator(_whole),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^(0|[1-9][0-9]{0,18})$", "examples": ["1000000"]}),
+    WithJsonSchema({"type": "string", "pattern": WHOLE, "examples": ["1000000"]}),
 ]
 """Money and time: an integer here, a decimal string on the wire, so that no reader makes a float of it."""
 

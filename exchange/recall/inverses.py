@@ -330,7 +330,9 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
     "controls_set": lambda told: (
         controls.set_controls,
         controls.SetControls(
-            *(told.number_or_none(name) for name in ("sign_above_fen", "order_limit_fen", "heartbeat_us"))
+            told.number_or_none("sign_above_fen"),
+            told.number_or_none("order_limit_fen"),
+            told.number_or_none("heartbeat_us"),
         ),
     ),
     "trading_stopped": lambda told: (controls.stop_trading, controls.StopTrading(told["party"])),
@@ -372,7 +374,12 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
     "bidder": lambda told: (auctions.join_lot, auctions.JoinLot(told["lot"])),
     "bid": lambda told: (
         auctions.place_bids,
-        auctions.PlaceBid(told["lot"], told.number("price_fen"), told.signed()),
+        auctions.PlaceBid(
+            told["lot"],
+            told.number("price_fen"),
+            told.signed(),
+            told.number("expires_us") if "expires_us" in told.act else None,
+        ),
     ),
     "lot_closed": lambda told: (auctions.close_lot, auctions.CloseLot(told["lot"])),
     "deposit_released": lambda told: (

@@ -57,6 +57,7 @@ class House:
     link_key: bytes
     now_us: int = START_US
     http: httpx.AsyncClient = field(init=False)
+    app: FastAPI = field(init=False)
     administrator: Caller = field(init=False)  # the venue's own hand
     keys: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -240,7 +241,7 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     )
     opened = await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
     found.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))
-    app = FastAPI()
+    app = found.app = FastAPI()
     app.state.gate, app.state.vault, app.state.link_key = gate, found.vault, found.link_key
     app.state.callers = Callers(gate, found.link_key)
     mount(app)

@@ -64,10 +64,11 @@ def test_backups_go_to_a_directory_or_to_a_bucket_with_the_usual_variables(tmp_p
             "EXCHANGE_BACKUP_TARGET": str(tmp_path / "copies"),
             "EXCHANGE_BACKUP_EVERY_S": "3600",
             "EXCHANGE_BACKUP_KEEP_DAYS": "90",
+            "EXCHANGE_PARTY_QUOTA": "500",
         }
     )
     assert settings.backup_target == tmp_path / "copies"
-    assert (settings.backup_every_s, settings.backup_keep_days) == (3600, 90)
+    assert (settings.backup_every_s, settings.backup_keep_days, settings.party_quota) == (3600, 90, 500)
     given = {
         **BUCKET,
         "EXCHANGE_BACKUP_TARGET": "s3://exchange-backup/market/one/",
@@ -105,6 +106,7 @@ def test_backups_go_to_a_directory_or_to_a_bucket_with_the_usual_variables(tmp_p
         ({"AWS_ENDPOINT_URL": "s3.example.cn"}, "AWS_ENDPOINT_URL"),
         ({"EXCHANGE_BACKUP_KEEP_DAYS": "0"}, "EXCHANGE_BACKUP_KEEP_DAYS"),
         ({"EXCHANGE_BACKUP_KEEP_DAYS": "forever"}, "EXCHANGE_BACKUP_KEEP_DAYS"),
+        ({"EXCHANGE_PARTY_QUOTA": "0"}, "EXCHANGE_PARTY_QUOTA"),
         ({"EXCHANGE_BACKUP_EVERY_S": "0"}, "EXCHANGE_BACKUP_EVERY_S"),
     ],
 )

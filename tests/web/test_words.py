@@ -94,7 +94,13 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         "exclusive",
         "licence",
     }
-    reasons = {reason.value for reason in Reason} | {"suspended"}
+    reasons = {reason.value for reason in Reason} | {
+        "above_limit",
+        "expired",
+        "stopped",
+        "suspended",
+        "unsigned",
+    }
     assert {key.removeprefix("reason.") for key in known if key.startswith("reason.")} == reasons
     assert {key.removeprefix("kind.") for key in known if key.startswith("kind.")} == kinds_logged()
 
