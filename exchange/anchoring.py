@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, assert_never
 
 import psycopg
@@ -37,11 +37,12 @@ STUCK_S: Final = 180.0
 """How long an anchor waits for a block before it is offered at a higher price: fifteen blocks of Ethereum."""
 
 ALARM_S: Final = 900.0
-"""How long a trouble lasts before it is told as an error, not as a warning."""
+"""How long a trouble that may pass lasts before it is told as an error, not as a warning."""
 
-Trouble = Literal["unreachable", "refused", "set_back", "contradicted", "stuck"]
-"""What can be amiss: the node does not answer; it, the chain or the contract refuses; the chain holds more than this log;
-another root than this log's; an anchor waits, and its price may rise no more."""
+Trouble = Literal["unreachable", "refused", "stuck", "set_back", "contradicted", "taken_back"]
+"""What can be amiss: the node does not answer; it, the chain or the contract refuses; an anchor waits, and its price may
+rise no more; the chain holds more than this log; another root than this log's; it took a final anchor back. The last
+three are told as errors at once."""
 
 
 @dataclass(slots=True)
@@ -103,16 +104,16 @@ class Anchoring:
         if self._amiss != "unreachable":
             self._away_s = LOOK_S
         self._not_before_us = now_us + int(wait_s * 1_000_000)
-        since_us = await anchors.keep_watch(connection, self.anchor.address, now_us, size, self._amiss)
+        since_us = await anchors.keep_watch(
+            connection, self.anchor.address, now_us, size, self._amiss, str(error or self._amiss or "")
+        )
         if self._amiss is None:
             self._alarmed = None
-        elif (
-            since_us is not None and now_us - since_us >= ALARM_S * 1_000_000 and self._alarmed != self._amiss
-        ):
-            self._alarmed = self._amiss
-            logger.error(
-                "nothing is anchored for %d s: %s (%s)", (now_us - since_us) // 1_000_000, self._amiss, error
-            )
+        elif since_us is not None and self._alarmed != self._amiss:
+            lasted_s = (now_us - since_us) // 1_000_000
+            if lasted_s >= ALARM_S or self._amiss in ("set_back", "contradicted"):
+                self._alarmed = self._amiss
+                logger.error("nothing is anchored for %d s: %s (%s)", lasted_s, self._amiss, error)
         if error is not None:
             raise error
 
@@ -178,12 +179,13 @@ class Anchoring:
             case "confirmed" | "final":
                 mined = await asyncio.to_thread(self.anchor.mined, kept.tx)
                 if mined is None or not mined.succeeded:
-                    await anchors.keep_lost(connection, kept.size)
-                    logger.log(
-                        logging.ERROR if kept.state == "final" else logging.WARNING,
-                        "the chain took back the %s anchor of %d entries (%s)", kept.state, kept.size, kept.tx,
-                    )  # fmt: skip
-                    return await self._pending(connection, kept, now_us)
+                    said = f"the chain took back the {kept.state} anchor of {kept.size} entries ({kept.tx})"
+                    async with connection.transaction():
+                        await anchors.keep_lost(connection, kept.size, now_us)
+                        if kept.state == "final":
+                            await anchors.keep_trouble(connection, now_us, "taken_back", said, now_us)
+                    logger.log(logging.ERROR if kept.state == "final" else logging.WARNING, said)
+                    return await self._pending(connection, replace(kept, offered_us=now_us), now_us)
                 if kept.state == "final":
                     return False
                 return not await self._mined(connection, kept, mined)

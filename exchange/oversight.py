@@ -132,6 +132,7 @@ async def export(
                     size=int(anchor["size"]),
                     root=bytes.fromhex(anchor["root"]),
                     block=int(anchor["block"]),
+                    state=anchor["state"],
                 )
     return end
 

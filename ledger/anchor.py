@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from ledger.errors import AnchorError, UnansweredError
+from ledger.errors import AbsentError, AnchorError, UnansweredError
 
 if TYPE_CHECKING:
     from eth_typing import ChecksumAddress, HexStr
@@ -316,12 +316,12 @@ class Anchor:
     def read_tx(self, tx: str) -> tuple[int, bytes]:
         """Give the size and root that one transaction put on the chain, read from the transaction itself.
 
-        Raises AnchorError unless the chain has the transaction, it called this contract, and it succeeded.
+        Raises AbsentError where no block has the transaction, AnchorError unless it called this contract and succeeded.
         """
         tx_hash = _checked_tx(tx)
         sent, receipt = self._chain.transaction(tx_hash), self._chain.receipt(tx_hash)
         if sent is None or receipt is None:
-            raise AnchorError(
+            raise AbsentError(
                 f"chain {self._chain.chain_id} has no transaction {tx}",
                 field="tx",
                 rule="an anchor is a transaction in a block of the chain",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 State = Literal["pending", "confirmed", "final", "refused"]
 
+TROUBLES_SHOWN = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -96,12 +98,12 @@ async def keep_mined(connection: AsyncConnection[Any], size: int, mined: Mined, 
     )
 
 
-async def keep_lost(connection: AsyncConnection[Any], size: int) -> None:
-    """Remember that the block which had an anchor is no longer the chain's."""
+async def keep_lost(connection: AsyncConnection[Any], size: int, now_us: int) -> None:
+    """Remember that the block which had an anchor is no longer the chain's; it waits for another from now on."""
     await connection.execute(
         "UPDATE anchor SET state = 'pending', block = NULL, block_hash = NULL, gas_used = NULL,"
-        " reorganised = reorganised + 1 WHERE size = %s",
-        (size,),
+        " reorganised = reorganised + 1, offered_us = %s WHERE size = %s",
+        (now_us, size),
     )
 
 
@@ -160,37 +162,83 @@ async def newest(connection: AsyncConnection[Any]) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that was amiss: what, in detail for the operator, from when to when; `ended_us` None while it lasts."""
+
+    trouble: str
+    detail: str
+    began_us: int
+    ended_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
-    """What was last seen of the chain: when, the contract's newest size, and what is amiss since when, if anything."""
+    """What was last seen of the chain: when, the contract's newest size, and the newest troubles, newest first."""
 
     contract: str
     looked_us: int
     size: int | None
-    trouble: str | None
-    trouble_since_us: int | None
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What is amiss now."""
+        return next((one for one in self.troubles if one.ended_us is None), None)
 
 
 async def watch(connection: AsyncConnection[Any]) -> Watch | None:
-    """What was last seen of the chain; None where nobody looked yet."""
-    cursor = await connection.execute(
-        "SELECT contract, looked_us, size, trouble, trouble_since_us FROM chain_watch WHERE id = 1"
-    )
+    """What was last seen of the chain, and of its troubles the newest; None where nobody looked yet."""
+    cursor = await connection.execute("SELECT contract, looked_us, size FROM chain_watch WHERE id = 1")
     row = await cursor.fetchone()
-    return None if row is None else Watch(*row)
+    if row is None:
+        return None
+    cursor = await connection.execute(
+        "SELECT trouble, detail, began_us, ended_us FROM chain_trouble"
+        " ORDER BY ended_us IS NULL DESC, began_us DESC, trouble LIMIT %s",
+        (TROUBLES_SHOWN,),
+    )
+    return Watch(row[0], row[1], row[2], tuple(Trouble(*one) for one in await cursor.fetchall()))
 
 
 async def keep_watch(
-    connection: AsyncConnection[Any], contract: str, now_us: int, size: int | None, trouble: str | None
+    connection: AsyncConnection[Any],
+    contract: str,
+    now_us: int,
+    size: int | None,
+    trouble: str | None,
+    detail: str = "",
 ) -> int | None:
     """Remember what was seen of the chain just now; `size` None where it could not be asked. Returns since when the
     trouble lasts; None where there is none."""
-    cursor = await connection.execute(
-        "INSERT INTO chain_watch (id, contract, looked_us, size, trouble, trouble_since_us) VALUES (1, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (id) DO UPDATE SET contract = excluded.contract, looked_us = excluded.looked_us,"
-        " size = coalesce(excluded.size, chain_watch.size), trouble = excluded.trouble,"
-        " trouble_since_us = CASE WHEN excluded.trouble = chain_watch.trouble THEN chain_watch.trouble_since_us"
-        " ELSE excluded.trouble_since_us END RETURNING trouble_since_us",
-        (contract, now_us, size, trouble, None if trouble is None else now_us),
+    async with connection.transaction():
+        await connection.execute(
+            "INSERT INTO chain_watch (id, contract, looked_us, size) VALUES (1, %s, %s, %s)"
+            " ON CONFLICT (id) DO UPDATE SET contract = excluded.contract, looked_us = excluded.looked_us,"
+            " size = coalesce(excluded.size, chain_watch.size)",
+            (contract, now_us, size),
+        )
+        await connection.execute(
+            "UPDATE chain_trouble SET ended_us = %s WHERE ended_us IS NULL AND trouble IS DISTINCT FROM %s",
+            (now_us, trouble),
+        )
+        if trouble is None:
+            return None
+        cursor = await connection.execute(
+            "UPDATE chain_trouble SET detail = %s WHERE ended_us IS NULL RETURNING began_us", (detail,)
+        )
+        row = await cursor.fetchone()
+        if row is not None:
+            return int(row[0])
+        await keep_trouble(connection, now_us, trouble, detail, None)
+        return now_us
+
+
+async def keep_trouble(
+    connection: AsyncConnection[Any], now_us: int, trouble: str, detail: str, ended_us: int | None
+) -> None:
+    """Remember something that is amiss from now on; `ended_us` is `now_us` for what happened once and does not last."""
+    await connection.execute(
+        "INSERT INTO chain_trouble (began_us, trouble, detail, ended_us) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (began_us, trouble) DO UPDATE SET ended_us = excluded.ended_us",
+        (now_us, trouble, detail, ended_us),
     )
-    row = await cursor.fetchone()
-    return None if row is None else row[0]

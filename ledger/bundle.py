@@ -11,7 +11,7 @@ segments/<8 digits>/checkpoints.jsonl  {"note"}: the signed checkpoints whose si
 segments/<8 digits>/transfers.jsonl    {"index", "sequence", "state", "transfer"}: the claimed rows of its entries
 openings.jsonl  {"commitment", "salt" hex, "value"}, salt and value null where the opening was erased
 accounts.jsonl  the account rows as the database claims them
-anchors.json    [{"chain_id", "contract", "tx", "size", "root" hex, "block"}]
+anchors.json    [{"chain_id", "contract", "tx", "size", "root" hex, "block", "state"}]
 manifest.json   {"format", "origin", "vkeys", "sandbox", "party", "start", "peaks": [hex], "size", "root" hex,
                 "later": {"checkpoint", "proof": [hex]} or null, "members": {name: bytes}}
 
@@ -172,8 +172,10 @@ class BundleWriter:
             ),
         )
 
-    def anchor(self, *, chain_id: int, contract: str, tx: str, size: int, root: bytes, block: int) -> None:
-        """Add a checkpoint that was put on a chain."""
+    def anchor(
+        self, *, chain_id: int, contract: str, tx: str, size: int, root: bytes, block: int, state: str
+    ) -> None:
+        """Add a checkpoint that was put on a chain; `confirmed` where its block may still be taken back, or `final`."""
         self._anchors.append(
             {
                 "chain_id": str(chain_id),
@@ -182,6 +184,7 @@ class BundleWriter:
                 "size": str(size),
                 "root": root.hex(),
                 "block": str(block),
+                "state": state,
             }
         )
 

@@ -6,6 +6,7 @@ LedgerError
 ├── NoteError       a checkpoint, key or signature that cannot be read or trusted
 ├── TransferError   an account or transfer that cannot be read
 ├── AnchorError     a chain that did not keep, or does not show, a checkpoint
+│   ├── AbsentError      a chain that does not have a transaction
 │   └── UnansweredError  a chain that says nothing either way
 ├── BehindError     a tile whose lower tiles are not written yet
 └── BundleError     an audit bundle that cannot be read at all
@@ -54,6 +55,10 @@ class TransferError(LedgerError):
 
 class AnchorError(LedgerError):
     """A chain that did not keep, or does not show, a checkpoint."""
+
+
+class AbsentError(AnchorError):
+    """A transaction that no block of the chain has: it never had one, or a reorganisation took it back."""
 
 
 class UnansweredError(AnchorError):

@@ -233,7 +233,7 @@ class AnchorTransactionRow(SQLModel, table=True):
 
 
 class ChainWatchRow(SQLModel, table=True):
-    """What was last seen of the chain, and what is amiss with it."""
+    """What was last seen of the chain."""
 
     __tablename__ = "chain_watch"
     __table_args__ = (CheckConstraint("id = 1", name="chain_watch_is_one_row"),)
@@ -242,8 +242,17 @@ class ChainWatchRow(SQLModel, table=True):
     contract: str = word()
     looked_us: int = whole()
     size: int | None = whole(default=None)
-    trouble: str | None = word(default=None)
-    trouble_since_us: int | None = whole(default=None)
+
+
+class ChainTroubleRow(SQLModel, table=True):
+    """Something that was amiss with the chain, and until when; at most one of them lasts."""
+
+    __tablename__ = "chain_trouble"
+
+    began_us: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    trouble: str = word(primary_key=True)
+    detail: str = word()
+    ended_us: int | None = whole(default=None)
 
 
 class CosignatureRow(SQLModel, table=True):

@@ -317,6 +317,10 @@ SAYINGS: Mapping[str, tuple[str, str]] = {
         "交易 {tx}:链上是大小 {size}、根 {root},与所称不同",
         "transaction {tx}: the chain shows size {size} and root {root}, not what is claimed",
     ),
+    "anchor_taken_back": (
+        "交易 {tx} 当时尚未最终确认,链上已不在",
+        "transaction {tx} was not final then, and the chain no longer has it",
+    ),
     "anchor_absent": ("交易 {tx}:{why}", "transaction {tx}: {why}"),
 }
 

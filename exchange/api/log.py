@@ -219,7 +219,7 @@ async def all_anchors(
 
 @router.get("/v1/anchors/watch", response_model=AnchorWatchView)
 async def anchor_watch(gate: GateDep) -> dict[str, Any]:
-    """What the exchange last saw of the chain: its contract's newest size, and what is amiss since when, if anything."""
+    """What the exchange last saw of the chain: its contract's newest size, what is amiss since when, and what was."""
     return await gate.read(_watch)
 
 
@@ -358,8 +358,17 @@ async def _watch(session: AsyncSession) -> dict[str, Any]:
         "contract": seen.contract,
         "looked_us": str(seen.looked_us),
         "size": None if seen.size is None else str(seen.size),
-        "trouble": seen.trouble,
-        "trouble_since_us": None if seen.trouble_since_us is None else str(seen.trouble_since_us),
+        "trouble": None if seen.trouble is None else seen.trouble.trouble,
+        "trouble_since_us": None if seen.trouble is None else str(seen.trouble.began_us),
+        # Without the detail, which names the operator's own node.
+        "troubles": [
+            {
+                "trouble": one.trouble,
+                "began_us": str(one.began_us),
+                "ended_us": None if one.ended_us is None else str(one.ended_us),
+            }
+            for one in seen.troubles
+        ],
     }
 
 

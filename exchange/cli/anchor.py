@@ -1,17 +1,22 @@
-"""Commands of the anchor: make its key, see what the chain says, hand the contract to another key."""
+"""Commands of the anchor: make its key, see what became of anchors and what the chain says, hand the contract over."""
 
 from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from exchange.errors import Misconfigured
 from exchange.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import JustifyMethod
 
 app = typer.Typer(
     help=(
@@ -64,6 +69,47 @@ def make_key(
     console.print("  Give it some of the chain's coin: an anchor takes at most 36,000 gas.")
 
 
+@app.command("list")
+def show(
+    url: Annotated[
+        str | None,
+        typer.Argument(help="Address of the exchange; else where this one listens."),
+    ] = None,
+) -> None:
+    """What an exchange says of its anchors: the state, block and gas of each, and what was amiss with the chain.
+
+    Exit status 3 while something is. What the chain says is shown by [bold]exchange anchor status[/bold].
+    """
+    from exchange.client import Exchange, NotFound
+
+    settings = Settings.from_environment(os.environ)
+    with Exchange(url or f"http://{settings.host}:{settings.port}") as exchange:
+        anchors = exchange.anchors()
+        try:
+            watch = exchange.anchor_watch()
+        except NotFound:
+            console.print("This exchange has no chain, or has not looked at it yet.")
+            return
+    table = Table()
+    for name, justify in _COLUMNS.items():
+        table.add_column(name, justify=justify, no_wrap=True)
+    for one in anchors:
+        table.add_row(
+            f"{int(one['size']):,}",
+            one["state"],
+            "—" if one["block"] is None else f"{int(one['block']):,}",
+            "—" if one["gas_used"] is None else f"{int(one['gas_used']):,}",
+            one["reorganised"],
+            one["tx"],
+        )
+    console.print(table)
+    console.print(f"  looked at  {_iso(watch['looked_us'])}")
+    for one in watch["troubles"]:
+        until = "[red]now[/]" if one["ended_us"] is None else _iso(one["ended_us"])
+        console.print(f"  {one['trouble']:<12} {_iso(one['began_us'])} – {until}", soft_wrap=True)
+    raise typer.Exit(0 if watch["trouble"] is None else 3)
+
+
 @app.command()
 def status(url: UrlOption = None, contract: ContractOption = None) -> None:
     """What the chain says: whose the contract is, the newest anchored size and root. Needs no key, and no exchange."""
@@ -103,6 +149,20 @@ def accept_owner(key: KeyOption = None, url: UrlOption = None, contract: Contrac
     tx = anchor.accept_owner()
     console.print(f"[green]✓[/] the contract belongs to {anchor.owner()} ({tx})", soft_wrap=True)
     console.print("Next: put that key into keys/anchor.key, and start the exchange again.")
+
+
+_COLUMNS: dict[str, JustifyMethod] = {
+    "entries": "right",
+    "state": "left",
+    "block": "right",
+    "gas": "right",
+    "taken back": "right",
+    "transaction": "left",
+}
+
+
+def _iso(us: str) -> str:
+    return datetime.fromtimestamp(int(us) / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _where(url: str | None, contract: str | None) -> tuple[str, str]:

@@ -866,6 +866,10 @@ class Exchange:
         """The checkpoints that the exchange says it put on a chain; `ledger.anchor` reads the chain itself."""
         return self._read_all("/v1/anchors", dict[str, Any])
 
+    def anchor_watch(self) -> dict[str, Any]:
+        """What the exchange last saw of the chain, and what is amiss with it since when; NotFound where it has none."""
+        return self._read("/v1/anchors/watch", dict[str, Any])
+
     def audit_bundle(
         self, path: Path, *, start: int = 0, stop: int | None = None, party: str | None = None
     ) -> None:

@@ -275,14 +275,23 @@ class AnchorView(View):
     state: Literal["pending", "confirmed", "final", "refused"]
 
 
+class ChainTroubleView(View):
+    """Something that was amiss with the chain; `ended_us` null while it lasts."""
+
+    trouble: str
+    began_us: Whole
+    ended_us: Whole | None
+
+
 class AnchorWatchView(View):
-    """What was last seen of the chain; `trouble` says what is amiss there, and since when."""
+    """What was last seen of the chain; `trouble` says what is amiss there, since when; `troubles` what was, newest first."""
 
     contract: str
     looked_us: Whole
     size: Whole | None
     trouble: str | None
     trouble_since_us: Whole | None
+    troubles: list[ChainTroubleView]
 
 
 class TokenView(View):

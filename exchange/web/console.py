@@ -30,7 +30,7 @@ from exchange.errors import ExchangeError, NotFound
 from exchange.gate import Gate
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
-from ledger.anchors import anchors
+from ledger.anchors import anchors, watch
 from pricing.auctions import AscendingRules, Standing, least_admissible_fen
 
 HERE: Final = Path(__file__).parent
@@ -221,7 +221,14 @@ async def live_log(request: Request, t: Words) -> Response:
 
 async def _log(session: AsyncSession, before: int | None) -> dict[str, Any]:
     leaves = await _leaves(session, before, LEAVES_A_PAGE)
-    return {"leaves": leaves, "before": before, "anchors": (await anchors(await driver(session)))[::-1]}
+    connection = await driver(session)
+    seen = await watch(connection)
+    return {
+        "leaves": leaves,
+        "before": before,
+        "anchors": (await anchors(connection))[::-1],
+        "trouble": None if seen is None else seen.trouble,
+    }
 
 
 async def _leaves(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from ledger.audit.findings import Findings, why
 from ledger.audit.keys import Keys
 from ledger.audit.reading import HEX_256, Bundle, broken, decimal
 from ledger.checkpoint import Checkpoint
-from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
+from ledger.errors import AbsentError, AnchorError, BundleError, NoteError, UnansweredError
 from ledger.succession import Ended
 
 ReadAnchor = Callable[[dict[str, Any]], tuple[int, bytes]]
@@ -152,7 +152,11 @@ class Outside:
         except (UnansweredError, OSError) as error:
             self.findings.left("anchors", "anchors_unreachable", len(self.anchors), why=str(error))
         except AnchorError as error:
-            self.findings.fault("anchors", "anchor_absent", tx=tx, why=why(error))
+            if isinstance(error, AbsentError) and anchor.get("state") == "confirmed":
+                # It did not claim to stay. Nothing is proven by it, but nothing against the operator either.
+                self.findings.left("anchors", "anchor_taken_back", 1, tx=tx)
+            else:
+                self.findings.fault("anchors", "anchor_absent", tx=tx, why=why(error))
         else:
             if (shown_size, shown_root) != (size, root):
                 self.findings.fault("anchors", "anchor_chain", tx=tx, size=shown_size, root=shown_root.hex())

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
+import exchange.api
+import exchange.web
 from exchange import oversight
 from exchange.anchoring import ALARM_S, AWAY_S, STUCK_S, Anchoring
+from exchange.api.doorway import Callers
 from exchange.database import Addresses, driver
 from ledger.anchor import GWEI, Anchor, address_of, anchor_reader, deploy, new_key
 from ledger.anchors import Watch, watch
@@ -61,14 +72,19 @@ class Chained:
         assert found is not None
         return found
 
+    async def amiss(self) -> str | None:
+        """What is amiss with the chain now."""
+        trouble = (await self.seen()).trouble
+        return None if trouble is None else trouble.trouble
+
     async def grow(self, by: int = 1) -> None:
         """Add entries to the log."""
-        await asyncio.gather(
-            *(
-                self.house.gate.perform(jots, Note("x"), caller=ANNA, key=f"k{next(self.house.numbers)}")
-                for _ in range(by)
-            )
-        )
+        await asyncio.gather(*(jot(self.house) for _ in range(by)))
+
+
+async def jot(house: House) -> None:
+    """Add one entry to the log."""
+    await house.gate.perform(jots, Note("x"), caller=ANNA, key=f"k{next(house.numbers)}")
 
 
 def chained(house: House, url: str, key: bytes, contract: str, **more: Any) -> Chained:
@@ -199,6 +215,8 @@ async def test_even_a_final_anchor_that_a_chain_takes_back_is_noticed_and_comes_
     with caplog.at_level(logging.ERROR):
         await here.turn()
     assert any("took back the final anchor" in record.message for record in caplog.records)
+    recorded = (await here.seen()).troubles
+    assert [(one.trouble, one.ended_us == one.began_us) for one in recorded] == [("taken_back", True)]
     node.mine()
     await here.turn()
     assert [(row["state"], row["reorganised"]) for row in await here.rows()] == [("final", "1")]
@@ -246,7 +264,7 @@ async def test_an_anchor_that_no_block_takes_pays_more_until_one_does_and_never_
     node.mine()
     with pytest.raises(AnchorError):  # this node forgets what pays too little, and does not take it again
         await here.turn(STUCK_S + 1)
-    assert (await here.seen()).trouble == "stuck"
+    assert await here.amiss() == "stuck"
     assert await here.states() == ["confirmed", "pending"]
     node.price(GWEI)
     node.mine()
@@ -254,7 +272,7 @@ async def test_an_anchor_that_no_block_takes_pays_more_until_one_does_and_never_
     node.mine()
     await here.turn()
     assert await here.states() == ["confirmed", "confirmed"]
-    assert (await here.seen()).trouble is None
+    assert await here.amiss() is None
 
 
 async def test_a_node_away_for_an_hour_is_asked_less_and_less_told_and_then_the_anchor_comes(
@@ -272,16 +290,20 @@ async def test_a_node_away_for_an_hour_is_asked_less_and_less_told_and_then_the_
         asked += len(faulty.seen) > before
     assert 3_600 / AWAY_S - 1 < asked < 3_600 / AWAY_S + 8
     seen = await here.seen()
-    assert (seen.trouble, seen.size) == ("unreachable", None)
-    assert seen.trouble_since_us is not None
-    assert seen.trouble_since_us < began_us + 2 * SECOND_US
+    assert seen.trouble is not None
+    assert (seen.trouble.trouble, seen.size) == ("unreachable", None)
+    assert seen.trouble.began_us < began_us + 2 * SECOND_US
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.message.startswith("nothing is anchored for") for record in told] == [True]
     assert int(ALARM_S) <= int(told[0].message.split()[4]) <= ALARM_S + AWAY_S
     faulty.ignore = set()
     await here.turn(AWAY_S)
     assert await here.states() == ["confirmed"]
-    assert (await here.house.http.get("/v1/anchors/watch")).json()["trouble"] is None
+    told_all = (await here.house.http.get("/v1/anchors/watch")).json()
+    assert (told_all["trouble"], told_all["trouble_since_us"]) == (None, None)
+    assert told_all["troubles"] == [
+        {"trouble": "unreachable", "began_us": str(seen.trouble.began_us), "ended_us": str(house.now_us)}
+    ]
 
 
 @pytest.mark.parametrize("lost", ["eth_sendRawTransaction", "eth_getTransactionReceipt"])
@@ -302,6 +324,35 @@ async def test_an_answer_lost_anywhere_on_the_way_anchors_once(
     )  # the contract, and an anchor twice
 
 
+async def test_a_worker_that_ends_at_any_question_to_the_node_is_finished_by_the_next_one(
+    house: House, faulty: Faulty
+) -> None:
+    contract = await asyncio.to_thread(deploy, faulty.url, faulty.key)
+    ended_at = 0
+    while True:
+        await jot(house)
+        faulty.left = ended_at
+        try:
+            await chained(house, faulty.url, faulty.key, contract).turn(EVERY_S)
+        except UnansweredError:
+            ended_at += 1
+        else:
+            break
+        finally:
+            faulty.left = None
+        # A new worker knows what the database and the chain know, and nothing else.
+        for _ in range(3):
+            await chained(house, faulty.url, faulty.key, contract).turn()
+        here = chained(house, faulty.url, faulty.key, contract)
+        assert set(await here.states()) <= {"confirmed", "final"}
+        assert here.anchoring.anchor.read()[0] == await house.log_size()
+    assert ended_at > 10
+    last = chained(house, faulty.url, faulty.key, contract)
+    assert last.anchoring.anchor.height() == 1 + len(
+        await last.rows()
+    )  # a block for each: none was sent twice
+
+
 async def test_of_two_workers_one_anchors_at_a_time(house: House, faulty: Faulty) -> None:
     contract = await asyncio.to_thread(deploy, faulty.url, faulty.key)
     both = [chained(house, faulty.url, faulty.key, contract) for _ in range(2)]
@@ -314,7 +365,7 @@ async def test_of_two_workers_one_anchors_at_a_time(house: House, faulty: Faulty
 
 
 async def test_a_chain_that_holds_more_than_the_log_stops_anchoring_and_says_so(
-    house: House, faulty: Faulty
+    house: House, faulty: Faulty, caplog: pytest.LogCaptureFixture
 ) -> None:
     contract = await asyncio.to_thread(deploy, faulty.url, faulty.key)
     here = chained(house, faulty.url, faulty.key, contract)
@@ -323,7 +374,8 @@ async def test_a_chain_that_holds_more_than_the_log_stops_anchoring_and_says_so(
         await here.turn()
     assert set_back.value.rule == "a log only grows"
     assert "set back" in set_back.value.remedy
-    assert (await here.seen()).trouble == "set_back"
+    assert await here.amiss() == "set_back"
+    assert "nothing is anchored" in caplog.text  # at once
     assert await here.rows() == []
 
 
@@ -361,14 +413,71 @@ async def test_a_key_that_owns_the_contract_no_more_is_told_and_nothing_is_lost(
     here = chained(house, faulty.url, new_key(), contract)
     with pytest.raises(AnchorError, match="the contract's owner is"):
         await here.turn()
-    assert (await here.seen()).trouble == "refused"
+    assert await here.amiss() == "refused"
     mended = chained(house, faulty.url, faulty.key, contract)
     await mended.turn()
     assert await mended.states() == ["confirmed"]
-    assert (await mended.seen()).trouble is None
+    assert await mended.amiss() is None
 
 
 async def test_nobody_has_looked_at_a_chain_that_none_names(house: House) -> None:
     answer = await house.http.get("/v1/anchors/watch")
     assert (answer.status_code, answer.json()["code"]) == (404, "anchors.none")
     assert (await house.http.get("/v1/anchors")).json() == []
+
+
+@pytest.fixture
+async def served(house: House) -> AsyncIterator[str]:
+    """The address at which a browser and the command line find this exchange."""
+    app = FastAPI()
+    app.state.gate = house.gate
+    app.state.callers = Callers(house.gate, house.link_key)
+    exchange.api.mount(app)
+    exchange.web.mount(app)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listener]))
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    await serving
+    listener.close()
+
+
+async def test_the_log_page_and_the_command_show_state_gas_and_what_is_amiss(
+    node: Anvil, on_anvil: Callable[..., Chained], served: str
+) -> None:
+    def listed() -> tuple[int, str]:
+        words = [sys.executable, "-m", "exchange", "anchor", "list", served]
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert await asyncio.to_thread(listed) == (
+        0,
+        "This exchange has no chain, or has not looked at it yet.\n",
+    )
+    here = on_anvil()
+    node.mine(3)
+    for again in (True, True, False):
+        await here.turn()
+        node.mine()
+        await here.turn()
+        if again:
+            await asyncio.to_thread(node.reorganise, 1)
+    (row,) = await here.rows()
+    status, said = await asyncio.to_thread(listed)
+    gas = f"{int(row['gas_used']):,}"
+    assert (status, row["tx"] in said, gas in said, "pending" in said) == (0, True, True, False)
+    away = chained(here.house, "http://127.0.0.1:9", node.key, here.anchoring.anchor.address)
+    with pytest.raises(UnansweredError):
+        await away.turn()
+    status, said = await asyncio.to_thread(listed)
+    assert (status, re.search(r"unreachable +20\S+Z – now", said) is not None) == (3, True)
+    async with httpx.AsyncClient(base_url=served) as reader:
+        for language, words in (
+            ("en", ("confirmed", "taken back by the chain: 2", "The chain does not answer", gas)),
+            ("zh", ("已确认", "被链收回 2 次", "链节点没有应答", gas)),
+        ):
+            page = (await reader.get(f"/{language}/log")).text
+            assert [word for word in words if word not in page] == []

@@ -21,6 +21,7 @@ class Faulty:
         self.held: list[bytes] | None = (
             None  # where a list, transactions are taken and wait in it for a block
         )
+        self.left: int | None = None  # so many requests more are answered; then none
         self.seen: list[bytes] = []  # every request
         self._inner = serve(self.node, 0)
         faulty = self
@@ -29,8 +30,10 @@ class Faulty:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 faulty.seen.append(body)
-                if any(method.encode() in body for method in faulty.ignore):
+                if faulty.left == 0 or any(method.encode() in body for method in faulty.ignore):
                     return
+                if faulty.left is not None:
+                    faulty.left -= 1
                 asked = json.loads(body)
                 if faulty.held is not None and asked["method"] == "eth_sendRawTransaction":
                     faulty.held.append(body)

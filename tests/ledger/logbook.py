@@ -182,7 +182,14 @@ class Market:
     def anchors(self) -> list[dict[str, Any]]:
         sizes = [size for number, size in enumerate(self.sizes) if number % 4 == 3]
         return [
-            {"chain_id": 1, "contract": "0xc0", "tx": f"0x{size:064x}", "size": size, "block": number + 1}
+            {
+                "chain_id": 1,
+                "contract": "0xc0",
+                "tx": f"0x{size:064x}",
+                "size": size,
+                "block": number + 1,
+                "state": "final",
+            }
             for number, size in enumerate(sizes)
         ]
 

@@ -11,12 +11,15 @@ import pytest
 from ledger.anchor import Mined, SignedAnchor
 from ledger.anchors import (
     Kept,
+    Trouble,
+    Watch,
     anchors,
     keep_lost,
     keep_mined,
     keep_offered,
     keep_refused,
     keep_signed,
+    keep_trouble,
     keep_watch,
     newest,
     take_back,
@@ -87,8 +90,8 @@ async def test_what_a_reorganisation_took_back_is_pending_again_and_counted(
     one = signed(3)
     await keep_signed(connection, one, CONTRACT, 7)
     await keep_mined(connection, 3, mined(one), final=False)
-    await keep_lost(connection, 3)
-    assert await unsettled(connection) == [kept(one)]
+    await keep_lost(connection, 3, 9)
+    assert await unsettled(connection) == [kept(one, "pending", 9)]
     (row,) = await anchors(connection)
     assert (row["state"], row["block"], row["block_hash"], row["reorganised"]) == ("pending", None, None, "1")
 
@@ -115,17 +118,27 @@ async def test_an_anchor_taken_back_from_a_bundle_has_no_transaction_to_offer(
     assert await unsettled(connection) == [Kept(3, b"r" * 32, "0x3", "confirmed", 0, ())]
 
 
-async def test_a_trouble_is_remembered_from_when_it_began_until_it_is_over(
+async def test_a_trouble_is_remembered_from_when_it_began_until_it_is_over_and_ever_after(
     connection: psycopg.AsyncConnection[Any],
 ) -> None:
     assert await watch(connection) is None
     assert await keep_watch(connection, CONTRACT, 1, 5, None) is None
-    assert await keep_watch(connection, CONTRACT, 2, None, "unreachable") == 2
-    assert await keep_watch(connection, CONTRACT, 3, None, "unreachable") == 2
+    assert await watch(connection) == Watch(CONTRACT, 1, 5, ())
+    assert await keep_watch(connection, CONTRACT, 2, None, "unreachable", "time-out") == 2
+    assert await keep_watch(connection, CONTRACT, 3, None, "unreachable", "refused") == 2
+    away = Trouble("unreachable", "refused", 2, None)
+    seen = await watch(connection)
+    assert seen == Watch(CONTRACT, 3, 5, (away,))
+    assert seen.trouble == away
+    assert await keep_watch(connection, CONTRACT, 4, 6, "refused") == 4
+    await keep_trouble(connection, 5, "taken_back", "once", 5)
+    assert await keep_watch(connection, CONTRACT, 6, 6, "refused") == 4
     seen = await watch(connection)
     assert seen is not None
-    assert (seen.contract, seen.looked_us, seen.size, seen.trouble, seen.trouble_since_us) == (
-        CONTRACT, 3, 5, "unreachable", 2,
-    )  # fmt: skip
-    assert await keep_watch(connection, CONTRACT, 4, 6, "refused") == 4
-    assert await keep_watch(connection, CONTRACT, 5, 6, None) is None
+    assert [(one.trouble, one.began_us, one.ended_us) for one in seen.troubles] == [
+        ("refused", 4, None), ("taken_back", 5, 5), ("unreachable", 2, 4),
+    ]  # fmt: skip
+    assert await keep_watch(connection, CONTRACT, 7, 6, None) is None
+    seen = await watch(connection)
+    assert seen is not None
+    assert (seen.trouble, len(seen.troubles)) == (None, 3)

@@ -25,7 +25,7 @@ from ledger.audit import audit
 from ledger.bundle import BundleWriter, Shown
 from ledger.checkpoint import Checkpoint, Cosigner, sign
 from ledger.entries import Entry, canonical, commitment
-from ledger.errors import AnchorError, BundleError, NoteError, UnansweredError
+from ledger.errors import AbsentError, BundleError, NoteError, UnansweredError
 from ledger.merkle import leaf_hash, root
 from ledger.policy import Policy
 from ledger.postings import (
@@ -75,7 +75,7 @@ def chain_of(market: Market) -> Callable[[dict[str, Any]], tuple[int, bytes]]:
 
     def read_anchor(anchor: dict[str, Any]) -> tuple[int, bytes]:
         if anchor["tx"] not in kept:
-            raise AnchorError(
+            raise AbsentError(
                 "no such transaction", field="tx", rule="it is on the chain", remedy="look again"
             )
         return kept[anchor["tx"]]
@@ -681,6 +681,11 @@ def test_an_anchor_counts_only_when_the_chain_itself_shows_it(
         check = verdict.check("anchors")
         assert (check.status, check.saying, check.first_bad_index) == ("failed", saying, index)
         assert failed(verdict) == {"anchors"}
+    # What was not yet final when it was told may be gone since, which accuses nobody and proves nothing.
+    records = deepcopy(honest)
+    records["anchors.json"][0] |= {"tx": "0x00", "state": "confirmed"}
+    check = audit(write(records, tmp_path / "early.zip"), [LOG.vkey], chain_of(market)).check("anchors")
+    assert (check.status, check.saying, check.unchecked) == ("not checked", "anchor_taken_back", 1)
     none = audit(write({**honest, "anchors.json": []}, tmp_path / "none.zip"), [LOG.vkey], chain_of(market))
     assert none.check("anchors").status == "not checked"
 

@@ -35,7 +35,7 @@ def fill(path: Path) -> Path:
             [Row(Transfer("t", "pending", "a", "b", 5, "CNY", "sale", timeout_us=7), 1, 2, "posted")],
         )
         bundle.accounts([Account("a", "CNY", "cash", "none", 1, 2, 3, 4, 9)])
-        bundle.anchor(chain_id=7, contract="0xc0", tx="0xf0", size=3, root=bytes(32), block=12)
+        bundle.anchor(chain_id=7, contract="0xc0", tx="0xf0", size=3, root=bytes(32), block=12, state="final")
     return path
 
 
@@ -93,6 +93,7 @@ def test_every_member_says_what_was_added(tmp_path: Path) -> None:
         "size": "3",
         "root": "00" * 32,
         "block": "12",
+        "state": "final",
     }
     assert json.loads(members["anchors.json"]) == [anchor]
 

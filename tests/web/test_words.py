@@ -6,12 +6,14 @@ import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import exchange
+from exchange.anchoring import Trouble
 from exchange.web.words import LANGUAGES, Language, iso, preferred, words
 from pricing.auctions import Reason
 
@@ -32,7 +34,7 @@ STATES = {
     "final",
     "refused",
 }
-FAMILIES = ("state", "grant", "reason", "kind")
+FAMILIES = ("state", "grant", "reason", "kind", "trouble")
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
 
@@ -94,6 +96,10 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         "exclusive",
         "licence",
     }
+    # A final anchor taken back is an event, which no page shows as what is amiss now.
+    assert {key.removeprefix("trouble.") for key in known if key.startswith("trouble.")} == set(
+        get_args(Trouble)
+    ) - {"taken_back"}
     reasons = {reason.value for reason in Reason} | {
         "above_limit",
         "expired",

@@ -1,4 +1,4 @@
-"""Anchors that follow the chain: all that was signed for each, in which block it is, and what is amiss with the chain.
+"""Anchors that follow the chain: all that was signed for each, in which block it is, and what was amiss with the chain.
 
 Revision 0006, after 0005.
 """
@@ -46,8 +46,14 @@ def upgrade() -> None:
         sa.Column("contract", sa.Text(collation="C"), nullable=False),
         sa.Column("looked_us", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=True),
-        sa.Column("trouble", sa.Text(collation="C"), nullable=True),
-        sa.Column("trouble_since_us", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("id = 1", name="chain_watch_is_one_row"),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "chain_trouble",
+        sa.Column("began_us", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("trouble", sa.Text(collation="C"), nullable=False),
+        sa.Column("detail", sa.Text(collation="C"), nullable=False),
+        sa.Column("ended_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("began_us", "trouble"),
     )
