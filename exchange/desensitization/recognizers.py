@@ -8,6 +8,7 @@ that so many passed by chance alone; a column is recognised by that, not by sing
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from exchange.desensitization.lexicon import COMPOUND_SURNAMES, FAMILY_NAMES, GIVEN_NAMES, SURNAMES
 
-Digits = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 
 MILLION = 1_000_000
 
@@ -68,57 +69,102 @@ class Trial:
 
 def resident_id(values: Any) -> Trial:
     """GB 11643-1999: region, plausible birth date, sequence, check character of ISO 7064 MOD 11-2."""
-    shape = r"^[1-8][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]$"
-    candidates = _matching(values, shape)
-    checked, matched = _resident_ids(_characters(candidates, 18))
+    checked = matched = 0
+    for codes in _blocks(values, 18):
+        digits = codes - _ZERO
+        fits = (digits[:17] <= 9).all(axis=0)
+        last = np.where((codes[17] | 32) == ord("x"), np.uint8(10), digits[17])
+        year = (
+            digits[6] * np.uint16(1000) + digits[7] * np.uint16(100) + digits[8] * np.uint16(10) + digits[9]
+        )
+        # Wrong characters wrap around within a byte: the masks keep them out, the tables take any byte.
+        month, day = digits[10] * np.uint8(10) + digits[11], digits[12] * np.uint8(10) + digits[13]
+        leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+        longest = _LONGEST[month] + (leap & (month == 2))
+        fits &= _PROVINCE[digits[0] * np.uint8(10) + digits[1]] & (last <= 10)
+        fits &= (year >= 1900) & (year <= 2099) & (day >= 1) & (day <= longest)
+        # 2^(17-place) mod 11 over the first 17 digits; the check character brings the sum to 1.
+        total = last.astype(np.uint16)
+        for place in range(17):
+            total += digits[place] * np.uint16(pow(2, 17 - place, 11))
+        checked += int(np.count_nonzero(fits))
+        matched += int(np.count_nonzero(fits & (total % 11 == 1)))
     return Trial(len(values), checked, matched, MILLION // 11)
 
 
 def social_credit_code(values: Any) -> Trial:
     """GB 32100-2015: 17 characters and a check character modulo 31 (without I, O, S, V, Z)."""
-    candidates = _matching(values, r"^[1-9A-GNY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}$")
-    codes = _characters(candidates, 18)
-    table = np.zeros(128, dtype=np.int64)
-    for place, character in enumerate("0123456789ABCDEFGHJKLMNPQRTUWXY"):
-        table[ord(character)] = place
-    digits = table[codes]
-    weights = np.array([pow(3, place, 31) for place in range(17)], dtype=np.int64)
-    passes = (digits[:, :17] @ weights + digits[:, 17]) % 31 == 0
-    return Trial(len(values), len(codes), int(np.count_nonzero(passes)), MILLION // 31)
+    checked = matched = 0
+    for codes in _blocks(values, 18):
+        digits = _CREDIT_CODE[codes]
+        # Department and kind of body, then six digits of the region.
+        fits = (digits <= 30).all(axis=0) & (digits[2:8] <= 9).all(axis=0) & _DEPARTMENT[codes[0]]
+        total = digits[17].astype(np.uint16)
+        for place in range(17):
+            total += digits[place] * np.uint16(pow(3, place, 31))
+        checked += int(np.count_nonzero(fits))
+        matched += int(np.count_nonzero(fits & (total % 31 == 0)))
+    return Trial(len(values), checked, matched, MILLION // 31)
 
 
 def bank_card(values: Any) -> Trial:
     """ISO/IEC 7812-1: 16 to 19 digits behind an issuer's prefix (UnionPay 62 and 60, Visa 4, Mastercard 5 and 2, JCB 35),
     and Luhn's check digit."""
-    bare = pc.replace_substring_regex(values, pattern=r"[ -]", replacement="")
+    bare = values
+    if _holds(values, b" -"):
+        bare = pc.replace_substring_regex(values, pattern=r"[ -]", replacement="")
     checked = matched = 0
     for width in (16, 17, 18, 19):
-        candidates = _matching(bare, rf"^(6[02]|4[0-9]|5[1-5]|2[2-7]|35|9[0-9])[0-9]{{{width - 2}}}$")
-        digits = _characters(candidates, width) - ord("0")
-        # Every second digit from the right, the check digit not counted, is doubled.
-        doubled = digits[:, -2::-2] * 2
-        total = digits[:, -1::-2].sum(axis=1) + (doubled - 9 * (doubled > 9)).sum(axis=1)
-        checked += len(digits)
-        matched += int(np.count_nonzero(total % 10 == 0))
+        for codes in _blocks(bare, width):
+            digits = codes - _ZERO
+            fits = (digits <= 9).all(axis=0) & _ISSUER[digits[0] * np.uint8(10) + digits[1]]
+            total = np.zeros(codes.shape[1], dtype=np.uint8)  # at most 19 times 9
+            for place in range(width):
+                # Every second digit from the right, the check digit not counted, is doubled.
+                total += digits[place] if (width - place) % 2 else _DOUBLED[digits[place]]
+            checked += int(np.count_nonzero(fits))
+            matched += int(np.count_nonzero(fits & (total % 10 == 0)))
     return Trial(len(values), checked, matched, MILLION // 10)
-
-
-_MOBILE_PREFIXES = np.zeros(1000, dtype=bool)
-_MOBILE_PREFIXES[[*range(130, 140), 145, 146, 147, 148, 149, *range(150, 154), *range(155, 160)]] = True
-_MOBILE_PREFIXES[[162, 165, 166, 167, *range(170, 179), *range(180, 194), *range(195, 200)]] = True
-_MOBILE_CHANCE = int(np.count_nonzero(_MOBILE_PREFIXES)) * MILLION // 900
-"""Eleven random digits, the first not zero, begin with an assigned segment this often."""
 
 
 def mobile(values: Any) -> tuple[Trial, int]:
     """Eleven digits whose first three are an assigned segment of the mainland (工信部 号段), and how many segments occur."""
-    bare = pc.replace_substring_regex(values, pattern=r"^(\+86|0086|86-)[ -]?", replacement="")
-    bare = pc.replace_substring_regex(bare, pattern=r"[ -]", replacement="")
-    digits = _characters(_matching(bare, r"^[1-9][0-9]{10}$"), 11) - ord("0")
-    segments = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]
-    passes = _MOBILE_PREFIXES[segments]
-    tested = Trial(len(values), len(digits), int(np.count_nonzero(passes)), _MOBILE_CHANCE)
-    return tested, len(np.unique(segments[passes]))
+    bare = values
+    if _holds(values, b"+ -") or pc.any(pc.starts_with(values, "0086")).as_py():
+        bare = pc.replace_substring_regex(values, pattern=r"^(\+86|0086|86-)[ -]?", replacement="")
+        bare = pc.replace_substring_regex(bare, pattern=r"[ -]", replacement="")
+    checked, seen = 0, np.zeros(1000, dtype=np.int64)
+    for codes in _blocks(bare, 11):
+        digits = codes - _ZERO
+        fits = (digits <= 9).all(axis=0) & (digits[0] != 0)
+        segments = digits[0] * np.uint16(100) + digits[1] * np.uint16(10) + digits[2]
+        checked += int(np.count_nonzero(fits))
+        seen += np.bincount(segments[fits], minlength=1000)
+    seen[~_MOBILE_PREFIXES] = 0
+    tested = Trial(len(values), checked, int(seen.sum()), _MOBILE_CHANCE)
+    return tested, int(np.count_nonzero(seen))
+
+
+_ZERO = np.uint8(ord("0"))
+_BYTE = np.arange(256)
+_LONGEST = np.zeros(256, dtype=np.uint8)
+_LONGEST[1:13] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+_PROVINCE = np.isin(
+    _BYTE,
+    [*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83],
+)  # fmt: skip
+"""GB/T 2260, first two digits; 83 is Taiwan's in residence permits."""
+_CREDIT_CODE = np.full(256, 255, dtype=np.uint8)
+_CREDIT_CODE[list(b"0123456789ABCDEFGHJKLMNPQRTUWXY")] = np.arange(31)
+_DEPARTMENT = np.isin(_BYTE, list(b"123456789ABCDEFGNY"))
+_ISSUER = np.isin(_BYTE, [60, 62, *range(40, 50), *range(51, 56), *range(22, 28), 35, *range(90, 100)])
+_DOUBLED = np.where(_BYTE < 5, 2 * _BYTE, 2 * _BYTE - 9).astype(np.uint8)
+_MOBILE_PREFIXES = np.isin(
+    np.arange(1000),
+    [*range(130, 140), *range(145, 154), *range(155, 160), 162, 165, 166, 167, *range(170, 179), *range(180, 194), *range(195, 200)],
+)  # fmt: skip
+_MOBILE_CHANCE = int(np.count_nonzero(_MOBILE_PREFIXES)) * MILLION // 900
+"""Eleven random digits, the first not zero, begin with an assigned segment this often."""
 
 
 def matching(values: Any, pattern: str) -> Trial:
@@ -225,14 +271,14 @@ def embedded_identifier(values: Any) -> Trial:
     """Texts that carry an identity number with a right check character, a mobile number or an e-mail address within."""
     texts = values.filter(pc.greater(pc.utf8_length(values), 11))
     ids = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ID), "id"))
-    checked, valid = _resident_ids(_characters(ids, 18))
+    numbered = resident_id(ids)
     emails = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_EMAIL)).as_py() or 0
     numbers = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ELEVEN), "number"))
     phones, _ = mobile(numbers)
     called = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_CONTACT)).as_py() or 0
     found = 0
-    if valid and 2 * valid >= checked:
-        found += valid
+    if numbered.matched and 2 * numbered.matched >= numbered.checked:
+        found += numbered.matched
     if phones.beyond_chance and phones.rate >= 0.5:
         found += phones.matched
     return Trial(len(values), len(texts), max(found + int(emails), int(called)))
@@ -264,49 +310,40 @@ def form(text: str) -> str:
     return "".join(shown) + ("…" if len(text) > 40 else "")
 
 
-def _resident_ids(codes: Digits) -> tuple[int, int]:
-    """How many of the 18-character rows have a real region and date, and how many of those the right check character."""
-    digits = codes - ord("0")
-    digits[:, 17] = np.where((codes[:, 17] | 32) == ord("x"), 10, digits[:, 17])
-    region = digits[:, 0] * 10 + digits[:, 1]
-    year = digits[:, 6] * 1000 + digits[:, 7] * 100 + digits[:, 8] * 10 + digits[:, 9]
-    month = digits[:, 10] * 10 + digits[:, 11]
-    day = digits[:, 12] * 10 + digits[:, 13]
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    longest = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])[month] + (leap & (month == 2))
-    plausible = np.isin(region, _PROVINCES) & (day <= longest)
-    # 2^(17-place) mod 11 over the first 17 digits; the check digit brings the sum to 1 (ISO 7064, MOD 11-2).
-    weights = np.array([pow(2, 17 - place, 11) for place in range(17)], dtype=np.int64)
-    passes = (digits[:, :17] @ weights + digits[:, 17]) % 11 == 1
-    return int(np.count_nonzero(plausible)), int(np.count_nonzero(plausible & passes))
+_BLOCK_ROWS = 16_384
+"""Rows whose characters and sums stay in the processor's cache."""
 
 
-_PROVINCES = np.array(
-    [
-        *range(11, 16),
-        *range(21, 24),
-        *range(31, 38),
-        *range(41, 47),
-        *range(50, 55),
-        *range(61, 66),
-        71,
-        81,
-        82,
-        83,
-    ]
-)
-"""GB/T 2260, first two digits; 83 is Taiwan's in residence permits."""
+def _blocks(values: Any, width: int) -> Iterator[Bytes]:
+    """The texts of exactly `width` bytes, block by block, as a matrix with a place a row: straight from Arrow's buffer."""
+    offsets, data = _buffers(values)
+    starts = offsets[:-1][np.diff(offsets) == width]
+    for first in range(0, len(starts), _BLOCK_ROWS):
+        part = starts[first : first + _BLOCK_ROWS]
+        if part[-1] - part[0] == width * (len(part) - 1):
+            # Neighbours without a gap, as in a column whose values all have the width.
+            rows = data[part[0] : part[0] + width * len(part)].reshape(len(part), width)
+        else:
+            rows = data[part[:, None] + np.arange(width)]
+        yield np.ascontiguousarray(rows.T)
+
+
+def _holds(values: Any, characters: bytes) -> bool:
+    """Whether any of these ASCII characters stands anywhere in the texts."""
+    offsets, data = _buffers(values)
+    used = data[offsets[0] : offsets[-1]]
+    return any(bool((used == character).any()) for character in characters)
+
+
+def _buffers(values: Any) -> tuple[npt.NDArray[np.int32], Bytes]:
+    """Where each text begins and ends, and the bytes of all."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if len(array) == 0:
+        return np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+    data = array.buffers()[2]
+    return offsets, np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8)
 
 
 def _matching(values: Any, pattern: str) -> Any:
     return values.filter(pc.match_substring_regex(values, pattern))
-
-
-def _characters(values: Any, width: int) -> Digits:
-    """Texts that all have `width` ASCII characters as a matrix of their codes, straight from Arrow's buffer."""
-    if len(values) == 0:
-        return np.zeros((0, width), dtype=np.int64)
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
-    data = np.frombuffer(array.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[-1]]
-    return data.reshape(len(array), width).astype(np.int64)
