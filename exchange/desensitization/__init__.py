@@ -13,5 +13,5 @@ or a database.
 """
 
 ENGINE_NAME = "exchange.desensitization"
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Rises with every change that can alter a finding, a figure or a product's bytes."""

@@ -31,6 +31,12 @@ def header(path: Path, limits: Limits) -> tuple[list[str], str, str]:
             rule=f"a header of at most {limits.columns} names of {limits.name_characters} characters",
             remedy="check that the file is a CSV table with a header line",
         )
+    if line.count('"') % 2:
+        raise UnreadableTable(
+            "a name in the header holds a line break, or a quotation mark that does not end",
+            rule="one header line, no line break in a name",
+            remedy="write the header on one line",
+        )
     delimiter = max(",;\t|", key=line.count)
     return next(csv.reader(io.StringIO(line.rstrip("\r\n")), delimiter=delimiter), []), delimiter, encoding
 
@@ -57,8 +63,8 @@ def batches(path: Path, names: list[str], delimiter: str, encoding: str) -> Iter
     if reader.schema.names != names:
         raise UnreadableTable(
             "the header reads differently a second time",
-            rule="one header line, no line break in a name",
-            remedy="write the header on one line",
+            rule="one header line, a quoted name quoted whole",
+            remedy="export the table again as CSV (UTF-8)",
         )
     yield from reader
 

@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 
 from exchange.desensitization import recognizers as known
 from exchange.desensitization.findings import KINDS, By, Finding, Role
-from exchange.desensitization.lexicon import FLAG_WORDS, HEALTH_WORDS, SEX_WORDS, hinted
+from exchange.desensitization.lexicon import (
+    BELIEF_WORDS,
+    EDUCATION_WORDS,
+    ETHNIC_WORDS,
+    FLAG_WORDS,
+    HEALTH_WORDS,
+    KINSHIP_WORDS,
+    MARITAL_WORDS,
+    SEX_WORDS,
+    hinted,
+)
 from exchange.desensitization.recognizers import Trial
 from exchange.desensitization.risk import Coded, encode
 from exchange.desensitization.source import Progress
@@ -171,6 +181,10 @@ def _checked_numbers(column: Column) -> Finding | None:
             return _found(column, kind, "name and values" if kind in column.hints else "values", tested)
         if kind in column.hints and tested.checked and 2 * tested.checked >= tested.values:
             return _found(column, kind, "name and values", tested)
+    # The numbers of before 1999 have 15 digits and no check character.
+    first = known.matching(column.texts, known.RESIDENT_ID_OF_1984)
+    if "resident_id" in column.hints and first.share >= 0.3:
+        return _found(column, "resident_id", "name and values", first)
     return None
 
 
@@ -258,6 +272,15 @@ def _numbered(kind: str) -> Callable[[Column], Finding | None]:
     return test
 
 
+def _device(column: Column) -> Finding | None:
+    tested = known.device(column.texts)
+    if tested.beyond_chance and 2 * tested.matched >= tested.checked and tested.share >= 0.3:
+        return _found(column, "device", "name and values" if "device" in column.hints else "values", tested)
+    if "device" in column.hints and known.matching(column.texts, r"^[0-9A-Za-z-]{8,40}$").share >= 0.8:
+        return _found(column, "device", "name")
+    return None
+
+
 def _landline(column: Column) -> Finding | None:
     tested = known.matching(column.texts, known.LANDLINE)
     if tested.share >= 0.5:
@@ -313,6 +336,26 @@ def _headed(*kinds: str) -> Callable[[Column], Finding | None]:
 
     def test(column: Column) -> Finding | None:
         return next((_found(column, kind, "name") for kind in kinds if kind in column.hints), None)
+
+    return test
+
+
+def _worded(
+    kind: str, words: frozenset[str], *, ending: str = "", most: int = 80
+) -> Callable[[Column], Finding | None]:
+    """Kinds whose values are few and known: at least three of them, nearly all in the list, or a header and few values."""
+
+    def test(column: Column) -> Finding | None:
+        if len(column.texts) == 0 or len(column.texts) > most:
+            return None
+        if pa.types.is_integer(column.type) and pc.max(column.distinct).as_py() > 99:
+            return None  # a count, and no code of a list
+        values = [value.lower().removesuffix(ending) for value in column.texts.to_pylist()]
+        hits = sum(value in words for value in values)
+        tested = Trial(len(values), len(values), hits)
+        if kind in column.hints:
+            return _found(column, kind, "name and values", tested) if hits else _found(column, kind, "name")
+        return _found(column, kind, "values", tested) if hits >= 3 and tested.share >= 0.8 else None
 
     return test
 
@@ -374,9 +417,10 @@ def _health(column: Column) -> Finding | None:
 def _free_text(column: Column) -> Finding | None:
     if not pa.types.is_string(column.type):
         return None
-    length = pc.mean(pc.utf8_length(column.texts)).as_py()
+    # Ten Han characters say as much as thirty letters, and take as many bytes.
+    length = pc.mean(pc.binary_length(column.texts)).as_py()
     if (
-        length >= 25
+        length >= 30
         and 2 * len(column.distinct) >= column.rows - column.nulls
         and known.matching(column.texts, r"[ ,。，；！？]").share >= 0.5
     ):
@@ -416,6 +460,7 @@ _TESTS: tuple[Callable[[Column], Finding | None], ...] = (
     _formed("plate", known.PLATE, alone=0.5, under_header=0.2),
     _formed("passport", known.PASSPORT, alone=None, under_header=0.3),
     _ip_address,
+    _device,
     _formed("mac_address", known.MAC, alone=0.5, under_header=0.2),
     _person_name,
     _embedded,
@@ -426,12 +471,16 @@ _TESTS: tuple[Callable[[Column], Finding | None], ...] = (
     _birth_date,
     _age,
     _sex,
-    _headed("ethnicity", "marital_status", "family"),
+    _worded("ethnicity", ETHNIC_WORDS, ending="族"),
+    _worded("marital_status", MARITAL_WORDS),
+    _worded("family", KINSHIP_WORDS),
+    _worded("belief", BELIEF_WORDS),
+    _worded("education", EDUCATION_WORDS),
     _postal_code,
     _coordinates,
     _date,
     _health,
-    _headed("income", "education", "occupation"),
+    _headed("income", "occupation"),
     _region,
     _row_identifier,
     _free_text,

@@ -50,6 +50,9 @@ KINDS: Mapping[str, Kind] = {
     "plate": Kind("车牌号码", "number plate", "direct_identifier", "always", IDENTIFIERS),
     "ip_address": Kind("IP 地址", "IP address", "direct_identifier", "always", PERSONAL_INFORMATION),
     "mac_address": Kind("MAC 地址", "MAC address", "direct_identifier", "always", PERSONAL_INFORMATION),
+    "device": Kind(
+        "设备或车辆识别码", "device or vehicle number", "direct_identifier", "always", PERSONAL_INFORMATION
+    ),
     "embedded_identifier": Kind(
         "文本中的标识符", "identifier inside text", "direct_identifier", "always", IDENTIFIERS
     ),
@@ -76,6 +79,14 @@ KINDS: Mapping[str, Kind] = {
     "date": Kind("日期", "date", "quasi_identifier", "in_person_table", IDENTIFIERS),
     "income": Kind("收入", "income", "sensitive", "in_person_table", SENSITIVE_INFORMATION, presumed=True),
     "health": Kind("健康", "health", "sensitive", "in_person_table", SENSITIVE_INFORMATION, presumed=True),
+    "belief": Kind(
+        "政治面貌或宗教信仰",
+        "political or religious belief",
+        "sensitive",
+        "always",
+        "个人信息保护法 art. 28",
+        presumed=True,
+    ),
     "free_text": Kind("自由文本", "free text", "sensitive", "in_person_table", IDENTIFIERS, presumed=True),
     "category": Kind("类别", "category", "quasi_identifier", "in_person_table", IDENTIFIERS, presumed=True),
     "social_credit_code": Kind(

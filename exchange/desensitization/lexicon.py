@@ -101,6 +101,44 @@ HEALTH_WORDS = _words(
 )
 """Names of clinical departments: who was treated where is health information (GB/T 35273-2020, annex B)."""
 
+ETHNIC_WORDS = _words(
+    """
+    汉 蒙古 回 藏 维吾尔 苗 彝 壮 布依 朝鲜 满 侗 瑶 白 土家 哈尼 哈萨克 傣 黎 傈僳 佤 畲 高山 拉祜 水 东乡 纳西 景颇 柯尔克孜 土
+    达斡尔 仫佬 羌 布朗 撒拉 毛南 仡佬 锡伯 阿昌 普米 塔吉克 怒 乌孜别克 俄罗斯 鄂温克 德昂 保安 裕固 京 塔塔尔 独龙 鄂伦春 赫哲 门巴
+    珞巴 基诺 穿青人 其他 未识别
+    """
+)
+"""GB/T 3304-1991, with and without 族."""
+MARITAL_WORDS = _words(
+    """
+    未婚 已婚 初婚 再婚 复婚 丧偶 离婚 离异 单身 未说明的婚姻状况 single married divorced widowed separated never_married
+    never-married married-civ-spouse married-spouse-absent married-af-spouse
+    """
+)
+"""GB/T 2261.2-2003, and what censuses in English write."""
+EDUCATION_WORDS = _words(
+    """
+    文盲 半文盲 小学 初中 高中 中专 中技 技校 职高 中等专业学校 大专 专科 大学专科 本科 大学本科 大学 研究生 硕士 硕士研究生 博士
+    博士研究生 学前教育 普通高中 bachelors masters doctorate hs-grad some-college preschool prof-school assoc-acdm assoc-voc
+    """
+)
+"""GB/T 4658-2006, as registers shorten it."""
+KINSHIP_WORDS = _words(
+    """
+    本人 户主 本人或户主 配偶 夫 妻 丈夫 妻子 子 女 儿子 女儿 长子 次子 三子 长女 次女 三女 独生子 独生女 父 母 父亲 母亲 祖父 祖母
+    外祖父 外祖母 孙子 孙女 外孙 外孙女 儿媳 女婿 公公 婆婆 岳父 岳母 兄 弟 姐 妹 兄弟姐妹 其他亲属 非亲属 养子 养女 继子 继女
+    husband wife spouse son daughter father mother own-child not-in-family other-relative unmarried household_head
+    """
+)
+"""GB/T 4761-2008: how the members of a household belong together."""
+BELIEF_WORDS = _words(
+    """
+    中共党员 中共预备党员 共青团员 群众 民革党员 民盟盟员 民建会员 民进会员 农工党党员 致公党党员 九三学社社员 台盟盟员 无党派人士
+    佛教 道教 伊斯兰教 天主教 基督教 无宗教信仰 buddhist christian muslim catholic protestant hindu jewish atheist
+    """
+)
+"""GB/T 4762-1984 and the recognised religions: sensitive personal information (个人信息保护法 art. 28)."""
+
 FLAG_WORDS = frozenset({"yes", "no", "y", "n", "t", "f", "true", "false", "是", "否", "有", "无", "对", "错"})
 """Two of these are an answer, which tells nobody apart."""
 
@@ -144,7 +182,7 @@ HINTS: Mapping[str, re.Pattern[str]] = {
         r"account|insured|citizen|resident|owner|applicant|medical_record|open|union|tax_?payer|voter|visitor|guest)_?"
         r"(id|no|num|number|code|key|uid|uuid)_|_(uid|mrn|openid|unionid|username|user_name|nickname|login|wechat|qq)_|"
         r"(病历|住院|门诊|就诊卡|社保|医保|学籍|学|工|会员|用户|客户|账|驾驶证|档案|患者|人员)(编)?(号|号码|编号|ID|id|标识)$|微信|昵称|用户名",
-        "household": r"_(household_(no|id|number|register)|hukou(_no)?)_|户号|户口簿?编?号|户籍(?!地|类型|性质)",
+        "household": r"_(household_(no|id|number|register)|hukou(_no)?)_|户号|户口簿?编?号|户籍(?!地|类型|性质|人口)",
         "home_address": r"_(home|residential|residence|household|mailing|living)_addr(ess)?_|住址|户籍地址?|家庭地址|居住地|通讯地址|收货地址",
         "address": r"_(addr|address|street|street_address)\d?_|地址|门牌",
         "birth_date": r"_(birth|birth_?day|birth_?date|date_of_birth|dob|birth_?year|year_of_birth)_|出生(?!地|医院)|生日",
@@ -162,6 +200,9 @@ HINTS: Mapping[str, re.Pattern[str]] = {
         "coordinates": r"_(lat|latitude|lon|lng|long|longitude|coords?|coordinates?|geo_?point|location_(x|y))_|经度|纬度|坐标|经纬",
         "date": r"_(date|day|datetime|timestamp|arrival|departure|admission|discharge|admitted|discharged|visit)(_date|_time|_at)?_|"
         r"_\w+_(date|datetime|timestamp|at)_|_(year|yr)_|日期|时间|时刻|年份|年度",
+        "belief": r"_(religion|religious|belief|faith|political_(party|status|affiliation)|party_member)_|宗教|信仰|政治面貌|党派",
+        "device": r"_(imei|imsi|meid|idfa|oaid|android_id|device_(id|no|number)|vin|chassis_(no|number)|frame_no)_|设备号|设备标识|"
+        r"车架号|车辆识别|发动机号",
         "income": r"_(income|salary|salary_class|wage|wages|pay|earnings|deposit|balance|credit_score|loan)_|收入|工资|薪|存款|贷款|信用分|纳税额",
         "health": r"_(diagnosis|disease|illness|condition|icd(10|9|_code)?|symptoms?|treatment|medication|blood_type|medical_history|"
         r"allerg(y|ies)|hiv|pregnan(t|cy))_|诊断|疾病|病种|病史|症状|用药|过敏|血型|科室|病区|传染",

@@ -127,6 +127,36 @@ def bank_card(values: Any) -> Trial:
     return Trial(len(values), checked, matched, MILLION // 10)
 
 
+def device(values: Any) -> Trial:
+    """Numbers of telephones (IMEI, 15 digits, Luhn: 3GPP TS 23.003) and of vehicles (VIN, GB 16735, modulo 11), whichever more have.
+
+    Among IMEIs only those behind an allocated reporting body's prefix count, so that other digits rarely do.
+    """
+    checked = matched = 0
+    for codes in _blocks(values, 15):
+        digits = codes - _ZERO
+        fits = (digits <= 9).all(axis=0) & _REPORTING_BODY[digits[0] * np.uint8(10) + digits[1]]
+        total = np.zeros(codes.shape[1], dtype=np.uint8)
+        for place in range(15):
+            total += _DOUBLED[digits[place]] if place % 2 else digits[place]
+        checked += int(np.count_nonzero(fits))
+        matched += int(np.count_nonzero(fits & (total % 10 == 0)))
+    telephones = Trial(len(values), checked, matched, MILLION // 10)
+    checked = matched = 0
+    for codes in _blocks(values, 17):
+        worth = _VEHICLE[codes]
+        letters = (codes >= ord("A")).sum(axis=0)
+        fits = (worth <= 9).all(axis=0) & (letters >= 2) & ((codes[8] == ord("X")) | (codes[8] <= ord("9")))
+        total = np.zeros(codes.shape[1], dtype=np.uint16)
+        for place, weight in enumerate((8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)):
+            total += worth[place] * np.uint16(weight)
+        check = np.where(codes[8] == ord("X"), np.uint16(10), codes[8] - _ZERO)
+        checked += int(np.count_nonzero(fits))
+        matched += int(np.count_nonzero(fits & (total % 11 == check)))
+    vehicles = Trial(len(values), checked, matched, MILLION // 11)
+    return max(telephones, vehicles, key=lambda tested: tested.matched)
+
+
 def mobile(values: Any) -> tuple[Trial, int]:
     """Eleven digits whose first three are an assigned segment of the mainland (工信部 号段), and how many segments occur."""
     bare = values
@@ -159,6 +189,18 @@ _CREDIT_CODE[list(b"0123456789ABCDEFGHJKLMNPQRTUWXY")] = np.arange(31)
 _DEPARTMENT = np.isin(_BYTE, list(b"123456789ABCDEFGNY"))
 _ISSUER = np.isin(_BYTE, [60, 62, *range(40, 50), *range(51, 56), *range(22, 28), 35, *range(90, 100)])
 _DOUBLED = np.where(_BYTE < 5, 2 * _BYTE, 2 * _BYTE - 9).astype(np.uint8)
+_REPORTING_BODY = np.isin(_BYTE, [1, 10, 30, 33, 35, 44, 45, 49, 50, 51, 52, 53, 54, 86, 91, 98, 99])
+"""The first two digits of a Type Allocation Code (GSMA TS.06)."""
+_VEHICLE = np.full(256, 255, dtype=np.uint8)
+_VEHICLE[list(b"0123456789ABCDEFGHJKLMNPRSTUVWXYZ")] = [
+    *range(10),
+    *range(1, 9),
+    *range(1, 6),
+    7,
+    9,
+    *range(2, 10),
+]
+"""What a character of a vehicle's number counts (GB 16735, annex A): I, O and Q are none."""
 _MOBILE_PREFIXES = np.isin(
     np.arange(1000),
     [*range(130, 140), *range(145, 154), *range(155, 160), 162, 165, 166, 167, *range(170, 179), *range(180, 194), *range(195, 200)],
@@ -173,6 +215,7 @@ def matching(values: Any, pattern: str) -> Trial:
     return Trial(len(values), len(values), int(matched))
 
 
+RESIDENT_ID_OF_1984 = r"^[1-8][0-9]{5}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}$"
 EMAIL = r"^[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}$"
 PLATE = (
     "^[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使领][A-HJ-NP-Z][·•. ]?"
@@ -264,24 +307,54 @@ _EMBEDDED_ID = (
 )
 _EMBEDDED_EMAIL = r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}"
 _EMBEDDED_ELEVEN = r"(?:^|[^0-9A-Za-z.])(?P<number>[1-9][0-9]{10})(?:[^0-9A-Za-z]|$)"
-_EMBEDDED_CONTACT = r"(电话|手机|联系|致电|(?i:phone|mobile|tel|call))[^0-9]{0,8}1[3-9][0-9]{9}([^0-9]|$)"
+_EMBEDDED_CARD = r"(?:^|[^0-9A-Za-z.])(?P<card>[2-9][0-9]{15,18})(?:[^0-9A-Za-z]|$)"
+_EMBEDDED_CONTACT = (
+    r"(电话|手机|联系|致电|(?i:phone|mobile|tel|call))[^0-9]{0,8}1[3-9][0-9]-?[0-9]{4}-?[0-9]{4}([^0-9]|$)"
+)
+_EMBEDDED_PLATE = (
+    "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z][·•.]?"
+    "[A-HJ-NP-Z0-9]{4,5}[A-HJ-NP-Z0-9挂学警港澳]([^A-Za-z0-9]|$)"
+)
+_EMBEDDED_NAME = (
+    r"(姓名|患者|投诉人|来电人|报案人|当事人|申请人|联系人|户主|市民|居民|业主|车主|法定代表人)(为|是|系|叫)?[:： ]?"
+    rf"(?P<name>[{''.join(sorted(SURNAMES))}][\p{{Han}}]{{0,2}}[\p{{Han}}某])(先生|女士|同志|[，。,；;：:、（(\s]|反映|来电|称|$)"
+)
+_EMBEDDED_ENGLISH_NAME = (
+    r"\b(Mr|Mrs|Ms|Dr|Miss)\.? [A-Z][a-z]+|(?i:\b(patient|named|name is|name:)) (?-i:[A-Z][a-z]+ [A-Z][a-z]+)"
+)
+_EMBEDDED_ADDRESS = r"(家住|住在|住址|居住|租住|户籍|现住)[^，。,；;]{0,30}(路|街|道|巷|弄|小区|花园|苑|村|里)[^，。,；;]{0,12}[0-9]{1,5}(号|栋|幢|室|单元)"
 
 
 def embedded_identifier(values: Any) -> Trial:
-    """Texts that carry an identity number with a right check character, a mobile number or an e-mail address within."""
-    texts = values.filter(pc.greater(pc.utf8_length(values), 11))
-    ids = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ID), "id"))
-    numbered = resident_id(ids)
-    emails = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_EMAIL)).as_py() or 0
-    numbers = pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=_EMBEDDED_ELEVEN), "number"))
-    phones, _ = mobile(numbers)
-    called = pc.sum(pc.match_substring_regex(texts, _EMBEDDED_CONTACT)).as_py() or 0
+    """Texts that carry within them an identity or card number with a right check digit, a mobile number, an e-mail
+    address, a number plate, a name or a home's address behind a word that announces one.
+    """
+    texts = values.filter(pc.greater(pc.utf8_length(values), 8))
+    if len(texts) == 0:
+        return Trial(len(values), 0, 0)
     found = 0
+    numbered = resident_id(_within(texts, _EMBEDDED_ID, "id"))
     if numbered.matched and 2 * numbered.matched >= numbered.checked:
         found += numbered.matched
+    phones, _ = mobile(_within(texts, _EMBEDDED_ELEVEN, "number"))
     if phones.beyond_chance and phones.rate >= 0.5:
         found += phones.matched
-    return Trial(len(values), len(texts), max(found + int(emails), int(called)))
+    cards = bank_card(_within(texts, _EMBEDDED_CARD, "card"))
+    if cards.beyond_chance and cards.rate >= 0.5:
+        found += cards.matched
+    certain = 0
+    for pattern in (_EMBEDDED_EMAIL, _EMBEDDED_CONTACT, _EMBEDDED_PLATE, _EMBEDDED_ADDRESS):
+        certain = max(certain, int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0))
+    for pattern in (_EMBEDDED_NAME, _EMBEDDED_ENGLISH_NAME):
+        named = int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0)
+        # One sentence in a hundred: a street named for a doctor is no patient.
+        certain = max(certain, named if 100 * named >= len(texts) else 0)
+    return Trial(len(values), len(texts), max(found, certain))
+
+
+def _within(texts: Any, pattern: str, group: str) -> Any:
+    """The part of each text that the pattern's group catches, where it catches one."""
+    return pc.drop_null(pc.struct_field(pc.extract_regex(texts, pattern=pattern), group))
 
 
 def evenly(values: Any, most: int) -> Any:

@@ -3,7 +3,7 @@
 The report (`report.json`, numbers as strings, no value of the raw table in it):
 
     {"format": "data-asset-exchange-desensitization-report@1",
-     "engine": "exchange.desensitization 1",
+     "engine": "exchange.desensitization 2",
      "raw": {"digest": hex, "algorithm": "SHA-256(salt ‖ file)", "rows": "1000", "bytes": "65042"},
      "about_persons": true,
      "grade": "general",
