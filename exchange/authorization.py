@@ -130,7 +130,9 @@ def assessment(
                 "say why",
             )
     report_text = document_text(report)
-    measured = grading.measured_impacts(rows=scanned.rows, about_persons=scanned.about_persons)
+    measured = grading.measured_impacts(
+        rows=scanned.rows, about_persons=scanned.about_persons, marked=scanned.marked
+    )
     return FileRiskAssessment(
         asset=asset,
         raw_digest=raw_digest,

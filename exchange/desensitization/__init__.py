@@ -7,7 +7,7 @@ or a database.
 
     errors limits findings policy grade judge scanned child    plain values: safe in the process that serves
     delimited columnar workbook source                         a table from CSV, Parquet or Excel, as batches
-    lexicon recognizers detect hierarchies risk                arrays: only where a table is read
+    lexicon recognizers detect screening hierarchies risk      arrays: only where a table is read
     lattice techniques declaration propose apply measure       the work
     department certificate report                              the two acts, and what they hand on
 """

@@ -22,6 +22,7 @@ from exchange.desensitization.measure import ENGINE, measure, measure_table
 from exchange.desensitization.policy import Policy, technique_to_json
 from exchange.desensitization.propose import Proposal, propose
 from exchange.desensitization.scanned import FORMAT
+from exchange.desensitization.screening import is_marked, measured_factors, screen
 from exchange.desensitization.source import file_digest, table_bytes
 from exchange.desensitization.techniques import KEY_BYTES
 
@@ -51,6 +52,7 @@ def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stag
     digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
     table = _read(path, limits, stage)
     raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    screened = screen(raw)
     proposal = propose(raw, declaration, lambda done, total: stage("search", done, total))
     policy = proposal.policy
     # Pseudonyms under a key of zeros measure like any others, and this table is thrown away.
@@ -69,7 +71,14 @@ def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stag
             "bytes": str(table_bytes(path)),
         },
         "about_persons": raw.about_persons,
-        "grade": grade.grade(grade.measured_impacts(rows=table.num_rows, about_persons=raw.about_persons)),
+        "grade": grade.grade(
+            grade.measured_impacts(
+                rows=table.num_rows, about_persons=raw.about_persons, marked=is_marked(screened)
+            )
+        ),
+        "grading": grade.VERSION,
+        "factors": grade.factors(measured_factors(raw)),
+        "screened": [one.to_json() for one in screened],
         "columns": [
             {
                 "name": column.name,

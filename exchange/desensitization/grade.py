@@ -1,15 +1,19 @@
 """The grade of data (GB/T 43697-2024) and its opening attribute; both fail closed.
 
-The truth table is data: the object harmed times the degree of the harm, the highest wins. What the data
-itself shows adds its own harm to what a named assessor declares, so a grade can be raised by measuring
-and never lowered.
+The rules are data (grading.toml), each with its source: the object harmed times the degree of the harm, the
+highest wins. What the data itself shows adds its own harm to what a named assessor declares, so a grade can
+be raised by measuring and never lowered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from importlib import resources
+from typing import Any, Literal, cast, get_args
 
 Grade = Literal["general", "important", "core"]
 Harmed = Literal[
@@ -26,27 +30,15 @@ Opening = Literal["open", "conditional", "closed"]
 GRADES: tuple[Grade, ...] = ("general", "important", "core")
 """From the lowest to the highest."""
 
-SOURCE = "GB/T 43697-2024, clause 6"
-
+_RULES: Mapping[str, Any] = tomllib.loads(
+    resources.files("exchange.desensitization").joinpath("grading.toml").read_text(encoding="utf-8")
+)
+VERSION: str = _RULES["version"]
+"""Of the rules; it stands in every report."""
+SOURCE: str = _RULES["truth_table"]["source"]
 TRUTH_TABLE: Mapping[tuple[Harmed, Degree], Grade] = {
-    ("national_security", "severe"): "core",
-    ("national_security", "serious"): "core",
-    ("national_security", "ordinary"): "important",
-    ("economy", "severe"): "core",
-    ("economy", "serious"): "important",
-    ("economy", "ordinary"): "general",
-    ("social_order", "severe"): "core",
-    ("social_order", "serious"): "important",
-    ("social_order", "ordinary"): "general",
-    ("public_interest", "severe"): "core",
-    ("public_interest", "serious"): "important",
-    ("public_interest", "ordinary"): "general",
-    ("organisation_rights", "severe"): "general",
-    ("organisation_rights", "serious"): "general",
-    ("organisation_rights", "ordinary"): "general",
-    ("personal_rights", "severe"): "general",
-    ("personal_rights", "serious"): "general",
-    ("personal_rights", "ordinary"): "general",
+    (harmed, degree): GRADES[GRADES.index(_RULES["truth_table"][harmed][degree])]
+    for harmed, degree in itertools.product(get_args(Harmed), get_args(Degree))
 }
 
 
@@ -70,19 +62,99 @@ def grade(impacts: Iterable[Impact]) -> Grade:
     return max(grades, key=rank) if grades else "core"
 
 
-MANY_PERSONS = 10_000_000
+MANY_PERSONS: int = _RULES["many_persons"]["value"]
 """网络数据安全管理条例 (国令第790号), art. 28: from ten million persons on, the duties of important data apply."""
 
-MANY_PERSONS_SOURCE = "网络数据安全管理条例, art. 28"
+MANY_PERSONS_SOURCE = f"{_RULES['many_persons']['source']}, {_RULES['many_persons']['clause']}"
 
 
-def measured_impacts(*, rows: int, about_persons: bool) -> tuple[Impact, ...]:
-    """The impacts that the table itself shows, whatever is declared. `rows` stands for persons: the cautious count."""
+def measured_impacts(*, rows: int, about_persons: bool, marked: bool = False) -> tuple[Impact, ...]:
+    """The impacts that the table itself shows, whatever is declared. `rows` stands for persons: the cautious count.
+
+    A table that is `marked` as a state secret harms national security seriously: it is core, and never listed.
+    """
+    secret = (Impact("national_security", "serious", "marked as a state secret"),) if marked else ()
     if not about_persons:
-        return (Impact("public_interest", "ordinary", "no person column"),)
+        return (*secret, Impact("public_interest", "ordinary", "no person column"))
     if rows >= MANY_PERSONS:
-        return (Impact("public_interest", "serious", MANY_PERSONS_SOURCE),)
-    return (Impact("personal_rights", "serious", "personal information"),)
+        return (*secret, Impact("public_interest", "serious", MANY_PERSONS_SOURCE))
+    return (*secret, Impact("personal_rights", "serious", "personal information"))
+
+
+def derive(parents: Sequence[Grade | None], own: Iterable[Impact]) -> Grade:
+    """The grade of what was made from graded data: graded anew from its own impacts, and never below its highest parent.
+
+    A join can be worth more than its parts, so its own impacts have to be stated: without any, or with a
+    parent whose grade is not known, it is core. Raises ValueError without parents.
+    """
+    if not parents:
+        raise ValueError("derived data has parents")
+    return max((grade(own), *("core" if parent is None else parent for parent in parents)), key=rank)
+
+
+Factor = Literal["domain", "group", "region", "precision", "scale", "depth", "coverage", "importance"]
+
+
+def factors(found: Mapping[Factor, str]) -> list[dict[str, str]]:
+    """The eight factors in the standard's order, with what is known of each; an empty one is left to the assessor."""
+    return [
+        {
+            "factor": factor,
+            "zh": _RULES["factors"][factor]["zh"],
+            "by": _RULES["factors"][factor]["by"],
+            "found": found.get(factor, ""),
+        }
+        for factor in get_args(Factor)
+    ]
+
+
+Secret = Literal["state_secret", "trade_secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What points to a secret, in a header or in a cell. A `certain` one decides; another asks the assessor."""
+
+    secret: Secret
+    certain: bool
+    zh: str
+    en: str
+    pattern: str
+    source: str
+
+
+SIGNS: tuple[Sign, ...] = tuple(
+    Sign(
+        cast(Secret, sign["secret"]), sign["certain"], sign["zh"], sign["en"], sign["pattern"], sign["source"]
+    )
+    for sign in _RULES["signs"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A sign that a column shows: in its header where `values` is none, else in so many of its distinct values."""
+
+    column: str
+    sign: Sign
+    values: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report: what the assessor has to answer to."""
+        return {
+            "column": self.column,
+            "secret": self.sign.secret,
+            "certain": self.sign.certain,
+            "sign": self.sign.en,
+            "sign_zh": self.sign.zh,
+            "values": str(self.values),
+            "source": self.sign.source,
+        }
+
+
+def screened_header(header: str) -> tuple[Screened, ...]:
+    """The signs in a column's name."""
+    return tuple(Screened(header, sign, 0) for sign in SIGNS if re.search(sign.pattern, header))
 
 
 @dataclass(frozen=True, slots=True)

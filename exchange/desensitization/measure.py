@@ -24,6 +24,7 @@ from exchange.desensitization.policy import (
 )
 from exchange.desensitization.recognizers import PSEUDONYM
 from exchange.desensitization.risk import measure_risk
+from exchange.desensitization.screening import is_marked, screen
 from exchange.desensitization.source import Progress, file_digest, read_table
 
 ENGINE = f"{ENGINE_NAME} {ENGINE_VERSION}"
@@ -63,7 +64,13 @@ def measure_table(table: Any, policy: Policy, *, file_digest: str, file_bytes: i
         findings=detected.findings,
         about_persons=detected.about_persons,
         risk=risk_of(detected, effective_roles(detected, policy), policy),
-        grade=grade.grade(grade.measured_impacts(rows=table.num_rows, about_persons=detected.about_persons)),
+        grade=grade.grade(
+            grade.measured_impacts(
+                rows=table.num_rows,
+                about_persons=detected.about_persons,
+                marked=is_marked(screen(detected)),
+            )
+        ),
     )
 
 

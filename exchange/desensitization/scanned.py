@@ -6,7 +6,9 @@ The report (`report.json`, numbers as strings, no value of the raw table in it):
      "engine": "exchange.desensitization 2",
      "raw": {"digest": hex, "algorithm": "SHA-256(salt ‖ file)", "rows": "1000", "bytes": "65042"},
      "about_persons": true,
-     "grade": "general",
+     "grade": "general", "grading": "grading@1",
+     "factors": [{"factor", "zh", "by", "found"}],
+     "screened": [{"column", "secret", "certain", "sign", "sign_zh", "values", "source"}],
      "columns": [{"name", "type", "nulls", "distinct", "role", "technique"}],
      "findings": [{"column", "kind", "role", "by", "checked", "matched", "chance_ppm", "p_exponent", "samples", "source"}],
      "before": {"quasi_identifiers", "rows", "classes", "k", "l", "unique_rows", "prosecutor_ppm", ...},
@@ -30,7 +32,7 @@ FORMAT = "data-asset-exchange-desensitization-report@1"
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """A report that was read. `biometrics` are the columns that no authorization lets cross."""
+    """A report that was read. `biometrics` are the columns that no authorization lets cross; `marked` tables are secret."""
 
     document: Mapping[str, Any]
     raw_digest: str
@@ -38,6 +40,7 @@ class Scanned:
     rows: int
     about_persons: bool
     biometrics: tuple[str, ...]
+    marked: bool
 
 
 def read_report(document: Mapping[str, Any]) -> Scanned:
@@ -58,6 +61,10 @@ def read_report(document: Mapping[str, Any]) -> Scanned:
         isinstance(finding, Mapping) and isinstance(finding.get("column"), str) for finding in findings
     ):
         raise _refused("findings", "a list of findings, each with its column")
+    # Reports of engine 1 have no screening.
+    screened = document.get("screened", [])
+    if not isinstance(screened, list) or not all(isinstance(one, Mapping) for one in screened):
+        raise _refused("screened", "a list of signs of secrets")
     return Scanned(
         document=document,
         raw_digest=_digest(raw.get("digest"), "raw.digest"),
@@ -65,6 +72,7 @@ def read_report(document: Mapping[str, Any]) -> Scanned:
         rows=int(rows),
         about_persons=about_persons,
         biometrics=tuple(finding["column"] for finding in findings if finding.get("kind") == "biometric"),
+        marked=any(one.get("certain") is True and one.get("secret") == "state_secret" for one in screened),
     )
 
 

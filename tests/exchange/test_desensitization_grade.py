@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import tomllib
+from importlib import resources
 from typing import get_args
 
+import pyarrow as pa
 import pytest
 
+from exchange.desensitization.detect import detect
 from exchange.desensitization.grade import (
     GRADES,
     MANY_PERSONS,
     TRUTH_TABLE,
     Declared,
     Degree,
+    Factor,
     Grade,
     Harmed,
     Impact,
+    derive,
+    factors,
     grade,
     measured_impacts,
     opening,
 )
+from exchange.desensitization.screening import is_marked, measured_factors, screen
 
 EXPECTED: dict[Harmed, tuple[Grade, Grade, Grade]] = {
     # severe, serious, ordinary harm: GB/T 43697-2024
@@ -74,3 +82,89 @@ def test_the_opening_attribute_is_never_wider_than_the_answers_allow(about_perso
                 assert found == "conditional"
             else:
                 assert found == "open"
+
+
+def test_every_rule_of_grading_names_its_source_and_says_whether_it_was_verified() -> None:
+    rules = tomllib.loads(
+        resources.files("exchange.desensitization").joinpath("grading.toml").read_text(encoding="utf-8")
+    )
+    for rule in (rules["truth_table"], rules["many_persons"], rules["factors"], *rules["signs"]):
+        assert rule["source"]
+        assert rule["verified"] in (True, False)
+
+
+def test_derived_data_is_graded_anew_and_never_below_its_highest_parent() -> None:
+    harmless = [Impact("public_interest", "ordinary", "counts by street")]
+    grave = [Impact("economy", "serious", "all enterprises together show the supply of a good")]
+    for parents in itertools.product(GRADES, repeat=2):
+        assert derive(parents, harmless) == max(parents, key=GRADES.index)
+        assert GRADES.index(derive(parents, grave)) >= GRADES.index("important")
+
+
+def test_derived_data_of_unknown_parents_or_unstated_harm_is_core() -> None:
+    harmless = [Impact("public_interest", "ordinary", "counts by street")]
+    assert derive(["general", None], harmless) == "core"
+    assert derive(["general", "general"], []) == "core"
+    with pytest.raises(ValueError, match="parents"):
+        derive([], harmless)
+
+
+def test_the_eight_factors_stand_in_order_each_measured_or_left_to_the_assessor() -> None:
+    detected = detect(
+        pa.table(
+            {
+                "年龄": [30, 41, 50],
+                "所在区": ["东城区", "西城区", None],
+                "纬度": [39.9042, 39.91, 39.92],
+                "入院日期": pa.array([20_000, 20_400, 20_800], pa.int32()).cast(pa.date32()),
+            }
+        )
+    )
+    stated = factors(measured_factors(detected))
+    assert [one["factor"] for one in stated] == list(get_args(Factor))
+    assert [one["zh"] for one in stated] == [
+        "领域",
+        "群体",
+        "区域",
+        "精度",
+        "规模",
+        "深度",
+        "覆盖度",
+        "重要性",
+    ]
+    found = {one["factor"]: one["found"] for one in stated}
+    assert found == {
+        "domain": "",
+        "group": "persons: age, coordinates, date, region",
+        "region": "所在区: 2 values",
+        "precision": "纬度: 4 decimals of a degree, about 11.1 m",
+        "scale": "3 rows, 4 columns",
+        "depth": "as the file holds it; derived data is graded anew, never below its highest parent",
+        "coverage": "91.7% of all cells filled; 入院日期: 2024 to 2026",
+        "importance": "",
+    }
+    assert {one["factor"] for one in stated if one["by"] == "declared"} == {"domain", "importance"}
+
+
+def test_the_mark_of_a_state_secret_makes_a_table_core_whatever_is_declared() -> None:
+    marked = screen(detect(pa.table({"文号": ["1", "2"], "备注": ["机密★10年", "公开"]})))
+    assert [(one.column, one.sign.secret, one.sign.certain, one.values) for one in marked] == [
+        ("备注", "state_secret", True, 1),
+        ("备注", "state_secret", False, 1),
+    ]
+    assert is_marked(marked)
+    measured = measured_impacts(rows=2, about_persons=False, marked=True)
+    assert grade([Impact("personal_rights", "ordinary", "declared harmless"), *measured]) == "core"
+    assert opening("core", Declared(False, False, False), about_persons=False) == "closed"
+
+
+def test_words_of_secrecy_are_a_question_and_plain_tables_raise_none() -> None:
+    asked = screen(
+        detect(pa.table({"产品配方": ["a", "b"], "note": ["Confidential draft", "open"], "n": [1, 2]}))
+    )
+    assert {(one.column, one.sign.secret, one.values) for one in asked} == {
+        ("产品配方", "trade_secret", 0),
+        ("note", "trade_secret", 1),
+    }
+    assert not is_marked(asked)
+    assert screen(detect(pa.table({"年份": [2024, 2025], "街道": ["人民路", "中山路"]}))) == ()

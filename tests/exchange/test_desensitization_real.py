@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import desensitize, scan
 from exchange.desensitization.detect import detect
 from exchange.desensitization.limits import Limits
+from exchange.desensitization.scanned import read_report
 from exchange.desensitization.source import file_digest, read_table
 from tests.exchange.hostile import workbook
 
@@ -107,3 +109,16 @@ def test_a_table_that_changes_is_seen_anew_by_every_scan(tmp_path: Path) -> None
     assert (before["about_persons"], after["about_persons"]) == (False, True)
     assert [finding["kind"] for finding in after["findings"] if finding["column"] == "reporter"] == ["mobile"]
     assert before["raw"]["digest"] != after["raw"]["digest"]
+
+
+def test_a_marked_table_is_reported_as_core_with_the_sign_and_no_cell(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(
+        "pump,remark\n" + "".join(f"P{n % 5},{'秘密★5年 三号泵' if n == 7 else '无'}\n" for n in range(40))
+    )
+    report = scan(raw, Declaration(), SALT, Limits()).report
+    assert (report["grade"], read_report(report).marked) == ("core", True)
+    assert [
+        (one["column"], one["secret"], one["values"]) for one in report["screened"] if one["certain"]
+    ] == [("remark", "state_secret", "1")]
+    assert "三号泵" not in json.dumps(report, ensure_ascii=False)
