@@ -20,6 +20,7 @@ from exchange.api.doorway import PROBLEM
 from exchange.api.problems import Problem
 from exchange.errors import Malformed
 from exchange.messages.outcomes import ReceiptView
+from exchange.messages.shapes import IDENTIFIER
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -209,12 +210,7 @@ def answered(route: APIRoute, method: str) -> dict[int, list[Problem]]:
     """The problems that a route can answer, by status."""
     found = problems.answers(_calls(route.dependant))
     listed = [*found.problems, _DEFECT]
-    if (
-        route.dependant.path_params
-        or route.dependant.query_params
-        or route.dependant.header_params
-        or route.body_field
-    ):
+    if route.body_field or _takes(route.dependant):
         listed.append(_FORM)
     if method == "GET":
         listed += problems.answers([swift.SwiftBids._look]).problems
@@ -228,6 +224,12 @@ def answered(route: APIRoute, method: str) -> dict[int, list[Problem]]:
         ):  # a room may put on the record what it otherwise raises
             by_status.setdefault(422, []).append(problem)
     return by_status
+
+
+def _takes(dependant: Dependant) -> bool:
+    """Whether a request carries anything that may be misspelt."""
+    own = (dependant.path_params, dependant.query_params, dependant.header_params)
+    return any(own) or any(_takes(inner) for inner in dependant.dependencies)
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
@@ -249,6 +251,19 @@ def _complete(route: APIRoute, method: str, operation: dict[str, Any], parts: di
     else:
         operation.pop("security", None)
     operation["responses"].pop("422", None)  # FastAPI's own, which `on_invalid` answers as 400
+    if operation["description"].rstrip(".:;") == operation["summary"]:
+        del operation["description"]
+    for parameter in operation.get("parameters", ()):
+        # What is absent is not sent: null has no form in a path, a query or a header.
+        schema = parameter["schema"]
+        choices = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
+        assert len(choices) < 2, f"{route.path}: {parameter['name']}"
+        schema.update(*choices)
+        if parameter["in"] == "header":
+            parameter["name"] = parameter["name"].title()
+        if parameter["name"] == "Idempotency-Key":
+            parameter["required"] = True
+            schema["pattern"] = IDENTIFIER
     _examples(operation, parts["schemas"])
     responses: dict[str, Any] = {}
     for status, response in operation["responses"].items():

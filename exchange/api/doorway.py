@@ -366,6 +366,16 @@ async def on_invalid(_: Request, error: Exception) -> Response:
 async def on_http(_: Request, error: Exception) -> Response:
     """Starlette's own refusals, in the same form."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # bytes that are no text
+        return problem_response(
+            Malformed(
+                "request.form",
+                str(error.detail),
+                field="body",
+                rule="a body is JSON in UTF-8",
+                remedy="see this route in /openapi.json",
+            )
+        )
     problem = {
         "type": "about:blank",
         "title": error.detail,

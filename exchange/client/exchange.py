@@ -21,7 +21,15 @@ from nacl.signing import SigningKey
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
-from exchange.client.errors import NotFound, Refused, Unknown, Unproven, Unreachable
+from exchange.client.errors import (
+    ExchangeProblem,
+    NotFound,
+    Refused,
+    Unknown,
+    Unproven,
+    Unreachable,
+    problem_of,
+)
 from exchange.client.history import History, remembered_vkey
 from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
 from exchange.messages.accounts import (
@@ -59,6 +67,7 @@ from exchange.messages.identity import (
 )
 from exchange.messages.market import (
     AgreementMessage,
+    BidBatchMessage,
     BidMessage,
     ClockMessage,
     ErasureMessage,
@@ -640,6 +649,54 @@ class Exchange:
         self._codes[lot] = done.outcome["code"]
         return done
 
+    def place_bids(self, lot: str, bids: Sequence[tuple[int, str | None]]) -> list[Done | ExchangeProblem]:
+        """Bid up to 1,000 times in one request, decided in this order: prices in fen, each with its `client_bid_id` or None.
+
+        What came of each bid, in the same order: a verified `Done`, `Refused` for a refusal on the record, as well
+        verified, or the problem of one that left no trace. None is raised, for the others took effect. Unknown carries the
+        first identifier: look each of them up, or send the same bids with the same identifiers again.
+        """
+        named = [(price_fen, identifier or self.fresh_identifier()) for price_fen, identifier in bids]
+        message = BidBatchMessage(
+            bids=[
+                BidMessage(client_bid_id=identifier, price_fen=price_fen) for price_fen, identifier in named
+            ]
+        )
+        content = message.model_dump_json().encode()
+        try:
+            response = self._wire.ask(
+                "POST",
+                _v1("lots", lot, "bids:batch"),
+                content=content,
+                headers={"Content-Type": "application/json"},
+            )
+            if response.status_code >= 500:
+                raise NoAnswer(f"the exchange failed: {problem_in(response)['detail']}")
+            items = _object(expect(response, 200)).get("items")
+        except NoAnswer as error:
+            raise Unknown(named[0][1], str(error)) from error
+        if not isinstance(items, list) or len(items) != len(named):
+            raise Unproven("the answer has another number of items than the request", field="items")
+        return [
+            self._came_of(item, identifier, {"lot": lot, "price_fen": str(price_fen)})
+            for item, (price_fen, identifier) in zip(items, named, strict=True)
+        ]
+
+    def _came_of(self, item: Any, identifier: str, about: Mapping[str, str]) -> Done | ExchangeProblem:
+        """What came of one act of a batch, its receipt verified where it has one."""
+        if not isinstance(item, dict) or item.get("client_bid_id") != identifier:
+            raise Unproven(f"the answer is not about {identifier!r}", field="client_bid_id")
+        status = item.get("status")
+        if "receipt" not in item:
+            if status == 201:
+                raise Unproven("there is none", field="receipt")
+            return problem_of(int(str(status)), item)
+        done = self._verified(item, identifier, about, repeated=False)
+        if (done.reason is None) != (status == 201):
+            raise Unproven(f"answered {status} for {done.outcome.get('state')}", field="status")
+        self._codes[about["lot"]] = done.outcome["code"]
+        return done if done.reason is None else Refused({"title": item.get("title", ""), **done.reason}, done)
+
     def bid_up_to(self, lot: str, maximum_fen: int, code: str | None = None) -> Agent:
         """Let an agent bid for you, once: the least that is needed to hold the lot, and never above the maximum.
 
@@ -1074,7 +1131,7 @@ class Exchange:
 
 def _v1(*parts: str) -> str:
     """A path of the API; what stands in for an identifier cannot reach another route."""
-    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+    return "/v1/" + "/".join(quote(part, safe=":") for part in parts)
 
 
 def _asked(**values: int | str | None) -> dict[str, str]:

@@ -17,7 +17,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, bid: Callable[[], bytes], until: float, keep: list[bytes]) -> None:
         self._bid, self._until, self._keep = bid, until, keep
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._awaited = 0
         self._sent = 0.0
         self.done = asyncio.get_running_loop().create_future()
         self.seconds: list[float] = []
@@ -33,6 +34,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        if len(self._buffer) < self._awaited:
+            return
         head = self._buffer.find(b"\r\n\r\n")
         if head < 0:
             return
@@ -40,14 +43,16 @@ class Connection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n", at)
         length = int(self._buffer[at + 15 : end])
         if len(self._buffer) < head + 4 + length:
+            self._awaited = head + 4 + length
             return
+        self._awaited = 0
         now = time.perf_counter()
         status = self._buffer[9:12].decode()
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.seconds.append(now - self._sent)
         if len(self.seconds) % 50 == 1:
-            self._keep.append(self._buffer[head + 4 :])
-        self._buffer = b""
+            self._keep.append(bytes(self._buffer[head + 4 :]))
+        self._buffer = bytearray()
         if now >= self._until:
             self._transport.close()
             self.done.set_result(None)
@@ -60,19 +65,20 @@ class Connection(asyncio.Protocol):
 
 
 async def load(
-    port: int, clients: int, seconds: float, keys: list[str], lot: str, first: int
+    port: int, clients: int, seconds: float, keys: list[str], lot: str, first: int, batch: int = 1
 ) -> dict[str, object]:
-    """Bid with `clients` connections for `seconds`; prices count upward from `first` over all of them."""
+    """Bid with `clients` connections for `seconds`, `batch` bids a request; prices count upward from `first` over all."""
     loop = asyncio.get_running_loop()
     prices = itertools.count(first)
     keep: list[bytes] = []
 
     def bidder(key: str) -> Callable[[], bytes]:
-        head = f"POST /v1/lots/{lot}/bids HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: "
+        route = "bids" if batch == 1 else "bids:batch"
+        head = f"POST /v1/lots/{lot}/{route} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: "
 
         def bid() -> bytes:
-            price = next(prices)
-            body = f'{{"client_bid_id":"b-{price}","price_fen":"{price}"}}'
+            bids = [f'{{"client_bid_id":"b-{n}","price_fen":"{n}"}}' for n in itertools.islice(prices, batch)]
+            body = bids[0] if batch == 1 else f'{{"bids":[{",".join(bids)}]}}'
             return f"{head}{len(body)}\r\n\r\n{body}".encode()
 
         return bid
@@ -88,13 +94,15 @@ async def load(
         connections.append(protocol)
     await asyncio.gather(*(c.done for c in connections))
     took = time.perf_counter() - begun
+    if batch > 1:
+        keep = keep[:2]  # an answer has as many receipts as bids
     all_seconds = sorted(s for c in connections for s in c.seconds)
     statuses: dict[str, int] = {}
     for c in connections:
         for status, count in c.statuses.items():
             statuses[status] = statuses.get(status, 0) + count
     return {
-        "rate": len(all_seconds) / took,
+        "rate": len(all_seconds) * batch / took,
         "p50_ms": 1000 * all_seconds[len(all_seconds) // 2],
         "p99_ms": 1000 * all_seconds[len(all_seconds) * 99 // 100],
         "statuses": statuses,

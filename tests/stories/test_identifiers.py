@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exchange.client import Done, Refused, Unprocessable
+from exchange.client import Done, Forbidden, Refused, Unprocessable
 from tests.stories.conftest import INCREMENT_FEN, START_FEN, Department, Venue
 
 
@@ -72,3 +72,27 @@ def test_a_refusal_is_repeated_like_any_other_answer(venue: Venue, weather: Depa
     assert found.reason is not None
     assert found.reason["code"] == "bid.below_start"
     assert bidder.client.lookup("never-sent") is None
+
+
+def test_bids_that_are_sent_together_are_answered_and_proven_one_by_one(
+    venue: Venue, weather: Department
+) -> None:
+    owner = venue.admit("supplier", people=2)
+    lot = venue.open_lot(owner, venue.registered_asset(owner, weather))
+    bidder = venue.admit("buyer", fen=50_000_00)
+    (stranger,) = bidder.client.place_bids(lot, [(START_FEN, "too-early")])
+    assert isinstance(stranger, Forbidden)
+    assert bidder.client.lookup("too-early") is None
+    bidder.client.join_lot(lot)
+    prices = [(START_FEN, "one"), (START_FEN - 1, "two"), (START_FEN + INCREMENT_FEN, None)]
+    first, refused, last = bidder.client.place_bids(lot, prices)
+    assert isinstance(first, Done)
+    assert isinstance(refused, Refused)
+    assert isinstance(last, Done)
+    assert [first.index + n for n in range(3)] == [first.index, refused.done.index, last.index]
+    assert refused.code == "bid.not_higher"
+    found = bidder.client.lookup("two")
+    assert found is not None
+    assert found.receipt == refused.receipt
+    assert bidder.client.lot(lot).standing_price_fen == START_FEN + INCREMENT_FEN
+    assert bidder.client.place_bids(lot, prices[:2])[0].receipt == first.receipt  # type: ignore[union-attr]
