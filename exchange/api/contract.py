@@ -251,8 +251,6 @@ def _complete(route: APIRoute, method: str, operation: dict[str, Any], parts: di
     else:
         operation.pop("security", None)
     operation["responses"].pop("422", None)  # FastAPI's own, which `on_invalid` answers as 400
-    if operation["description"].rstrip(".:;") == operation["summary"]:
-        del operation["description"]
     for parameter in operation.get("parameters", ()):
         # What is absent is not sent: null has no form in a path, a query or a header.
         schema = parameter["schema"]
