@@ -12,6 +12,7 @@ from exchange.cli import (
     cluster,
     demo,
     desensitize,
+    extract,
     holder,
     keys,
     market,
@@ -50,4 +51,5 @@ app.add_typer(witness.app, name="witness", rich_help_panel="Check it (regulators
 app.add_typer(simulate.app, name="simulate", rich_help_panel="Run it")
 app.add_typer(holder.app, name="holder", rich_help_panel="Open sealed bids (holders)")
 app.command("appraise", rich_help_panel="Value data (departments, appraisers)")(appraise.appraise)
+desensitize.app.command("extract")(extract.extract)
 app.add_typer(desensitize.app, name="desensitize", rich_help_panel="Bring data (departments)")
