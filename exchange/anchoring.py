@@ -73,7 +73,8 @@ class Anchoring:
         Raises AnchorError for whatever is amiss, which `ledger.anchors.watch` tells as well until it is over.
         """
         now_us = self.clock()
-        if now_us < self._not_before_us:
+        # No wait is longer than AWAY_S: a moment further ahead was set before the clock was put back.
+        if now_us < self._not_before_us <= now_us + int(AWAY_S * 1_000_000):
             return
         connection = await self.database.connect(application_name="exchange anchors")
         try:
@@ -165,7 +166,9 @@ class Anchoring:
             return 0, b""
         if (
             signed_us is None
-            or now_us >= signed_us + self.every_s * 1_000_000
+            or not signed_us
+            <= now_us
+            < signed_us + self.every_s * 1_000_000  # also where the clock was put back
             or head.size >= behind + self.every_entries
         ):
             return head.size, head.root()
@@ -220,7 +223,8 @@ class Anchoring:
         self, connection: psycopg.AsyncConnection[Any], kept: Kept, now_us: int, *, known: bool
     ) -> None:
         """Keep an anchor waiting at the node, and let it pay more where it has waited too long."""
-        newest, stuck = kept.signed[-1], now_us >= kept.offered_us + STUCK_S * 1_000_000
+        newest = kept.signed[-1]
+        stuck = not kept.offered_us <= now_us < kept.offered_us + STUCK_S * 1_000_000
         dearer = None
         if stuck:
             dearer = await asyncio.to_thread(

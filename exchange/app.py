@@ -192,7 +192,9 @@ def _anchor(settings: Settings) -> Anchor | None:
     kept = settings.data_dir / "anchor.json"
     if not kept.exists():
         contract = deploy(settings.chain_url, key)
-        kept.write_bytes(orjson.dumps({"contract": contract}))
+        written = kept.with_suffix(".new")
+        written.write_bytes(orjson.dumps({"contract": contract}))
+        written.replace(kept)  # whole or not at all, whenever the process ends
     contract = orjson.loads(kept.read_bytes())["contract"]
     return Anchor(settings.chain_url, contract, key, settle_s=ANCHOR_SETTLE_S)
 

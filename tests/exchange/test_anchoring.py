@@ -176,6 +176,24 @@ async def test_a_checkpoint_is_due_after_its_time_or_its_entries_and_only_when_t
     assert len(await here.rows()) == 3  # fifty entries
 
 
+async def test_a_clock_put_back_by_a_day_delays_no_anchor(
+    node: Anvil, on_anvil: Callable[..., Chained]
+) -> None:
+    here = on_anvil()
+    await here.turn()
+    node.mine()
+    await here.turn()
+    await here.grow()
+    await here.turn(-86_400)
+    assert await here.states() == ["confirmed", "pending"]
+    await here.grow()
+    await here.turn(EVERY_S - 1)
+    assert len(await here.rows()) == 2  # and the schedule goes on from there
+    node.mine()
+    await here.turn()
+    assert await here.states() == ["confirmed", "confirmed", "pending"]
+
+
 async def test_five_blocks_taken_back_take_their_anchors_along_and_all_come_back(
     node: Anvil, on_anvil: Callable[..., Chained]
 ) -> None:
