@@ -396,6 +396,24 @@ class Trade(SQLModel, table=True):
     log_index: int = whole()
 
 
+class Drill(SQLModel, table=True):
+    """A drill that was held on a scratch market, and how it ended; `report` is the SHA-256 of its report."""
+
+    __tablename__ = "drill"
+
+    log_index: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    case: str = word()
+    cause: str = word()
+    kept: bool
+    began_us: int = whole()
+    ended_us: int = whole()
+    acknowledged: int = whole()
+    lost: int = whole()
+    ghosts: int = whole()
+    outage_ms: int = whole()
+    report: bytes = octets()
+
+
 class Licence(SQLModel, table=True):
     """What a buyer may do with an asset, and until when."""
 

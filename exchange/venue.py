@@ -1,4 +1,4 @@
-"""The venue itself: opens its market once, moves a sandbox's clock, names a successor of its log, says what market this is."""
+"""The venue itself: opens its market once, moves a sandbox's clock, names a successor of its log, records its drills."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from exchange.acts import Act, Caller, Record, Transaction, plain
 from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.money import BANK, DEPOSITS, FEES, TAX
 from exchange.parties import admit, check_name, check_uscc, invite
-from exchange.tables import Market
+from exchange.tables import Drill, Market
 from ledger import log
 from ledger.checkpoint import Verifier
 from ledger.entries import WHOLE_LIMIT, parse_body
@@ -185,6 +186,99 @@ async def move_clock(tx: Transaction, act: MoveClock) -> Record:
         )
     market.offset_us += act.by_us
     return Record("clock_moved", {"by_us": str(act.by_us), "state": "moved"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDrill(Act):
+    """Say that a drill was held on a scratch market: which, how it ended, and the digest of its report.
+
+    `outage_ms` is the longest time from a fault to the next acknowledged act; `lost` and `ghosts` count acts.
+    """
+
+    case: str
+    cause: str
+    kept: bool
+    began_us: int
+    ended_us: int
+    acknowledged: int
+    lost: int
+    ghosts: int
+    outage_ms: int
+    report: bytes
+
+
+async def record_drill(tx: Transaction, act: RecordDrill) -> Record:
+    """Put a held drill on the record, for whoever asks whether recovery is drilled or only promised."""
+    tx.caller.require("administrator")
+    if act.kept and (act.lost or act.ghosts):
+        raise Unprocessable(
+            "drill.kept",
+            "a drill that lost acts, or found some that nobody asked for, kept no promise",
+            field="kept",
+            rule="kept means nothing lost and no ghosts",
+            remedy="record the drill as its report has it",
+        )
+    if act.ended_us < act.began_us or act.ended_us > tx.now_us + 60_000_000:
+        raise Unprocessable(
+            "drill.time",
+            "it ended before it began, or is yet to end",
+            field="ended_us",
+            rule="a drill is recorded after it was held",
+            remedy="take both times from the report",
+        )
+    tx.session.add(
+        Drill(
+            log_index=tx.index,
+            case=act.case,
+            cause=act.cause,
+            kept=act.kept,
+            began_us=act.began_us,
+            ended_us=act.ended_us,
+            acknowledged=act.acknowledged,
+            lost=act.lost,
+            ghosts=act.ghosts,
+            outage_ms=act.outage_ms,
+            report=act.report,
+        )
+    )
+    return Record(
+        "drill_held",
+        {
+            "acknowledged": str(act.acknowledged),
+            "began_us": str(act.began_us),
+            "case": act.case,
+            "cause": act.cause,
+            "ended_us": str(act.ended_us),
+            "ghosts": str(act.ghosts),
+            "kept": act.kept,
+            "lost": str(act.lost),
+            "outage_ms": str(act.outage_ms),
+            "report": act.report.hex(),
+            "state": "held",
+        },
+    )
+
+
+async def drills(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The drills that were held, newest first, from before an index of the log on where one is given."""
+    asked = select(Drill).order_by(col(Drill.log_index).desc()).limit(limit)
+    rows = await session.execute(asked if before is None else asked.where(col(Drill.log_index) < before))
+    return [
+        {
+            "acknowledged": str(one.acknowledged),
+            "began_us": str(one.began_us),
+            "case": one.case,
+            "cause": one.cause,
+            "ended_us": str(one.ended_us),
+            "ghosts": str(one.ghosts),
+            "index": str(one.log_index),
+            "kept": one.kept,
+            "lost": str(one.lost),
+            "outage_ms": str(one.outage_ms),
+            "report": one.report.hex(),
+        }
+        for one in rows.scalars()
+    ]
 
 
 async def about(session: AsyncSession) -> dict[str, Any]:

@@ -92,6 +92,22 @@ class Node:
         self._lock = threading.Lock()
         self.chain_id = int(self._call("eth_chainId", [])["result"])
 
+    def mine(self, blocks: int) -> None:
+        """Put so many empty blocks on the chain."""
+        with self._lock:
+            self.tester.mine_blocks(blocks)
+
+    def state(self) -> Any:
+        """The chain as it is now, to which `reorganise` can set it back."""
+        with self._lock:
+            return self.tester.take_snapshot()
+
+    def reorganise(self, state: Any, blocks: int) -> None:
+        """Take back every block since `state` was taken and put so many empty ones in their place."""
+        with self._lock:
+            self.tester.revert_to_snapshot(state)
+            self.tester.mine_blocks(blocks)
+
     def answer(self, request: bytes) -> bytes:
         """Answer one HTTP body, a call or a batch of them. Never raises: what is wrong is a JSON-RPC error."""
         try:

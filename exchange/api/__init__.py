@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from exchange.api import accounts, assets, audit, contract, delivery, identity, log, market, parties
+from exchange.api import accounts, assets, audit, contract, delivery, drills, identity, log, market, parties
 from exchange.api.conventions import Conventions
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
 from exchange.errors import ExchangeError
@@ -18,6 +18,7 @@ routers = (
     delivery.router,
     log.router,
     audit.router,
+    drills.router,
 )
 
 

@@ -12,6 +12,7 @@ from exchange.cli import (
     cluster,
     demo,
     desensitize,
+    drill,
     extract,
     holder,
     keys,
@@ -44,6 +45,7 @@ app.command("restore", rich_help_panel="Keep it")(backup.restore)
 app.command("recall", rich_help_panel="Keep it")(recall.recall)
 app.command("succeed", rich_help_panel="Keep it")(recall.succeed)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Keep it")
+app.command("drill", rich_help_panel="Keep it")(drill.drill)
 app.add_typer(anchor.app, name="anchor", rich_help_panel="Keep it")
 app.add_typer(keys.app, name="keys", rich_help_panel="Keep it")
 app.add_typer(audit.app, name="audit", rich_help_panel="Check it (regulators, strangers)")

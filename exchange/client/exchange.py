@@ -57,6 +57,7 @@ from exchange.messages.assets import (
     ReleaseMessage,
     ThemeMessage,
 )
+from exchange.messages.drills import DrillMessage
 from exchange.messages.identity import (
     ControlsMessage,
     EnrolmentMessage,
@@ -86,6 +87,7 @@ from exchange.messages.market import (
 from exchange.messages.views import (
     BidView,
     ControlsView,
+    DrillView,
     KeyView,
     ListingView,
     LotView,
@@ -926,6 +928,14 @@ class Exchange:
     def anchor_watch(self) -> dict[str, Any]:
         """What the exchange last saw of the chain, and what is amiss with it since when; NotFound where it has none."""
         return self._read("/v1/anchors/watch", dict[str, Any])
+
+    def drills(self) -> list[DrillView]:
+        """The drills that were held, newest first, and how each ended."""
+        return self._read_all("/v1/drills", DrillView)
+
+    def record_drill(self, message: DrillMessage, *, identifier: str | None = None) -> Done:
+        """Put a drill that was held on the record (administrator)."""
+        return self._write("/v1/drills", message, identifier)
 
     def audit_bundle(
         self, path: Path, *, start: int = 0, stop: int | None = None, party: str | None = None

@@ -12,23 +12,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import psycopg
 
 from exchange import keys
 from exchange.backup import Store, backups
-from exchange.client import Exchange, Forked
+from exchange.client import Exchange, Forked, NotFound
 from exchange.drill.faults import FaultyLine
 from exchange.drill.load import BIN_S, Phase
 from exchange.drill.promises import judge, told
-from exchange.drill.scene import START_FEN, Load, Scene, opened
+from exchange.drill.scene import DAY_US, START_FEN, Load, Scene, opened
 from exchange.drill.stage import Missing, Stage, Words, words
 from exchange.embedded import DATABASE, SUPERUSER, Postgres
 from exchange.errors import Misconfigured
 from exchange.witness import Witness, make
+from ledger.anchor import new_key
 from ledger.audit import audit
 from ledger.audit.disclosed import bodies
+from ledger.chain import Node, serve
 
 Cause = Literal["power", "surge", "attack", "unforeseen"]
 
@@ -51,7 +53,7 @@ class Case:
     promise: Words
     takes_s: int
     recovery_ms: int
-    """The recovery time objective (RTO): within so long after each fault acts are acknowledged again. 0: no outage at all."""
+    """The recovery time objective (RTO): within so long after each fault acts are acknowledged again. 0: none is set."""
     play: Callable[[Stage], None]
 
 
@@ -102,6 +104,25 @@ def database(stage: Stage) -> None:
                 scene.kill_database, lambda: None,
             )  # fmt: skip
         stage.require(scene.serving, "交易所进程应当继续运行", "the exchange's process was to go on")
+        stage.judge(scene, load)
+
+
+def kills(stage: Stage, times: int = 10) -> None:
+    """The database and the exchange are killed in turn, so often, in the middle of bidding."""
+    with opened(say=stage.say) as scene:
+        with _crowded(stage, scene) as load:
+            for n in range(times):
+                if n % 2:
+                    stage.through(
+                        load, f"第 {n + 1} 次:交易所进程被终止", f"kill {n + 1}: the exchange",
+                        scene.kill_exchange, lambda: _again(stage, scene),
+                    )  # fmt: skip
+                else:
+                    stage.through(
+                        load, f"第 {n + 1} 次:数据库进程被终止", f"kill {n + 1}: the database",
+                        scene.kill_database, lambda: None,
+                    )  # fmt: skip
+        stage.figures["kills"] = times
         stage.judge(scene, load)
 
 
@@ -174,6 +195,90 @@ def standby(stage: Stage) -> None:
             )  # fmt: skip
 
 
+def chain(stage: Stage, away_s: float = 15.0) -> None:
+    """The chain that takes the anchors is away for a while, and then takes five blocks back; bids go on through both."""
+    key = new_key()
+    node = Node(key)
+    with _served(node) as port, FaultyLine(port, seed=1) as line:
+        line.part = 1.0
+        more = {
+            "EXCHANGE_CHAIN_URL": f"http://127.0.0.1:{line.port}",
+            "EXCHANGE_ANCHOR_EVERY_S": "1",
+            "EXCHANGE_ANCHOR_CONFIRMATIONS": "6",
+        }
+        with opened(say=stage.say, environ=more, anchor_key=key) as scene:
+            few = [Phase(FOREVER_S, 4)]  # for as long as a chain takes, a crowd would fill a log
+            with stage.crowd(scene.order(few, speakers=scene.speakers(scene.lot, bank_in=4))) as load:
+                load.wait_for(min(stage.acts, 500))
+                _wait(lambda: _anchored(scene) > 0, "nothing was anchored")
+                line.fault = "reset"
+                stage.mark("fault", "链节点失联", "the node of the chain is away")
+                _wait(
+                    lambda: scene.administrator.anchor_watch()["trouble"] == "unreachable", "nobody noticed"
+                )
+                stage.mark("detected", "监测显示节点失联", "the watch tells that the node is away")
+                time.sleep(away_s)
+                line.fault = "none"
+                size = scene.administrator.checkpoint().size
+                _wait(lambda: _anchored(scene) >= size, "anchoring did not go on", 90.0)
+                stage.mark("recovered", "锚定继续", "anchoring goes on")
+
+                before = node.state()
+                size = scene.administrator.checkpoint().size
+                _wait(lambda: _anchored(scene) >= size, "nothing was anchored")
+                node.mine(4)
+                stage.mark("fault", "链重组:五个区块被收回", "the chain takes five blocks back")
+                node.reorganise(before, 5)
+                _wait(lambda: bool(_reorganised(scene)), "nobody noticed")
+                stage.mark("detected", "被收回的锚定已发现", "what was taken back is noticed")
+                _wait(
+                    lambda: all(one["state"] in ("confirmed", "final", "refused") for one in _reorganised(scene))
+                    and _anchored(scene) >= size,
+                    "the anchors did not come back",
+                )  # fmt: skip
+                stage.mark("recovered", "锚定已重新上链", "the anchors are back on the chain")
+            stage.figures["anchors"] = len(scene.administrator.anchors())
+            stage.figures["anchors_taken_back"] = len(_reorganised(scene))
+            stage.figures["gas_of_an_anchor"] = max(
+                int(one["gas_used"]) for one in scene.administrator.anchors()[1:] if one["gas_used"]
+            )
+            stage.judge(scene, load)
+
+
+@contextlib.contextmanager
+def _served(node: Node) -> Iterator[int]:
+    server = serve(node, 0)
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _reorganised(scene: Scene) -> list[dict[str, Any]]:
+    """The anchors that a chain took back at least once."""
+    return [one for one in scene.administrator.anchors() if one["reorganised"] != "0"]
+
+
+def _anchored(scene: Scene) -> int:
+    """The largest size that is in a block, as far as the exchange knows."""
+    stand = [
+        int(one["size"]) for one in scene.administrator.anchors() if one["state"] in ("confirmed", "final")
+    ]
+    return max(stand, default=0)
+
+
+def _wait(until: Callable[[], bool], otherwise: str, within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        with contextlib.suppress(NotFound):
+            if until():
+                return
+        if time.monotonic() > deadline:
+            raise Misconfigured("drill.failed", f"{otherwise} within {within_s:.0f} s")
+        time.sleep(0.2)
+
+
 # surge
 
 
@@ -209,10 +314,10 @@ def surged(stage: Stage, *, seconds: float, clients: int, calm_s: float = 5.0) -
         capacity = _rate(measured.bins, 1.0, 1.0 + calm_s)
         stage.say(f"capacity: {capacity:,.0f} bids a second by 256 clients")
         # This lot closes in the middle of the surge.
-        closes_in_s = calm_s + seconds / 2
-        closing = scene.open_lot(round((closes_in_s + 2.0) * 1_000_000))
+        closing = scene.open_lot(DAY_US)
         scene.bidders[0].client.place_bid(closing, START_FEN)
         closes_us = scene.administrator.lot(closing).closes_us
+        scene.move_to(closes_us - round((calm_s + seconds / 2) * 1_000_000))
         scene.mark()
         order = scene.order(
             [
@@ -609,6 +714,12 @@ CASES: Final[tuple[Case, ...]] = (
         20, 15_000, database,
     ),
     Case(
+        "kills", "power",
+        words("数据库与交易所进程轮流被终止,共十次", "the database and the exchange are killed in turn, ten times"),
+        words("每次之后自行恢复;已确认的不丢,无重复", "it recovers each time; nothing acknowledged is lost, nothing happens twice"),
+        90, 30_000, kills,
+    ),
+    Case(
         "network", "power",
         words("客户端与交易所之间的线路延迟、吞掉、切断应答", "the line between clients and exchange delays, swallows and cuts answers"),
         words("每个没有应答的请求都能查明结果,且至多生效一次", "every request without an answer is settled by looking it up, and takes effect at most once"),
@@ -619,6 +730,12 @@ CASES: Final[tuple[Case, ...]] = (
         words("主机丢失,备机接管,再有序回切", "the primary is lost, the standby takes over, and hands back in order"),
         words("已确认的不丢;接管在 90 秒内", "nothing acknowledged is lost; take-over within 90 s"),
         100, 90_000, standby,
+    ),
+    Case(
+        "chain", "unforeseen",
+        words("锚定所用的链失联,随后收回五个区块", "the chain of the anchors is away for a while, and then takes five blocks back"),
+        words("交易不受影响;失联与重组均被发现,锚定自行补齐", "bidding goes on; both are noticed, and the anchors come back by themselves"),
+        60, 0, chain,
     ),
     Case(
         "disk-full", "unforeseen",
@@ -645,7 +762,7 @@ CASES: Final[tuple[Case, ...]] = (
             f"有效吞吐不低于容量的 {GOODPUT:.0%},结束后 {NORMAL_WITHIN_S:.0f} 秒内恢复正常,标的按时截止并结算",
             f"goodput at least {GOODPUT:.0%} of the capacity, back to normal within {NORMAL_WITHIN_S:.0f} s, the lot closes and settles on time",
         ),
-        90, 0, surge,
+        180, 0, surge,
     ),
 )  # fmt: skip
 """All cases, in the order in which `exchange drill all` plays them."""

@@ -59,7 +59,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a crowd is to do. Client number n speaks as speaker n modulo their number."""
+    """What a crowd is to do. Client number n speaks as speaker n modulo their number, which ends its identifiers."""
 
     port: int
     speakers: list[Speaker]
@@ -80,6 +80,10 @@ class Order:
         given["speakers"] = [Speaker(**speaker) for speaker in given["speakers"]]
         given["phases"] = [Phase(**phase) for phase in given["phases"]]
         return cls(**given)
+
+    def key_of(self, identifier: str) -> str:
+        """The key under which an identifier of this crowd was used."""
+        return self.speakers[int(identifier.rpartition("-")[2])].key
 
     def json(self) -> bytes:
         """The order as JSON; it carries keys, so it goes through a pipe and never into arguments."""
@@ -118,9 +122,10 @@ class Bin:
 class Client(asyncio.Protocol):
     """One client: at most one request at a time, on a connection of its own that it opens again when it is lost."""
 
-    def __init__(self, crowd: Crowd, speaker: Speaker) -> None:
+    def __init__(self, crowd: Crowd, number: int) -> None:
         self.crowd = crowd
-        self.speaker = speaker
+        self.number = number
+        self.speaker = crowd.order.speakers[number]
         self.identifier = ""
         self._request = b""
         self._transport: asyncio.Transport | None = None
@@ -157,7 +162,7 @@ class Client(asyncio.Protocol):
                 self.crowd.order.attempt_s,
             )
         except (OSError, TimeoutError):
-            self._connecting = False
+            self._connecting, self._transport = False, None  # it may have been made, and closed since
             self._rest()
         else:
             self._connecting = False
@@ -295,7 +300,7 @@ class Crowd:
             self._idle.append(client)
 
     def _begin(self, client: Client, begun: float) -> None:
-        identifier = f"{self._name}-{next(self._numbers)}"
+        identifier = f"{self._name}-{next(self._numbers)}-{client.number}"
         client.begin(identifier, self._request(client.speaker, identifier), begun)
 
     def _request(self, speaker: Speaker, identifier: str) -> bytes:
@@ -330,10 +335,9 @@ class Crowd:
         await asyncio.gather(reporting, return_exceptions=True)
 
     async def _play(self, phase: Phase) -> None:
-        speakers = self.order.speakers
         self._phase = phase
         while len(self.clients) < phase.clients:
-            client = Client(self, speakers[len(self.clients) % len(speakers)])
+            client = Client(self, len(self.clients) % len(self.order.speakers))
             self.clients.append(client)
             self._idle.append(client)
         if phase.rate == CLOSED:

@@ -225,11 +225,18 @@ class Scene:
             )
             .outcome["id"]
         )
-        self.administrator.move_clock(MINUTE_US)
-        self.moved_us += MINUTE_US
+        self._move(MINUTE_US)
         for bidder in self.bidders:
             bidder.client.join_lot(lot)
         return lot
+
+    def move_to(self, time_us: int) -> None:
+        """Let the sandbox's time pass up to that moment."""
+        self._move(time_us - self.administrator.market().now_us)
+
+    def _move(self, by_us: int) -> None:
+        self.administrator.move_clock(by_us)
+        self.moved_us += by_us
 
     def mark(self) -> None:
         """From here on only what the crowd asks for may come into the log, and what the clock does."""
@@ -386,13 +393,12 @@ def opened(
     bidders: int = 8,
     say: Say = lambda line: None,
     below: Path | None = None,
-    serve: bool = True,
-    synchronous: bool = False,
+    anchor_key: bytes | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Scene]:
     """A fresh market in a temporary folder (`below` a directory that the database's account can pass), served and furnished.
 
-    `environ` are further settings of its exchange. All of it is gone afterwards.
+    `environ` are further settings of its exchange, `anchor_key` pays for its anchors. All of it is gone afterwards.
     """
     folder = Path(tempfile.mkdtemp(prefix="exchange-drill-", dir=below))
     folder.chmod(0o711)  # the database's own account has to pass; it may not list or read
@@ -413,6 +419,9 @@ def opened(
         say("opening a sandbox market")
         token = secrets.token_urlsafe(32)
         vkey = asyncio.run(_begin(settings, token))
+        if anchor_key is not None:
+            (settings.keys_dir / "anchor.key").touch(0o600)
+            (settings.keys_dir / "anchor.key").write_text(anchor_key.hex(), encoding="ascii")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         scene = Scene(

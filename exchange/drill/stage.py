@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from exchange.client import Done, Exchange
 from exchange.drill.load import BIN_S, Order
 from exchange.drill.promises import Promises, judge, told
 from exchange.drill.scene import Load, Say, Scene
@@ -105,11 +104,17 @@ class Stage:
         bundle = self.bundle
         scene.regulator.audit_bundle(bundle)
         with contextlib.ExitStack() as stack:
-            clients = [
-                stack.enter_context(scene.client(secret, timeout_s=patience_s))
-                for secret in dict.fromkeys(speaker.key for speaker in load.order.speakers)
-            ]
-            self.promises = judge(told(load.journal), bundle, scene.vkey, looking(clients), since=scene.size)
+            clients = {
+                secret: stack.enter_context(scene.client(secret, timeout_s=patience_s))
+                for secret in {speaker.key for speaker in load.order.speakers}
+            }
+            self.promises = judge(
+                told(load.journal),
+                bundle,
+                scene.vkey,
+                lambda identifier: clients[load.order.key_of(identifier)].lookup(identifier),
+                since=scene.size,
+            )
         return self.promises
 
     @property
@@ -133,19 +138,6 @@ def silences(bins: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
     """The stretches in which nothing was acknowledged, between the first and the last act that was, in seconds."""
     at = [n for n, line in enumerate(bins) if line["acknowledged"]]
     return [((a + 1) * BIN_S, b * BIN_S) for a, b in itertools.pairwise(at) if b > a + 1]
-
-
-def looking(clients: Sequence[Exchange]) -> Callable[[str], Done | None]:
-    """Ask for an identifier as each of those who may have used it."""
-
-    def look(identifier: str) -> Done | None:
-        for client in clients:
-            done = client.lookup(identifier)
-            if done is not None:
-                return done
-        return None
-
-    return look
 
 
 class Missing(Misconfigured):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeVar
 
+from exchange.messages.drills import Cause
 from exchange.messages.shapes import Digest, Whole
 from exchange.messages.views import RulebookView, View, VoucherView
 
@@ -124,6 +125,21 @@ class ClockMoved(Outcome):
     """A sandbox's clock went forward."""
 
     by_us: Whole
+
+
+class DrillHeld(Outcome):
+    """A drill is on the record; `report` is the SHA-256 of its report."""
+
+    case: str
+    cause: Cause
+    kept: bool
+    began_us: Whole
+    ended_us: Whole
+    acknowledged: Whole
+    lost: Whole
+    ghosts: Whole
+    outage_ms: Whole
+    report: Digest
 
 
 class KeyAdded(Outcome):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from exchange.messages.drills import Cause
 from exchange.messages.shapes import Whole
 from pricing.auctions import AscendingRules, Standing
 
@@ -281,6 +282,22 @@ class ChainTroubleView(View):
     trouble: str
     began_us: Whole
     ended_us: Whole | None
+
+
+class DrillView(View):
+    """A drill that was held on a scratch market: how it ended, and the SHA-256 of its report."""
+
+    index: Whole
+    case: str
+    cause: Cause
+    kept: bool
+    began_us: Whole
+    ended_us: Whole
+    acknowledged: Whole
+    lost: Whole
+    ghosts: Whole
+    outage_ms: Whole
+    report: str
 
 
 class AnchorWatchView(View):

@@ -298,6 +298,21 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         venue.SucceedLog(told["note"], told["predecessor"]["vkey"]),
     ),
     "clock_moved": lambda told: (venue.move_clock, venue.MoveClock(told.number("by_us"))),
+    "drill_held": lambda told: (
+        venue.record_drill,
+        venue.RecordDrill(
+            told["case"],
+            told["cause"],
+            told["kept"],
+            told.number("began_us"),
+            told.number("ended_us"),
+            told.number("acknowledged"),
+            told.number("lost"),
+            told.number("ghosts"),
+            told.number("outage_ms"),
+            told.digest("report"),
+        ),
+    ),
     "party_registered": lambda told: (parties.register_party, _party_registered(told)),
     "party_state_set": lambda told: (
         parties.set_party_state,

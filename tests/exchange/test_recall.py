@@ -218,6 +218,11 @@ async def lived(house: House, patients: Any) -> Floor:
         ),
         *(floor.bid(lot, floor.buyers[(n + 1) % 3], 900_000 + n * INCREMENT_FEN) for n in range(12)),
         house.act(venue.move_clock, venue.MoveClock(MINUTE_US), house.administrator),
+        house.act(
+            venue.record_drill,
+            venue.RecordDrill("power", "power", False, 1, 2, 3, 1, 0, 4, b"r" * 32),
+            house.administrator,
+        ),
     )
     await house.act(
         parties.set_party_state, parties.SetPartyState(third.party, "active", "ended"), floor.regulator
