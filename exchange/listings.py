@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange.acts import Transaction, plain
-from exchange.errors import Conflict, Unprocessable
+from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
 from exchange.tables import Appraisal, Asset, Licence, Listing, Party
@@ -105,8 +105,8 @@ async def create_listing(
     require_active(await tx.find(Party, tx.caller.party, "party"))
     asset = await tx.find(Asset, asset_id, "asset")
     if asset.supplier != tx.caller.party:
-        # Another department's asset answers as one that does not exist.
-        asset = await tx.find(Asset, "", "asset")
+        # Another department's asset answers as one that does not exist, to the letter.
+        raise NotFound("asset.unknown", f"no asset {asset_id!r}", field="asset", remedy="check the identifier")
     if asset.state != "registered":
         raise Conflict(
             "listing.not_registered",
