@@ -106,7 +106,9 @@ async def create_listing(
     asset = await tx.find(Asset, asset_id, "asset")
     if asset.supplier != tx.caller.party:
         # Another department's asset answers as one that does not exist, to the letter.
-        raise NotFound("asset.unknown", f"no asset {asset_id!r}", field="asset", remedy="check the identifier")
+        raise NotFound(
+            "asset.unknown", f"no asset {asset_id!r}", field="asset", remedy="check the identifier"
+        )
     if asset.state != "registered":
         raise Conflict(
             "listing.not_registered",

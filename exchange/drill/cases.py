@@ -299,7 +299,9 @@ def surge(stage: Stage) -> None:
     )  # fmt: skip
 
 
-def surged(stage: Stage, *, seconds: float, clients: int, calm_s: float = 5.0) -> dict[str, float]:
+def surged(
+    stage: Stage, *, seconds: float, clients: int, calm_s: float = 5.0, after_s: float = NORMAL_WITHIN_S + 5
+) -> dict[str, float]:
     """Measure the capacity C, offer ten times C for some seconds, and see what became of it; gives the ratios.
 
     C is measured by as many clients as it takes to fill batches, each sending its next bid when the last one was
@@ -323,7 +325,7 @@ def surged(stage: Stage, *, seconds: float, clients: int, calm_s: float = 5.0) -
             [
                 Phase(calm_s, 256, capacity / 2),
                 Phase(seconds, clients, 10 * capacity),
-                Phase(NORMAL_WITHIN_S + 5, 256, capacity / 2),
+                Phase(after_s, 256, capacity / 2),
             ],
             speakers=only_bids,
             patience_s=10.0,

@@ -407,6 +407,7 @@ def opened(
         **kept,
         "EXCHANGE_DATA_DIR": str(folder / "exchange"),
         "EXCHANGE_SANDBOX": "1",
+        "EXCHANGE_PARTY_QUOTA": "100000000",  # a few bidders stand for thousands
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "300",
         **(environ or {}),

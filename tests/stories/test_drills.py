@@ -91,7 +91,7 @@ def test_a_surge_of_ten_times_the_capacity_starves_nobody_who_is_let_in() -> Non
     found: dict[str, float] = {}
 
     def short(stage: Stage) -> None:
-        found.update(cases.surged(stage, seconds=3.0, clients=600, calm_s=1.0))
+        found.update(cases.surged(stage, seconds=3.0, clients=600, calm_s=1.0, after_s=6.0))
 
     report = held(named("surge", play=short))
     require(report, at_least=1000)
