@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from exchange.errors import Malformed
+
+if TYPE_CHECKING:
+    from exchange.drill.cases import Case
+    from exchange.drill.report import Report
+    from exchange.drill.stage import Language
 
 console = Console(highlight=False)
 
@@ -36,7 +41,9 @@ def drill(
         Path | None,
         typer.Option(help="File with an administrator's API key for it.", exists=True, dir_okay=False),
     ] = None,
-    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of list and plans.")] = "en",
+    lang: Annotated[
+        Literal["zh", "en"], typer.Option(help="Language of what is printed; reports have both.")
+    ] = "en",
 ) -> None:
     """Break a scratch market on purpose, and prove what was lost and how long it took. The running market is not touched.
 
@@ -74,62 +81,86 @@ def drill(
             remedy=f"one of {', '.join(case.name for case in CASES)}",
         )
     secret = None if key_file is None else key_file.read_text(encoding="ascii").strip()
-    kept = [_held(case, out, clients, acts, url, secret) for case in chosen]
+    kept = []
+    for case in chosen:
+        report = _held(case, clients, acts, lang)
+        kept.append(report is not None and report.kept)
+        if report is not None:
+            _kept(report, out, lang)
+            if url is not None:
+                _recorded(report, url, secret, lang)
     if not all(kept):
         raise typer.Exit(1)
 
 
-def _held(case: object, out: Path, clients: int, acts: int, url: str | None, secret: str | None) -> bool:
-    """Hold one case, write its report, put it on the record; returns whether every promise was kept."""
-    from exchange.client import Exchange
-    from exchange.drill.cases import Case
+def _held(case: Case, clients: int, acts: int, lang: Language) -> Report | None:
+    """Hold one case and tell how it goes; None where this machine lacks what it takes."""
     from exchange.drill.report import hold
     from exchange.drill.stage import Missing
-    from exchange.messages.drills import DrillMessage
 
-    assert isinstance(case, Case)
-    console.print(f"[bold]{case.name}[/bold] {case.does['en']}", soft_wrap=True)
-    progress = Console(stderr=True, highlight=False)
+    console.print(f"[bold]{case.name}[/bold] {case.does[lang]}", soft_wrap=True)
+    about = f"约 {case.takes_s} 秒" if lang == "zh" else f"about {case.takes_s} s"
     try:
-        with progress.status(f"about {case.takes_s} s") as status:
-
-            def say(line: str) -> None:
-                status.update(line)
-                console.print(f"  [dim]{line}[/dim]", soft_wrap=True)
-
-            report = hold(case, clients=clients, acts=acts, say=say, clock_us=lambda: time.time_ns() // 1000)
+        with Console(stderr=True, highlight=False).status(about):
+            return hold(
+                case,
+                clients=clients,
+                acts=acts,
+                say=lambda zh, en: console.print(
+                    f"  [dim]{zh if lang == 'zh' else en}[/dim]", soft_wrap=True
+                ),
+                clock_us=lambda: time.time_ns() // 1000,
+            )
     except Missing as missing:
-        console.print(f"[yellow]–[/] not played: {missing.detail}; {missing.remedy}", soft_wrap=True)
-        return False
+        head = "未演练" if lang == "zh" else "not played"
+        console.print(f"[yellow]–[/] {head}: {missing.detail}; {missing.remedy}", soft_wrap=True)
+        return None
+
+
+def _kept(report: Report, out: Path, lang: Language) -> None:
+    """Write the report, and tell how the drill ended."""
     out.mkdir(parents=True, exist_ok=True)
-    name = out / f"{case.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(report.began_us // 1_000_000))}"
+    began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.began_us // 1_000_000))
+    name = out / f"{report.case.name}-{began}"
     name.with_suffix(".json").write_bytes(report.to_json())
     name.with_suffix(".html").write_text(report.html(), encoding="utf-8")
     judged = report.promises
+    done, lost, ghosts = (0, 0, 0) if judged is None else (judged.acknowledged, judged.lost, judged.ghosts)
     said = (
-        ""
-        if judged is None
-        else f"{judged.acknowledged:,} acknowledged, {judged.lost} lost, {judged.ghosts} ghosts, "
+        f"已确认 {done:,} 笔,丢失 {lost},无主条目 {ghosts},最长中断 {report.outage_ms:,} 毫秒"
+        if lang == "zh"
+        else f"{done:,} acknowledged, {lost} lost, {ghosts} ghosts, longest outage {report.outage_ms:,} ms"
     )
     mark = "[green]✓[/]" if report.kept else "[red]✗[/]"
-    console.print(f"{mark} {said}longest outage {report.outage_ms:,} ms; {name}.html", soft_wrap=True)
+    console.print(f"{mark} {said}; {name}.html", soft_wrap=True)
     for complaint in report.complaints:
-        console.print(f"  [red]{complaint['en']}[/]", soft_wrap=True)
-    if url is not None:
-        with Exchange(url, key=secret) as administrator:
-            done = administrator.record_drill(
-                DrillMessage(
-                    case=case.name,
-                    cause=case.cause,
-                    kept=report.kept,
-                    began_us=report.began_us,
-                    ended_us=report.ended_us,
-                    acknowledged=0 if judged is None else judged.acknowledged,
-                    lost=0 if judged is None else judged.lost,
-                    ghosts=0 if judged is None else judged.ghosts,
-                    outage_ms=report.outage_ms,
-                    report=report.digest(),
-                )
+        console.print(f"  [red]{complaint[lang]}[/]", soft_wrap=True)
+
+
+def _recorded(report: Report, url: str, secret: str | None, lang: Language) -> None:
+    """Put the drill on the record of an exchange."""
+    from exchange.client import Exchange
+    from exchange.messages.drills import DrillMessage
+
+    judged = report.promises
+    with Exchange(url, key=secret) as administrator:
+        done = administrator.record_drill(
+            DrillMessage(
+                case=report.case.name,
+                cause=report.case.cause,
+                kept=report.kept,
+                began_us=report.began_us,
+                ended_us=report.ended_us,
+                acknowledged=0 if judged is None else judged.acknowledged,
+                lost=0 if judged is None else judged.lost,
+                ghosts=0 if judged is None else judged.ghosts,
+                outage_ms=report.outage_ms,
+                report=report.digest(),
             )
-        console.print(f"  on the record of {url} as entry {done.index}", soft_wrap=True)
-    return report.kept
+        )
+    said = (
+        f"已在 {url} 留档,条目 {done.index}"
+        if lang == "zh"
+        else f"on the record of {url} as entry {done.index}"
+    )
+    console.print(f"  {said}", soft_wrap=True)

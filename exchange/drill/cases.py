@@ -156,7 +156,8 @@ def network(stage: Stage) -> None:
 def standby(stage: Stage) -> None:
     from exchange.cluster import Loopback
 
-    with _passable() as folder, Loopback.start(folder, say=stage.say) as cluster:
+    stage.say("建立两机集群", "making a cluster of two machines")
+    with _passable() as folder, Loopback.start(folder) as cluster:
         more = {
             "EXCHANGE_DATABASE_URL": cluster.app_url,
             "EXCHANGE_DATABASE_OWNER_URL": cluster.owner_url,
@@ -314,7 +315,10 @@ def surged(
         with Load(scene.order([Phase(1.0 + calm_s, 256)], speakers=only_bids)) as measured:
             measured.finish()
         capacity = _rate(measured.bins, 1.0, 1.0 + calm_s)
-        stage.say(f"capacity: {capacity:,.0f} bids a second by 256 clients")
+        stage.say(
+            f"容量:256 个客户端每秒 {capacity:,.0f} 笔",
+            f"capacity: {capacity:,.0f} bids a second by 256 clients",
+        )
         # This lot closes in the middle of the surge.
         closing = scene.open_lot(DAY_US)
         scene.bidders[0].client.place_bid(closing, START_FEN)
@@ -505,7 +509,7 @@ def restore(stage: Stage) -> None:
                 shutil.copytree(lost / "keys", scene.settings.keys_dir)  # the officers' shares, joined
                 begun = time.monotonic()
                 cluster = (lost / "postgres").resolve()
-                said = _exchange(
+                _exchange(
                     scene,
                     "restore",
                     str(store),
@@ -515,7 +519,6 @@ def restore(stage: Stage) -> None:
                     str(cluster / "data" / "pg_wal"),
                 )
                 stage.figures["restored_in_ms"] = round(1000 * (time.monotonic() - begun))
-                stage.say(said.strip().splitlines()[-3])
                 stage.mark("note", "恢复并经核验", "restored, and proven")
                 scene.serve()
                 stage.mark("recovered", "恢复后的交易所开始服务", "the exchange that came back serves")

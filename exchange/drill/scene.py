@@ -48,7 +48,8 @@ from exchange.parties import uscc_check_character
 from exchange.settings import Settings
 from pricing.appraisal import InformationAttributes, LegalAttributes, ValueAttributes
 
-Say = Callable[[str], None]
+Say = Callable[[str, str], None]
+"""Tells how a drill goes, in Chinese and in English."""
 
 START_FEN: Final = 10_000_00
 STEP_FEN: Final = 100_00
@@ -391,7 +392,7 @@ class Load:
 def opened(
     *,
     bidders: int = 8,
-    say: Say = lambda line: None,
+    say: Say = lambda zh, en: None,
     below: Path | None = None,
     anchor_key: bytes | None = None,
     environ: Mapping[str, str] | None = None,
@@ -417,7 +418,7 @@ def opened(
     settings.data_dir.chmod(0o711)
     scene: Scene | None = None
     try:
-        say("opening a sandbox market")
+        say("开设沙箱市场", "opening a sandbox market")
         token = secrets.token_urlsafe(32)
         vkey = asyncio.run(_begin(settings, token))
         if anchor_key is not None:
@@ -430,7 +431,7 @@ def opened(
         )
         scene.serve()
         scene.administrator.enrol(token)
-        say(f"admitting {bidders} bidders and opening a lot")
+        say(f"准入 {bidders} 名竞买人并开标的", f"admitting {bidders} bidders and opening a lot")
         scene.furnish(bidders)
         yield scene
     finally:

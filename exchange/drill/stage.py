@@ -79,14 +79,14 @@ class Stage:
         """Note that something happens, now where no moment is given; gives the moment."""
         at_s = self.now_s() if at_s is None else at_s
         self.marks.append(Mark(kind, at_s, words(zh, en)))
-        self.say(f"{at_s:6.1f} s  {en}")
+        self.say(f"{at_s:6.1f} 秒  {zh}", f"{at_s:6.1f} s  {en}")
         return at_s
 
     def require(self, holds: bool, zh: str, en: str) -> None:
         """Complain where a promise does not hold."""
         if not holds:
             self.complaints.append(words(zh, en))
-            self.say(f"NOT KEPT: {en}")
+            self.say(f"未遵守:{zh}", f"NOT KEPT: {en}")
 
     def through(
         self, load: Load, zh: str, en: str, fault: Callable[[], object], mend: Callable[[], object]
@@ -100,7 +100,7 @@ class Stage:
 
     def judge(self, scene: Scene, load: Load, *, patience_s: float = 60.0) -> Promises:
         """Fetch the log as a regulator does, and judge what the crowd was told."""
-        self.say("fetching the log and judging what the clients were told")
+        self.say("取回日志,核对客户端得到的应答", "fetching the log and judging what the clients were told")
         bundle = self.bundle
         scene.regulator.audit_bundle(bundle)
         with contextlib.ExitStack() as stack:

@@ -21,10 +21,15 @@ from exchange.drill.stage import Missing, Outage, Stage, words
 SHORT_CLIENTS, SHORT_ACTS = 16, 300
 
 
+def said(zh: str, en: str) -> None:
+    """What a drill tells goes into the test's record."""
+    print(zh, en, sep=" | ")
+
+
 def held(case: Case, clients: int = SHORT_CLIENTS, acts: int = SHORT_ACTS) -> Report:
     """Hold a case; skipped, with what is missing, where this machine cannot."""
     try:
-        return hold(case, clients=clients, acts=acts, say=print, clock_us=lambda: time.time_ns() // 1000)
+        return hold(case, clients=clients, acts=acts, say=said, clock_us=lambda: time.time_ns() // 1000)
     except Missing as missing:
         pytest.skip(f"{missing.detail}; {missing.remedy}")
 
@@ -106,7 +111,7 @@ def test_a_surge_of_ten_times_the_capacity_starves_nobody_who_is_let_in() -> Non
 @pytest.fixture(scope="module")
 def report_and_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Any]]:
     """A quiet market with some bids, its journal and its log: what a judge is given."""
-    stage = Stage(tmp_path_factory.mktemp("judged"), print, 8, 100)
+    stage = Stage(tmp_path_factory.mktemp("judged"), said, 8, 100)
     with opened() as scene:
         with cases._crowded(stage, scene) as load:
             load.wait_for(100)
@@ -149,9 +154,9 @@ def test_a_report_says_the_same_in_both_languages_and_as_numbers(report_and_stag
     assert (data["case"], data["kept"], data["figures"]) == ("power", True, {"kills": 3})
     page = report.html()
     assert report.digest() in page
-    for said in (case.does, case.promise):
-        assert said["zh"] in page
-        assert said["en"] in page
+    for text in (case.does, case.promise):
+        assert text["zh"] in page
+        assert text["en"] in page
     assert page.count("<svg") == 2
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
