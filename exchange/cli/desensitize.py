@@ -21,7 +21,7 @@ from exchange.desensitization.certificate import Authorization
 from exchange.desensitization.declaration import Declaration, load
 from exchange.desensitization.errors import NotAuthorized, PolicyRefused
 from exchange.desensitization.findings import KINDS
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.limits import inside
 from exchange.desensitization.policy import Policy
 from exchange.desensitization.report import markdown, percent
 from ledger.checkpoint import Verifier
@@ -79,11 +79,12 @@ def scan(
     authorized) and raw.salt (stays here: it binds the report to this very file).
     """
     from exchange.desensitization import department
+    from exchange.desensitization.source import table_bytes
 
     declaration = Declaration() if policy is None else load(_text(policy, "policy"))
     salt = _secret(_directory(out) / SALT_FILE)
     with _progress() as stage:
-        scanned = department.scan(raw, declaration, salt, Limits(), stage)
+        scanned = department.scan(raw, declaration, salt, inside(table_bytes(raw)), stage)
     _write(out / "report.json", json.dumps(scanned.report, ensure_ascii=False, indent=1) + "\n")
     _write(out / "report.md", markdown(scanned.report))
     # Exactly the canonical bytes: `sha256sum policy.json` is the policy digest.
@@ -123,6 +124,7 @@ def apply(
     Writes product.parquet and certificate.json to --out; product.key stays there and makes the pseudonyms.
     """
     from exchange.desensitization import department
+    from exchange.desensitization.source import table_bytes
 
     authorized = _authorization(authorization, vkey)
     agreed = _policy(policy)
@@ -143,7 +145,7 @@ def apply(
             key=_secret(out / KEY_FILE),
             product=out / "product.parquet",
             certificate=out / "certificate.json",
-            limits=Limits(),
+            limits=inside(table_bytes(raw)),
             stage=stage,
         )
     _show_risk(made.certificate)

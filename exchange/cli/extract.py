@@ -9,6 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+_DISK_BYTES = 1 << 40
+"""A table of a tebibyte: beyond it, take it out in parts."""
+
 console = Console()
 progress_console = Console(stderr=True)
 
@@ -31,7 +34,7 @@ def extract(
     A report binds the bytes of a file, which a live table has none of. Without --from the variables of libpq
     (PGHOST, PGSERVICE …) say where the database is.
     """
-    from exchange.desensitization.limits import Limits
+    from exchange.desensitization.limits import inside
     from exchange.extract import extract_table
 
     with Progress(
@@ -45,6 +48,10 @@ def extract(
     ) as bars:
         task = bars.add_task("", total=None)
         rows = extract_table(
-            url, table, out, Limits(), lambda done, total: bars.update(task, completed=done, total=total)
+            url,
+            table,
+            out,
+            inside(_DISK_BYTES),
+            lambda done, total: bars.update(task, completed=done, total=total),
         )
     console.print(f"{rows} rows written to {out}. Next: exchange desensitize scan {out}", soft_wrap=True)

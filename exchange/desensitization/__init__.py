@@ -6,7 +6,7 @@ are arguments; nothing here reads a clock, the environment or a random source, a
 or a database.
 
     errors limits findings policy grade judge scanned child    plain values: safe in the process that serves
-    delimited columnar workbook source                         a table from CSV, Parquet or Excel, as batches
+    delimited columnar workbook source spool                   a table from CSV, Parquet or Excel, larger than memory
     lexicon recognizers detect screening hierarchies risk      arrays: only where a table is read
     lattice techniques declaration propose apply measure       the work
     department certificate report                              the two acts, and what they hand on

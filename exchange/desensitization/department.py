@@ -24,6 +24,7 @@ from exchange.desensitization.propose import Proposal, propose
 from exchange.desensitization.scanned import FORMAT
 from exchange.desensitization.screening import is_marked, measured_factors, screen
 from exchange.desensitization.source import file_digest, table_bytes
+from exchange.desensitization.spool import Spool
 from exchange.desensitization.techniques import KEY_BYTES
 
 Stage = Callable[[str, int, int], None]
@@ -50,8 +51,8 @@ def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stag
     PolicyRefused, and NotReached where even the rehearsal leaves too much risk.
     """
     digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
-    table = _read(path, limits, stage)
-    raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    with _read(path, limits, stage) as table:
+        raw, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
     screened = screen(raw)
     proposal = propose(raw, declaration, lambda done, total: stage("search", done, total))
     policy = proposal.policy
@@ -67,14 +68,12 @@ def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stag
         "raw": {
             "digest": digest,
             "algorithm": "SHA-256(salt ‖ file)",
-            "rows": str(table.num_rows),
+            "rows": str(rows),
             "bytes": str(table_bytes(path)),
         },
         "about_persons": raw.about_persons,
         "grade": grade.grade(
-            grade.measured_impacts(
-                rows=table.num_rows, about_persons=raw.about_persons, marked=is_marked(screened)
-            )
+            grade.measured_impacts(rows=rows, about_persons=raw.about_persons, marked=is_marked(screened))
         ),
         "grading": grade.VERSION,
         "factors": grade.factors(measured_factors(raw)),
@@ -138,8 +137,8 @@ def desensitize(
     """
     digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
     require_authorized(authorization, raw_digest=digest, policy=policy)
-    table = _read(path, limits, stage)
-    raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    with _read(path, limits, stage) as table:
+        raw, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
     stage("apply", 0, 1)
     applied = apply_policy(raw, policy, key)
     stage("apply", 1, 1)
@@ -147,7 +146,7 @@ def desensitize(
         write_product(applied.table, written)
         measurement = measure(written, policy, limits, lambda done, total: stage("measure", done, total))
         _require_clean(measurement, policy)
-        document = certify(authorization, policy, applied, measurement, table.num_rows)
+        document = certify(authorization, policy, applied, measurement, rows)
         certificate_digest = write_canonical(document, certified)
     return Product(measurement, document, certificate_digest)
 
@@ -156,13 +155,13 @@ _BYTES_A_SECOND = 2_000_000
 """How slowly a table may be read at worst: a child that takes longer is at something else."""
 
 
-def _read(path: Path, limits: Limits, stage: Stage) -> Any:
+def _read(path: Path, limits: Limits, stage: Stage) -> Spool:
     """The raw table, parsed in a child: a workbook that came by mail is as hostile inside as outside."""
     cpu_s = 120 + table_bytes(path) // _BYTES_A_SECOND
     with read_in_child(
         path, limits, cpu_s=cpu_s, progress=lambda done, total: stage("read", done, total)
     ) as reader:
-        return reader.read_all().combine_chunks()
+        return Spool(reader)
 
 
 def _require_clean(measurement: Measurement, policy: Policy) -> None:

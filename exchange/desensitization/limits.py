@@ -77,6 +77,19 @@ class Limits:
             seen.add(name)
 
 
+def inside(found: int) -> Limits:
+    """The limits where a department reads its own table of so many bytes: a table may be as large as the disk.
+
+    What it unfolds to is still bounded, by a hundred times its size: more is a bomb.
+    """
+    usual = Limits()
+    return Limits(
+        file_bytes=max(found, usual.file_bytes),
+        rows=2_000_000_000,
+        decoded_bytes=max(100 * found, usual.decoded_bytes),
+    )
+
+
 def empty() -> UnreadableTable:
     """The refusal of a table without rows."""
     return UnreadableTable(

@@ -230,7 +230,7 @@ MAC = r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"
 LANDLINE = r"^(\(?0(10|2[0-9]|[3-9][0-9]{2})\)?[- ])[2-9][0-9]{6,7}([-转][0-9]{1,6})?$"
 LANDLINE_BARE = r"^0(10|2[0-9]|[3-9][0-9]{2})[2-9][0-9]{6,7}$"
 ADDRESS = (
-    r"(路|街|道|巷|弄|胡同|村|组|屯|小区|大厦|花园|苑|坊|里).{0,20}[0-9０-９一二三四五六七八九十百]+(号|室|栋|幢|单元|楼|组|弄)"
+    r"(路|街|道|巷|弄|胡同|村|组|屯|小区|大厦|花园|苑|坊|里)[^，。,；;！？!?]{0,20}[0-9０-９一二三四五六七八九十百]+(号|室|栋|幢|单元|楼|组|弄)"
     r"|[0-9０-９]+(号|栋|幢|单元|弄).{0,6}[0-9０-９]*室?$"
     r"|^[0-9]+[A-Za-z]? [A-Za-z0-9 .'-]+ (St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|"
     r"Square|Sq|Terrace|Highway|Hwy)\b"
@@ -332,19 +332,26 @@ def embedded_identifier(values: Any) -> Trial:
     texts = values.filter(pc.greater(pc.utf8_length(values), 8))
     if len(texts) == 0:
         return Trial(len(values), 0, 0)
+    # One look sets apart the few texts that can hold a number at all.
+    numbers = _matching(texts, "[0-9]{3}-?[0-9]{4}-?[0-9]{4}")
     found = 0
-    numbered = resident_id(_within(texts, _EMBEDDED_ID, "id"))
+    numbered = resident_id(_within(numbers, _EMBEDDED_ID, "id"))
     if numbered.matched and 2 * numbered.matched >= numbered.checked:
         found += numbered.matched
-    phones, _ = mobile(_within(texts, _EMBEDDED_ELEVEN, "number"))
+    phones, _ = mobile(_within(numbers, _EMBEDDED_ELEVEN, "number"))
     if phones.beyond_chance and phones.rate >= 0.5:
         found += phones.matched
-    cards = bank_card(_within(texts, _EMBEDDED_CARD, "card"))
+    cards = bank_card(_within(numbers, _EMBEDDED_CARD, "card"))
     if cards.beyond_chance and cards.rate >= 0.5:
         found += cards.matched
     certain = 0
-    for pattern in (_EMBEDDED_EMAIL, _EMBEDDED_CONTACT, _EMBEDDED_PLATE, _EMBEDDED_ADDRESS):
-        certain = max(certain, int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0))
+    for candidates, pattern in (
+        (texts.filter(pc.match_substring(texts, "@")), _EMBEDDED_EMAIL),
+        (numbers, _EMBEDDED_CONTACT),
+        (texts, _EMBEDDED_PLATE),
+        (texts, _EMBEDDED_ADDRESS),
+    ):
+        certain = max(certain, int(pc.sum(pc.match_substring_regex(candidates, pattern)).as_py() or 0))
     for pattern in (_EMBEDDED_NAME, _EMBEDDED_ENGLISH_NAME):
         named = int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0)
         # One sentence in a hundred: a street named for a doctor is no patient.
