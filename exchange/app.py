@@ -276,6 +276,7 @@ async def serve(
     """
     async with running(settings, work=work, say=say) as house:
         app = create_app(house)
+        await asyncio.to_thread(app.openapi)  # half a second that no caller shall wait for
         server = _Server(
             uvicorn.Config(
                 SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",

@@ -6,6 +6,7 @@ live parts (`/{language}/live/…`) again. Nothing is ever requested from anothe
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -28,6 +29,7 @@ from exchange import auctions, listings, rulebook, venue
 from exchange.database import driver
 from exchange.errors import ExchangeError, NotFound
 from exchange.gate import Gate
+from exchange.web.reference import reference
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
 from ledger.anchors import anchors, watch
@@ -243,6 +245,12 @@ async def enrol(request: Request, t: Words) -> Response:
     return await _render(request, t, "enrol.html")
 
 
+async def api(request: Request, t: Words) -> Response:
+    """The API's contract as people read it."""
+    document = await asyncio.to_thread(request.app.openapi)
+    return await _render(request, t, "api.html", **reference(document, t.language))
+
+
 async def missing(request: Request, t: Words) -> Response:
     """Whatever has no page."""
     raise NotFound("page.unknown", request.url.path, field="path")
@@ -253,6 +261,7 @@ PAGES: Final[tuple[tuple[str, Page], ...]] = (
     ("/lots/{lot}", lot),
     ("/log", log_page),
     ("/enrol", enrol),
+    ("/api", api),
     ("/live/market", live_market),
     ("/live/lots/{lot}", live_lot),
     ("/live/lots/{lot}/bids", live_bids),

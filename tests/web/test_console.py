@@ -272,7 +272,7 @@ def test_pages_fit_every_screen_in_both_languages(
     for width, scheme in ((360, "dark"), (1440, "light")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
         for language in ("zh", "en"):
-            for path in ("/", f"/lots/{lot}", "/log?entry=3", "/enrol"):
+            for path in ("/", f"/lots/{lot}", "/log?entry=3", "/enrol", "/api"):
                 page = visit(f"/{language}{path}", context=context)
                 expect(page.locator("#seal")).to_have_attribute("data-state", "good")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (language, path)

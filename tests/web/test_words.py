@@ -34,7 +34,7 @@ STATES = {
     "final",
     "refused",
 }
-FAMILIES = ("state", "grant", "reason", "kind", "trouble")
+FAMILIES = ("state", "grant", "reason", "kind", "subject", "trouble")
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
 
