@@ -276,7 +276,8 @@ async def serve(
     """
     async with running(settings, work=work, say=say) as house:
         app = create_app(house)
-        await asyncio.to_thread(app.openapi)  # half a second that no caller shall wait for
+        # The contract takes a second to make, which neither the first reader nor a restart shall wait for.
+        contract = asyncio.create_task(asyncio.to_thread(app.openapi))
         server = _Server(
             uvicorn.Config(
                 SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",
@@ -289,6 +290,7 @@ async def serve(
         gc.set_threshold(50_000, 50, 100)
         started(server)
         await server.serve(sockets=[listener])
+        await contract
 
 
 class _Server(uvicorn.Server):
