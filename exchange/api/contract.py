@@ -7,12 +7,14 @@ answers carry, the ways to authenticate, an example of each body.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from exchange import credentials
 from exchange.api import problems, swift
@@ -25,6 +27,9 @@ from exchange.messages.shapes import IDENTIFIER
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from fastapi.dependencies.models import Dependant
+
+# FastAPI builds its fields with aliases that pydantic then warns of, and silences that in a way that another thread undoes.
+warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
 ABOUT = """\
 Every write carries an identifier of yours (`Idempotency-Key`; for bids the `client_bid_id`) and answers with a receipt:

@@ -88,6 +88,7 @@ from exchange.messages.views import (
     BidView,
     ControlsView,
     DrillView,
+    DryRunView,
     KeyView,
     ListingView,
     LotView,
@@ -650,6 +651,26 @@ class Exchange:
         )
         self._codes[lot] = done.outcome["code"]
         return done
+
+    def dry_run_bid(self, lot: str, price_fen: int) -> DryRunView:
+        """What would come of a bid now, and the whole cost of winning at its price; nothing is recorded."""
+        message = BidMessage(client_bid_id=self.fresh_identifier(), price_fen=price_fen)
+        return self._rehearse(_v1("lots", lot, "bids:dry-run"), message)
+
+    def dry_run_purchase(self, listing: str, licences: int = 1) -> DryRunView:
+        """What would come of a purchase now, and the whole cost of it; nothing is recorded."""
+        return self._rehearse(
+            _v1("listings", listing, "purchases:dry-run"), PurchaseMessage(licences=licences)
+        )
+
+    def _rehearse(self, path: str, message: BaseModel) -> DryRunView:
+        headers = {"Content-Type": "application/json"}
+        content = message.model_dump_json().encode()
+        try:
+            response = self._wire.ask("POST", path, content=content, headers=headers, sign=self._sign)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        return self._as(expect(response, 200), path, DryRunView)
 
     def place_bids(self, lot: str, bids: Sequence[tuple[int, str | None]]) -> list[Done | ExchangeProblem]:
         """Bid up to 1,000 times in one request, decided in this order: prices in fen, each with its `client_bid_id` or None.

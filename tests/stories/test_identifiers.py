@@ -84,6 +84,9 @@ def test_bids_that_are_sent_together_are_answered_and_proven_one_by_one(
     assert isinstance(stranger, Forbidden)
     assert bidder.client.lookup("too-early") is None
     bidder.client.join_lot(lot)
+    told = bidder.client.dry_run_bid(lot, START_FEN)
+    assert (told.would, told.cost.deposit_held) == ("admitted", True)
+    assert told.cost.due_fen == told.cost.total_fen - told.cost.deposit_fen
     prices = [(START_FEN, "one"), (START_FEN - 1, "two"), (START_FEN + INCREMENT_FEN, None)]
     first, refused, last = bidder.client.place_bids(lot, prices)
     assert isinstance(first, Done)
