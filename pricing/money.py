@@ -20,13 +20,6 @@ MICRO_PER_FEN = 10_000
 Language = Literal["zh", "en"]
 
 _YUAN = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
-_ROUNDINGS = {
-    "down": ("向下取整", "rounded down"),
-    "up": ("向上取整", "rounded up"),
-    "half_up": ("四舍五入", "rounded, halves up"),
-    "half_even": ("四舍六入五成双", "rounded, halves to even"),
-    "exact": ("不舍入", "exact, not rounded"),
-}
 
 
 class Rounding(StrEnum):
@@ -38,11 +31,6 @@ class Rounding(StrEnum):
     HALF_EVEN = "half_even"
     EXACT = "exact"
     """Refuses whatever is not whole."""
-
-    def words(self, language: Language) -> str:
-        """How a quotient is rounded, for a reader."""
-        zh, en = _ROUNDINGS[self.value]
-        return zh if language == "zh" else en
 
 
 def require_whole(

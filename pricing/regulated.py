@@ -45,18 +45,6 @@ class Purpose(StrEnum):
     WELFARE = "welfare"
     INDUSTRY = "industry"
 
-    def words(self, language: Language) -> str:
-        """The use and what it pays, for a reader."""
-        match self:
-            case Purpose.GOVERNANCE:
-                return "公共治理:无偿" if language == "zh" else "public governance: free"
-            case Purpose.WELFARE:
-                return "公益事业:无偿" if language == "zh" else "public welfare: free"
-            case Purpose.INDUSTRY:
-                return "产业发展:不超过上限" if language == "zh" else "industry: at most the ceiling"
-            case _:  # pragma: no cover
-                assert_never(self)
-
     @property
     def free(self) -> bool:
         """Whether this use pays nothing."""
@@ -241,16 +229,6 @@ class Basis(StrEnum):
     """Estimates: the operator has not worked one full year."""
     AUDITED = "audited"
 
-    def words(self, language: Language) -> str:
-        """What a ceiling rests on, for a reader."""
-        match self:
-            case Basis.TRIAL:
-                return "试行价格,成本为估算" if language == "zh" else "trial price, on estimated costs"
-            case Basis.AUDITED:
-                return "成本经审核" if language == "zh" else "on audited costs"
-            case _:  # pragma: no cover
-                assert_never(self)
-
 
 def basis(started: date, on: date) -> Basis:
     """What ceilings of the day `on` rest on, for an operator that started on `started`; from the same day a year later
@@ -297,15 +275,6 @@ class Tiers:
                     rule=f"must not exceed the ceiling {self.ceiling_micro}, not {tier.unit_price_micro}",
                     remedy="lower the price: no tier passes the ceiling",
                 )
-
-    def words(self, language: Language) -> str:
-        """Each tier on a line of its own."""
-        return "\n".join(
-            f"{tier.from_units:,} 单位以上:每单位 {format_unit_price_micro(tier.unit_price_micro)} 元"
-            if language == "zh"
-            else f"above {tier.from_units:,} units: CNY {format_unit_price_micro(tier.unit_price_micro)} each"
-            for tier in self.tiers
-        )
 
     def charge_micro(self, units: int) -> int:
         """What so many units cost in micro-yuan, exactly."""

@@ -153,11 +153,11 @@ def _ways(menu: Menu) -> Iterator[Arbitrage]:
     # What packages hold together matters up to the largest amounts that are sold as one.
     largest = [p for p in menu.packages if not any(q != p and q.covers(p.amounts) for q in menu.packages)]
     rising = sorted(menu.packages, key=lambda package: (package.price_fen, package.amounts))
+    # Where two cost as much as the dearest, nothing costs more; so neither do dearer ones together.
+    dearest_fen, prices = rising[-1].price_fen, [package.price_fen for package in rising]
     for n, first in enumerate(rising):
-        for second in rising[n:]:
+        for second in rising[n : bisect_left(prices, dearest_fen - first.price_fen, n)]:
             cost = first.price_fen + second.price_fen
-            if cost >= rising[-1].price_fen:
-                break  # nothing costs more, and what follows is dearer still
             for axis, dimension in enumerate(menu.dimensions):
                 together = [
                     a + b if at == axis else min(a, b)

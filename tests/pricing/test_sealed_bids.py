@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -357,6 +358,7 @@ def test_everything_survives_its_json_and_nothing_else_is_read() -> None:
     assert committee == COMMITTEE
     assert committee.digest == COMMITTEE.digest
     assert SealedBid.from_json(json.loads(canonical(SEALED.to_json()))) == SEALED
+    assert SEALED.digest == hashlib.sha256(canonical(SEALED.to_json())).hexdigest()
     lot = SealedLot("lot-1", COMMITTEE, Ceremony(1, 2), (SEALED,))
     assert SealedLot.from_json(json.loads(canonical(lot.to_json()))) == lot
     claim = sealed_bids._dispute(SEALED, b"b" * 32, 4, KEYS[3])
