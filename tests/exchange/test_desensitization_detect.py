@@ -272,6 +272,17 @@ def test_what_matters_beside_a_person_counts_only_there(
     assert KINDS[kind].role == role
 
 
+def test_one_telling_sentence_among_a_quarter_of_a_million_is_found() -> None:
+    texts = [f"第{n}号工单，路面积水，已派人处理完毕" for n in range(250_000)]
+    assert kind_of("说明", texts) is None
+    for said in (
+        "回电13812345678致谢，联系电话13812345678",
+        "write to jo@example.org",
+        "家住幸福路12号3单元，门前积水",
+    ):
+        assert kind_of("说明", [*texts[:77_777], said, *texts[77_777:]]) == "embedded_identifier", said
+
+
 def test_a_number_that_never_repeats_identifies_a_row_of_a_table_about_persons() -> None:
     serial = [f"A{n:04d}-{n * 7919 % 10007}" for n in range(40)]
     assert kind_of("c1", serial) is None

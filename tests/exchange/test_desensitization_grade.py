@@ -160,11 +160,16 @@ def test_the_mark_of_a_state_secret_makes_a_table_core_whatever_is_declared() ->
 
 def test_words_of_secrecy_are_a_question_and_plain_tables_raise_none() -> None:
     asked = screen(
-        detect(pa.table({"产品配方": ["a", "b"], "note": ["Confidential draft", "open"], "n": [1, 2]}))
+        detect(
+            pa.table(
+                {"产品配方": ["a", "b"], "note": ["Confidential draft", "open"], "t": ["未涉密", "机密局"]}
+            )
+        )
     )
     assert {(one.column, one.sign.secret, one.values) for one in asked} == {
         ("产品配方", "trade_secret", 0),
         ("note", "trade_secret", 1),
+        ("t", "state_secret", 2),
     }
     assert not is_marked(asked)
     assert screen(detect(pa.table({"年份": [2024, 2025], "街道": ["人民路", "中山路"]}))) == ()
