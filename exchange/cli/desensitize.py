@@ -73,7 +73,9 @@ def scan(
         ),
     ] = None,
 ) -> None:
-    """Find what identifies persons, measure the risk, propose a policy. Nothing of the raw table is written.
+    """Find what identifies persons, measure the risk, propose a policy. Nothing of the raw table is kept.
+
+    A table above 256 MiB passes through a nameless temporary file (TMPDIR), gone with the process.
 
     Writes to --out: report.json (for the risk assessment), report.md (for people), policy.json (to be
     authorized) and raw.salt (stays here: it binds the report to this very file).

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from exchange.desensitization import recognizers as known
+from exchange.desensitization.errors import TableTooLarge
 from exchange.desensitization.findings import KINDS, By, Finding, Role
 from exchange.desensitization.lexicon import (
     BELIEF_WORDS,
@@ -106,7 +108,7 @@ def _strength(role: Role) -> int:
 
 
 def _column(name: str, values: Any) -> Column:
-    coded = encode(values)
+    coded = encode(values) if values.nbytes <= _ONE_BUFFER else _encode_in_pieces(values)
     distinct = pc.drop_null(coded.values)
     return Column(
         name=name,
@@ -118,6 +120,27 @@ def _column(name: str, values: Any) -> Column:
         texts=_texts(distinct),
         hints=hinted(name),
     )
+
+
+_ONE_BUFFER = 2**31 - 1
+"""More bytes of text than this have no room in one Arrow array."""
+
+
+def _encode_in_pieces(values: Any) -> Coded:
+    """`encode` for a column that is too long for one array; its distinct values still have to fit into one."""
+    if not pa.types.is_string(values.type):
+        return encode(values)
+    try:
+        pieces = values.dictionary_encode("encode").chunks
+    except pa.ArrowException as error:
+        raise TableTooLarge(
+            "a column has more than 2 GiB of different texts",
+            rule="the distinct texts of a column fit into 2 GiB",
+            remedy="split the table, or leave the column out",
+        ) from error
+    # Every piece carries the dictionary of all.
+    codes = np.concatenate([piece.indices.to_numpy(zero_copy_only=False) for piece in pieces])
+    return Coded(codes.astype(np.int64), pieces[-1].dictionary)
 
 
 def _texts(distinct: Any) -> Any:

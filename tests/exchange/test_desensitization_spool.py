@@ -81,6 +81,16 @@ def test_a_department_reads_what_its_disk_holds_and_no_bomb() -> None:
 
 
 @pytest.mark.drill
+def test_a_column_of_more_text_than_one_array_holds_is_looked_at_whole() -> None:
+    piece = pa.array([f"{n % 1000:04d}" + "说" * 20_000 for n in range(2_000)])
+    table = pa.table({"note": pa.chunked_array([piece] * 20), "age": pa.chunked_array([range(2_000)] * 20)})
+    assert table.nbytes > 2**31
+    column = detect(table).columns[0]
+    assert len(column.distinct) == 1_000
+    assert (column.coded.codes == np.tile(np.arange(2_000) % 1_000, 20)).all()
+
+
+@pytest.mark.drill
 def test_a_scan_needs_less_memory_than_its_table_takes(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     with path.open("w") as file:
