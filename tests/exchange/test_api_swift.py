@@ -9,12 +9,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from exchange.api.doorway import Quotas
 from exchange.api.swift import BODY_LIMIT, SwiftBids
 from exchange.auctions import JoinLot, join_lot
+from tests.exchange import contract
 from tests.exchange.conftest import House
 from tests.exchange.floor import INCREMENT_FEN, START_FEN, Floor
 
 pytestmark = pytest.mark.anyio
+
+HELD = {"response": [contract.hold]}
 
 
 @pytest.fixture
@@ -28,8 +32,12 @@ async def doors(house: House) -> AsyncIterator[tuple[Floor, str, httpx.AsyncClie
     app: Any = transport.app
     assert isinstance(app, FastAPI)
     async with (
-        httpx.AsyncClient(transport=httpx.ASGITransport(SwiftBids(app)), base_url="http://x") as swift,
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as documented,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(SwiftBids(app)), base_url="http://x", event_hooks=HELD
+        ) as swift,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://x", event_hooks=HELD
+        ) as documented,
     ):
         yield floor, lot, swift, documented
 
@@ -81,6 +89,10 @@ async def test_hot_path_and_documented_route_answer_alike(
         (path, {"headers": {**admitted, "Content-Type": "application/json"}, "content": b"{"}),
         (path, {"headers": {**admitted, "Content-Type": "text/plain"}, "content": b"{}"}),
         (path, {"headers": admitted, "json": {"client_bid_id": "g" * BODY_LIMIT, "price_fen": "15"}}),
+        (path, {"headers": {**admitted, "Request-Expires": "1"}, **bid("i", START_FEN + 9 * INCREMENT_FEN)}),
+        (path, {"headers": {**admitted, "Request-Expires": "9" * 18}, **bid("j", START_FEN + INCREMENT_FEN)}),
+        (path, {"headers": {**admitted, "Request-Expires": "soon"}, **bid("k", START_FEN)}),
+        (path, {"headers": {**admitted, "Signature-Input": "x"}, **bid("l", START_FEN)}),
         (path + "/", {"headers": admitted, **bid("h", START_FEN)}),
     ]
     for number, (target, request) in enumerate(requests):
@@ -91,7 +103,26 @@ async def test_hot_path_and_documented_route_answer_alike(
         assert first.content == second.content, request
         assert "idempotency-replayed" not in first.headers
         assert ("idempotency-replayed" in second.headers) == (b'"receipt"' in second.content)
+        names = [set(answer.headers) - {"idempotency-replayed"} for answer in (first, second)]
+        assert names[0] == names[1], request
         assert first.headers.get("www-authenticate") == second.headers.get("www-authenticate")
+
+
+async def test_both_ways_spend_the_same_quota_and_refuse_what_is_over_it_alike(
+    doors: tuple[Floor, str, httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    floor, lot, swift, documented = doors
+    floor.house.app.state.callers.quotas = Quotas(2)
+    headers = {"Authorization": f"Bearer {floor.house.keys[floor.buyers[0].person]}"}
+    answers = [
+        await way.post(f"/v1/lots/{lot}/bids", headers=headers, **bid(f"q{n}", START_FEN + n * INCREMENT_FEN))
+        for n, way in enumerate((swift, documented, swift, documented))
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 429, 429]
+    left = [answer.headers["RateLimit"].split(";")[1] for answer in answers]
+    assert left == ["r=1", "r=0", "r=0", "r=0"]
+    assert set(answers[2].headers) == set(answers[3].headers) >= {"retry-after", "ratelimit-policy"}
+    assert answers[2].json()["code"] == answers[3].json()["code"] == "caller.quota"
 
 
 async def test_a_defect_behind_a_bid_shows_nothing_of_its_inside(
