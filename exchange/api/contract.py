@@ -69,6 +69,7 @@ TAGS = {
     "delivery": "Licences, links and files.",
     "log": "The public log: checkpoints, tiles, proofs, receipts, live events.",
     "regulator": "For whoever checks.",
+    "drills": "What was rehearsed against trouble, and how it ended.",
 }
 
 EXAMPLES: Mapping[str, Any] = {
