@@ -36,7 +36,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 ROLES = ("nobody", "administrator", "regulator", "bank", "supplier", "buyer", "operator", "narrowed")
-SHORT, LONG = 12, int(os.environ.get("EXCHANGE_SCHEMATHESIS", "300"))
+SHORT, LONG = 7, int(os.environ.get("EXCHANGE_SCHEMATHESIS", "300"))
 
 
 @dataclass
