@@ -26,10 +26,12 @@ from exchange.api.doorway import Callers
 from exchange.api.swift import SwiftBids
 from exchange.backup import Keeper, Store, refuse_behind
 from exchange.database import Database, addresses, upgrade
+from exchange.deliveries import Deliveries
 from exchange.embedded import Postgres
 from exchange.errors import Misconfigured
 from exchange.gate import Gate, Reply
 from exchange.settings import Settings
+from exchange.streams import Streams
 from exchange.vault import Vault
 from exchange.witnessing import Witnessing, load_policy
 from exchange.worker import Worker
@@ -118,6 +120,7 @@ async def running(
             None
             if policy is None
             else Witnessing(policy, database, gate.signer, gate.head, settings.witness_every_s),
+            Deliveries(gate, database, ours.links, wall_clock_us, settings.webhook_loopback),
         )
         if work:
             await worker.start()
@@ -250,7 +253,9 @@ def create_app(house: Running) -> FastAPI:
     app.state.policy = house.policy
     app.state.link_key = house.keys.links
     app.state.callers = Callers(house.gate, house.keys.links, house.settings.party_quota)
+    app.state.webhook_loopback = house.settings.webhook_loopback
     app.state.stopping = asyncio.Event()
+    app.state.streams = Streams(house.gate, app.state.stopping)
     exchange.api.mount(app)
     exchange.web.mount(app)
 

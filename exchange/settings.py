@@ -41,6 +41,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "backup_target": "store that takes backups: a directory, or s3://BUCKET/PREFIX",
     "backup_every_s": "seconds from one backup to the next; every 28th is a full one",
     "backup_keep_days": "days back to which every moment can be restored",
+    "webhook_loopback": "a sandbox may send webhooks to http://127.0.0.1, which production never does",
     "party_quota": "requests that one party may send to one process in ten seconds; of a batch each bid is one",
 }
 """What each setting means, for whoever sets it."""
@@ -95,6 +96,7 @@ class Settings:
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
     party_quota: int = 20_000
+    webhook_loopback: bool = False
 
     @property
     def keys_dir(self) -> Path:
@@ -119,6 +121,14 @@ class Settings:
             return parse(name, text) if text else default
 
         sandbox = read("EXCHANGE_SANDBOX", _boolean, False)
+        webhook_loopback = read("EXCHANGE_WEBHOOK_LOOPBACK", _boolean, False)
+        if webhook_loopback and not sandbox:
+            raise _refuse(
+                "EXCHANGE_WEBHOOK_LOOPBACK",
+                "is set outside a sandbox",
+                "belongs to a sandbox: production calls nobody inside its own walls",
+                "leave it out, or set EXCHANGE_SANDBOX to 1",
+            )
         database_url = read("EXCHANGE_DATABASE_URL", _database_url, None)
         database_owner_url = read("EXCHANGE_DATABASE_OWNER_URL", _database_url, None)
         if database_owner_url is not None:
@@ -157,6 +167,7 @@ class Settings:
             backup_every_s=read("EXCHANGE_BACKUP_EVERY_S", _seconds, 21_600),
             backup_keep_days=read("EXCHANGE_BACKUP_KEEP_DAYS", _days, 30),
             party_quota=read("EXCHANGE_PARTY_QUOTA", _count, 20_000),
+            webhook_loopback=webhook_loopback,
         )
 
 

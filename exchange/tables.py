@@ -442,3 +442,36 @@ class Access(SQLModel, table=True):
     licence: str = word(foreign_key="licence.id")
     act: str = word()  # link, download
     time_us: int = whole()
+
+
+class Webhook(SQLModel, table=True):
+    """Where a party wants to be told what concerns it; the secret of version `version` is derived, not kept."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (
+        CheckConstraint("state IN ('active', 'disabled', 'removed')", name="webhook_state_is_known"),
+    )
+
+    id: str = word(primary_key=True)
+    party: str = word(foreign_key="party.id", index=True)
+    url: str = word()
+    kinds: list[str] = words()  # of entries; none: all
+    state: str = word()
+    version: int = whole()
+    rotated_us: int | None = whole(default=None)
+    log_index: int = whole()
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """How far an endpoint was told; not of the log: after a recall it begins where it was added."""
+
+    __tablename__ = "webhook_delivery"
+
+    webhook: str = word(primary_key=True, foreign_key="webhook.id")
+    next_sequence: int = whole()
+    attempts: int = whole()  # failures since the last success
+    next_try_us: int = whole()
+    failing_since_us: int | None = whole(default=None)
+    last_success_us: int | None = whole(default=None)
+    last_answer: str | None = word(default=None)
+    delivered: int = whole()

@@ -22,6 +22,7 @@ from exchange.anchoring import LOOK_S, Anchoring
 from exchange.backup import SHIP_EVERY_S, Keeper, Stopped
 from exchange.crash import reach
 from exchange.database import Database, driver
+from exchange.deliveries import TURN_S, Deliveries
 from exchange.errors import ExchangeError, Unavailable
 from exchange.gate import BATCH_LIMIT, Gate
 from exchange.witnessing import Witnessing
@@ -50,6 +51,7 @@ class Worker:
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
     witnessing: Witnessing | None = None
+    deliveries: Deliveries | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
@@ -63,6 +65,10 @@ class Worker:
             self._tasks.append(asyncio.create_task(self._every(LOOK_S, self.anchoring.turn), name="anchors"))
         if self.keeper is not None:
             self._tasks.append(asyncio.create_task(self._every(SHIP_EVERY_S, self.back_up), name="backup"))
+        if self.deliveries is not None:
+            self._tasks.append(
+                asyncio.create_task(self._every(TURN_S, self.deliveries.turn), name="webhooks")
+            )
         if self.witnessing is not None:
             self._asking = asyncio.create_task(
                 self._every(self.witnessing.every_s, self.witnessing.turn), name="witnesses"
@@ -79,6 +85,8 @@ class Worker:
         if self.keeper is not None:
             self.keeper.stop()
         await asyncio.gather(*self._tasks)
+        if self.deliveries is not None:
+            await self.deliveries.stop()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         failing = ""

@@ -4,7 +4,20 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from exchange.api import accounts, assets, audit, contract, delivery, drills, identity, log, market, parties
+from exchange.api import (
+    accounts,
+    assets,
+    audit,
+    contract,
+    delivery,
+    drills,
+    identity,
+    log,
+    market,
+    parties,
+    streams,
+    webhooks,
+)
 from exchange.api.conventions import Conventions
 from exchange.api.doorway import on_defect, on_exchange_error, on_http, on_invalid
 from exchange.errors import ExchangeError
@@ -17,6 +30,8 @@ routers = (
     assets.router,
     delivery.router,
     log.router,
+    streams.router,
+    webhooks.router,
     audit.router,
     drills.router,
 )

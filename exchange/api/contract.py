@@ -67,7 +67,9 @@ TAGS = {
     "accounts": "Balances, statements, the trial balance.",
     "assets": "An asset's path from declaration to certificate, and the catalogue.",
     "delivery": "Licences, links and files.",
-    "log": "The public log: checkpoints, tiles, proofs, receipts, live events.",
+    "log": "The public log: checkpoints, tiles, proofs, receipts.",
+    "webhooks": "Where your party is told what concerns it.",
+    "streams": "Live events: the head of the log, a lot, your party.",
     "regulator": "For whoever checks.",
     "drills": "What was rehearsed against trouble, and how it ended.",
 }

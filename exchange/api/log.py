@@ -1,17 +1,13 @@
-"""Routes of the public log: checkpoint, tiles, proofs, live events, and receipts for whoever may have them."""
+"""Routes of the public log: checkpoint, tiles, proofs, and receipts for whoever may have them."""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import oversight, venue
@@ -44,16 +40,6 @@ OCTETS: dict[int | str, dict[str, Any]] = {
         "description": "Bytes that never change",
     }
 }
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        "description": "A stream of events",
-    }
-}
-HEARTBEAT_S = 10.0
-POLL_S = 1.0
-"""How soon a batch of another process on the same database is told."""
-
 Index = Annotated[int, Path(ge=0, le=2**62, description="index in the log, from 0")]
 
 _GZIP = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))")
@@ -223,16 +209,6 @@ async def anchor_watch(gate: GateDep) -> dict[str, Any]:
     return await gate.read(_watch)
 
 
-@router.get("/v1/events", response_class=StreamingResponse, responses=EVENTS)
-async def events(request: Request, gate: GateDep) -> StreamingResponse:
-    """Server-sent events: `head` with the log's size after each batch, and a comment as heartbeat."""
-    return StreamingResponse(
-        _heads(request, gate),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
-
-
 async def _witnessed(request: Request, gate: Gate) -> tuple[int, str]:
     async def ask(session: AsyncSession) -> tuple[int, str] | None:
         connection = await driver(session)
@@ -253,29 +229,6 @@ def _not_witnessed(detail: str) -> NotYet:
         rule="witnesses are asked every few seconds, and sign what they have judged",
         remedy="ask again a little later; a receipt holds as it is, and can be completed then",
     )
-
-
-async def _heads(request: Request, gate: Any) -> AsyncIterator[bytes]:
-    wake = asyncio.Event()
-    leave = gate.subscribe(lambda _size: wake.set())
-    told, silent_s = -1, 0.0
-    try:
-        while not await request.is_disconnected() and not request.app.state.stopping.is_set():
-            head = await gate.head()
-            if head.edge.size != told:
-                told, silent_s = head.edge.size, 0.0
-                data = orjson.dumps({"size": str(told), "time_us": str(head.time_us)})
-                yield b"event: head\nid: %d\ndata: %b\n\n" % (told, data)
-            elif silent_s >= HEARTBEAT_S:
-                silent_s = 0.0
-                yield b": still at %d\n\n" % told
-            wake.clear()
-            try:
-                await asyncio.wait_for(wake.wait(), POLL_S)
-            except TimeoutError:
-                silent_s += POLL_S
-    finally:
-        leave()
 
 
 async def _newest(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, str]]:

@@ -31,6 +31,7 @@ from exchange.client.errors import (
     Unreachable,
     Untrusted,
 )
+from exchange.client.events import StreamEvent
 from exchange.client.exchange import Exchange
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Malformed",
     "NotFound",
     "Refused",
+    "StreamEvent",
     "TooLarge",
     "TooMany",
     "Unauthenticated",

@@ -30,6 +30,7 @@ from exchange.client.errors import (
     Unreachable,
     problem_of,
 )
+from exchange.client.events import Position, StreamEvent
 from exchange.client.history import History, remembered_vkey
 from exchange.client.wire import AGAIN, NoAnswer, Patience, Wire, expect, problem_in
 from exchange.messages.accounts import (
@@ -320,6 +321,51 @@ class Exchange:
     def resume_trading(self, *, identifier: str | None = None) -> Done:
         """Let your party act again."""
         return self._write("/v1/resumption", None, identifier, {"state": "active"})
+
+    # live events
+
+    def follow_lot(self, lot: str, *, after: int | None = None) -> Iterator[StreamEvent]:
+        """Follow a lot for as long as you iterate: a "snapshot", then each event once, in the order of the log.
+
+        Lost and mute connections are made again by themselves, and what was missed is told; Unreachable where that does
+        not succeed within `timeout_s`. `after` goes on from the index of an event that you kept, without a snapshot. A
+        later "snapshot" in between says that more was missed than can be told again.
+        """
+        return self._follow(_v1("lots", lot, "events"), after)
+
+    def follow_account(self, *, after: int | None = None) -> Iterator[StreamEvent]:
+        """Follow what concerns your party, as `follow_lot` does a lot: each entry whose body it may see."""
+        return self._follow("/v1/account/events", after)
+
+    def _follow(self, path: str, after: int | None) -> Iterator[StreamEvent]:
+        position = Position(after)
+        patience = Patience(self._wire.timeout_s)
+        while True:
+            why = "the stream ended"
+            try:
+                headers = {**self._wire.authorization(), **position.begin()}
+                with self._wire.stream(
+                    "GET", self.url + path, headers, silence_s=position.silence_s
+                ) as response:
+                    if response.status_code == 200:
+                        for data in response.iter_raw():
+                            patience.renew()
+                            yield from position.feed(data)
+                        why = f"the stream ended: {position.ended or 'cut off'}"
+                    else:
+                        response.read()
+                        problem = problem_in(response)
+                        why = f"answered {problem['detail']!r}"
+                        if problem.get("code") == "stream.too_far":
+                            position.anew()
+                        elif response.status_code not in (*AGAIN, 429):
+                            raise problem_of(response.status_code, problem)
+            except httpx.TransportError as error:
+                why = f"{type(error).__name__} {error}".strip()
+            try:
+                patience.rest(why)
+            except NoAnswer as error:
+                raise Unreachable(str(error)) from error
 
     # parties and money
 

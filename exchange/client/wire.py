@@ -80,11 +80,20 @@ class Wire:
 
     @contextmanager
     def stream(
-        self, method: str, url: str, headers: Mapping[str, str], content: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: Any = None,
+        *,
+        silence_s: float | None = None,
     ) -> Iterator[httpx.Response]:
-        """One attempt whose body is read (or sent) piece by piece, without the key; the caller tries again."""
+        """One attempt whose body is read (or sent) piece by piece, without the key; the caller tries again.
+
+        It fails after `silence_s` of silence, `timeout_s` unless given.
+        """
         with self._http.stream(
-            method, url, headers=dict(headers), content=content, timeout=self.timeout_s
+            method, url, headers=dict(headers), content=content, timeout=silence_s or self.timeout_s
         ) as response:
             yield response
 
@@ -103,6 +112,7 @@ class Patience:
 
     def renew(self) -> None:
         """Count from now, after progress."""
+        self._pause_s = FIRST_PAUSE_S
         self._deadline = time.monotonic() + self._total_s
 
     def attempt_s(self) -> float:

@@ -43,6 +43,21 @@ class SigningKeyMessage(Message):
     label: Words
 
 
+class WebhookMessage(Message):
+    """Where to be told what concerns the party; `kinds` of log entries, all without."""
+
+    url: Annotated[str, Field(min_length=10, max_length=500, examples=["https://hooks.example.cn/exchange"])]
+    kinds: list[Annotated[str, Field(pattern="^[a-z_]{1,40}$", examples=["lot_closed"])]] = Field(
+        default_factory=list, max_length=50
+    )
+
+
+class ReplayMessage(Message):
+    """From which entry on everything is told again."""
+
+    sequence: Whole
+
+
 class ControlsMessage(Message):
     """What the party forbids itself: null is no limit."""
 

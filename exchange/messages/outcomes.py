@@ -206,6 +206,48 @@ class TradingResumed(Outcome):
     party: str
 
 
+class WebhookAdded(Outcome):
+    """The party is told at an endpoint, from the next entry on."""
+
+    id: str
+    party: str
+    kinds: list[str]
+    url: Digest
+
+
+class WebhookRemoved(Outcome):
+    """Nothing is told there any more."""
+
+    id: str
+
+
+class WebhookSecretRotated(Outcome):
+    """Deliveries are signed with a new secret, and for `overlap_us` with the old one beside it."""
+
+    id: str
+    version: Whole
+    overlap_us: Whole
+
+
+class WebhookReplayed(Outcome):
+    """What concerns the party is told again from `sequence` on."""
+
+    id: str
+    sequence: Whole
+
+
+class WebhookAnswer(Answer[WebhookAdded]):
+    """The endpoint with its secret, which no other route shows: keep it."""
+
+    secret: str
+
+
+class WebhookSecretAnswer(Answer[WebhookSecretRotated]):
+    """The new secret, which no other route shows: keep it."""
+
+    secret: str
+
+
 class OfferView(View):
     """The terms of an offer."""
 

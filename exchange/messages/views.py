@@ -72,6 +72,23 @@ class SigningKeyView(View):
     created_us: Whole
 
 
+class WebhookView(View):
+    """An endpoint and how it fares: `backlog` entries of the log were not looked at for it, `attempts` failed in a row."""
+
+    id: str
+    url: str
+    kinds: list[str]
+    state: str
+    backlog: Whole
+    attempts: Whole
+    delivered: Whole
+    failing_since_us: Whole | None
+    last_answer: str | None
+    last_success_us: Whole | None
+    next_sequence: Whole
+    next_try_us: Whole
+
+
 class ControlsView(View):
     """What a party forbids itself; None is no limit."""
 

@@ -26,6 +26,7 @@ from exchange import (
     registration,
     sales,
     venue,
+    webhooks,
 )
 from exchange.acts import Act, Batched, Plain, Signed
 from exchange.desensitization.grade import Declared, Impact
@@ -350,6 +351,20 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
             told.number_or_none("heartbeat_us"),
         ),
     ),
+    "webhook_added": lambda told: (
+        webhooks.add_webhook,
+        webhooks.AddWebhook(told.text(told["url"]), tuple(told["kinds"])),
+    ),
+    "webhook_removed": lambda told: (webhooks.remove_webhook, webhooks.RemoveWebhook(told["id"])),
+    "webhook_secret_rotated": lambda told: (
+        webhooks.rotate_webhook_secret,
+        webhooks.RotateWebhookSecret(told["id"]),
+    ),
+    "webhook_replayed": lambda told: (
+        webhooks.replay_webhook,
+        webhooks.ReplayWebhook(told["id"], told.number("sequence")),
+    ),
+    "webhook_disabled": lambda told: (webhooks.disable_webhook, webhooks.DisableWebhook(told["id"])),
     "trading_stopped": lambda told: (controls.stop_trading, controls.StopTrading(told["party"])),
     "trading_resumed": lambda told: (controls.resume_trading, controls.ResumeTrading()),
     "opening_erased": lambda told: (

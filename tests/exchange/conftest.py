@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import random
@@ -26,6 +27,7 @@ from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import Scan
 from exchange.desensitization.limits import Limits
 from exchange.gate import Gate
+from exchange.streams import Streams
 from exchange.vault import Vault
 from ledger import log
 from ledger.checkpoint import Signer, Verifier
@@ -244,6 +246,9 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     app = found.app = FastAPI()
     app.state.gate, app.state.vault, app.state.link_key = gate, found.vault, found.link_key
     app.state.callers = Callers(gate, found.link_key)
+    app.state.webhook_loopback = False
+    app.state.stopping = asyncio.Event()
+    app.state.streams = Streams(app.state.gate, app.state.stopping)
     mount(app)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(

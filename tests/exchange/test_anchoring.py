@@ -26,6 +26,7 @@ from exchange import oversight
 from exchange.anchoring import ALARM_S, AWAY_S, STUCK_S, Anchoring
 from exchange.api.doorway import Callers
 from exchange.database import Addresses, driver
+from exchange.streams import Streams
 from ledger.anchor import GWEI, Anchor, address_of, anchor_reader, deploy, new_key
 from ledger.anchors import Watch, watch
 from ledger.audit import audit
@@ -450,6 +451,9 @@ async def served(house: House) -> AsyncIterator[str]:
     app = FastAPI()
     app.state.gate = house.gate
     app.state.callers = Callers(house.gate, house.link_key)
+    app.state.webhook_loopback = False
+    app.state.stopping = asyncio.Event()
+    app.state.streams = Streams(app.state.gate, app.state.stopping)
     exchange.api.mount(app)
     exchange.web.mount(app)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

@@ -7,11 +7,8 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from starlette.requests import Request
 
-from exchange.api import log as door
 from ledger.audit import audit
 from ledger.checkpoint import Verifier, open_note
 from ledger.entries import parse_leaf, receipt_from_json, verify_receipt
@@ -247,34 +244,6 @@ async def test_a_loser_fetches_the_receipt_of_its_deposits_return(house: House) 
 
 async def test_anchors_are_public(house: House) -> None:
     assert (await get(house, "/v1/anchors")).json() == []
-
-
-async def test_live_heads_tell_every_batch_and_end_when_told(house: House) -> None:
-    transport: Any = house.http._transport
-    app = transport.app
-    app.state.stopping = asyncio.Event()
-
-    async def receive() -> dict[str, str]:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    request = Request(
-        {"type": "http", "app": app, "headers": [], "method": "GET", "path": "/v1/events"}, receive
-    )
-    heads = door._heads(request, house.gate)
-
-    async def told() -> tuple[int, dict[str, str]]:
-        event, number, data = (await asyncio.wait_for(anext(heads), 5)).decode().split("\n")[:3]
-        assert event == "event: head"
-        return int(number.removeprefix("id: ")), orjson.loads(data.removeprefix("data: "))
-
-    assert await told() == (1, {"size": "1", "time_us": str(house.now_us)})
-    await grow(house, 5)
-    assert await told() == (6, {"size": "6", "time_us": str(house.now_us)})
-    app.state.stopping.set()
-    with pytest.raises(StopAsyncIteration):
-        await asyncio.wait_for(anext(heads), 5)
-    assert not house.gate._listeners
 
 
 async def test_the_regulator_downloads_a_bundle_that_passes(house: House, tmp_path: Path) -> None:

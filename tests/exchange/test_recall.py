@@ -25,8 +25,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import auctions, credentials, erasure, money, oversight, parties, sales, venue
-from exchange.acts import Caller, Signed
+from exchange import auctions, credentials, erasure, money, oversight, parties, sales, venue, webhooks
+from exchange.acts import CLOCK, Caller, Signed
 from exchange.app import open_market, running
 from exchange.backup import refuse_behind
 from exchange.database import METADATA, Addresses, Database
@@ -179,6 +179,11 @@ async def lived(house: House, patients: Any) -> Floor:
     await house.done(buyer, "/v1/controls", {})
     await house.done(buyer, "/v1/stop")
     await house.done(buyer, "/v1/resumption")
+    hook = await house.done(buyer, "/v1/webhooks", {"url": "https://hooks.example.com/in", "kinds": ["bid"]})
+    for what, body in (("rotation", None), ("replay", {"sequence": "3"}), ("removal", None)):
+        await house.done(buyer, f"/v1/webhooks/{hook['id']}/{what}", body)
+    kept = await house.done(buyer, "/v1/webhooks", {"url": "https://hooks.example.com/all"})
+    await house.act(webhooks.disable_webhook, webhooks.DisableWebhook(kept["id"]), CLOCK)
     invitation = parties.InvitePerson(buyer.party, "never came", credentials.key_digest("unused"))
     await house.act(parties.invite_person, invitation, buyer)
     await house.act(money.withdraw, money.Withdraw(12_345), buyer)
