@@ -1,14 +1,14 @@
-"""The department's command: scan a raw table inside its own network, and desensitize it under an authorization."""
+"""The department's command: scan a raw table inside its own network, desensitize it under an authorization, verify it."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,7 @@ from exchange.desensitization.findings import KINDS
 from exchange.desensitization.limits import inside
 from exchange.desensitization.policy import Policy
 from exchange.desensitization.report import markdown, percent
+from exchange.desensitization.verification import WHY, Check, Outcome
 from ledger.checkpoint import Verifier
 from ledger.entries import receipt_from_json, verify_receipt
 
@@ -32,7 +33,8 @@ app = typer.Typer(
         "Desensitize a raw table inside the department, under an authorization.\n\n"
         "1. [bold]scan[/bold] finds what identifies persons and proposes a policy.\n\n"
         "2. At the exchange: file the risk assessment (report.json); a second person authorizes it.\n\n"
-        "3. [bold]apply[/bold] makes the product and its certificate, which may cross."
+        "3. [bold]apply[/bold] makes the product and its certificate, which may cross.\n\n"
+        "4. [bold]verify[/bold] recomputes a certificate from its product, for anyone."
     ),
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -44,6 +46,8 @@ progress_console = Console(stderr=True, highlight=False)
 SALT_FILE = "raw.salt"
 KEY_FILE = "product.key"
 SECRET_BYTES = 32
+
+Lang = Literal["zh", "en"]
 
 RawFile = Annotated[
     Path,
@@ -155,6 +159,72 @@ def apply(
     console.print(f"  product digest      {made.measurement.file_digest}", soft_wrap=True)
     console.print(f"  certificate digest  {made.certificate_digest}", soft_wrap=True)
     console.print("Next: upload product.parquet and release it with certificate.json.")
+
+
+@app.command()
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="The certificate.json.", exists=True, dir_okay=False)],
+    product: Annotated[
+        Path, typer.Argument(help="The product that it speaks of.", exists=True, dir_okay=False)
+    ],
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="Also the raw table: what is said of it is recomputed too.", exists=True),
+    ] = None,
+    salt: Annotated[
+        Path | None, typer.Option(help="With --raw: the raw.salt of the scan.", exists=True, dir_okay=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    lang: Annotated[Lang, typer.Option(help="The language of the words: en or zh.")] = "en",
+) -> None:
+    """Recompute a certificate from the file: what agrees, what differs, what could not be checked.
+
+    Ends with status 1 where anything differs. The exchange does the same with what arrives.
+    """
+    from exchange.desensitization import department
+
+    if (raw is None) != (salt is None):
+        raise PolicyRefused(
+            "--raw and --salt go together",
+            field="salt" if salt is None else "raw",
+            rule="the raw digest is made with the salt of the scan",
+            remedy="pass --raw RAW --salt DIRECTORY/raw.salt, or neither",
+        )
+    document = _object(certificate, "certificate")
+    with _progress() as stage:
+        checks = department.verify(
+            document, product, raw=raw, salt=b"" if salt is None else salt.read_bytes(), stage=stage
+        )
+    differs = any(check.outcome == "differs" for check in checks)
+    if json_:
+        answer = {"agrees": not differs, "checks": [check.to_json() for check in checks]}
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+    else:
+        _show_checks(checks, 0 if lang == "zh" else 1)
+    if differs:
+        raise typer.Exit(1)
+
+
+_OUTCOMES: Mapping[Outcome, tuple[str, str, str]] = {
+    "agrees": ("一致", "agrees", "green"),
+    "differs": ("不一致", "differs", "bold red"),
+    "unchecked": ("未能核验", "not checked", "yellow"),
+}
+
+
+def _show_checks(checks: Sequence[Check], language: int) -> None:
+    """Differences first and in full, then what was not checked and why, then what agrees."""
+    order: tuple[Outcome, ...] = ("differs", "unchecked", "agrees")
+    for outcome in order:
+        found = [check for check in checks if check.outcome == outcome]
+        zh, en, style = _OUTCOMES[outcome]
+        console.print(Text(f"{(zh, en)[language]}: {len(found)}", style=style))
+        for check in found:
+            line = f"  {check.member}: {WHY[check.why][language]}"
+            if outcome == "differs":
+                said, real = (json.dumps(one, ensure_ascii=False) for one in (check.said, check.found))
+                line += f"; 证书 {said}，实际 {real}" if language == 0 else f"; said {said}, found {real}"
+            console.print(Text(line), soft_wrap=True)
 
 
 def _authorization(path: Path, vkey: str) -> Authorization:

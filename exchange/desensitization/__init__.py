@@ -5,11 +5,11 @@ and at the exchange, on what arrives (`child.measure_in_child`, then `judge.judg
 are arguments; nothing here reads a clock, the environment or a random source, and nothing loads a server
 or a database.
 
-    errors limits findings policy grade judge scanned child    plain values: safe in the process that serves
+    errors limits findings policy grade judge verification scanned child    plain values: safe in the process that serves
     delimited columnar workbook source spool                   a table from CSV, Parquet or Excel, larger than memory
     lexicon recognizers detect screening hierarchies risk      arrays: only where a table is read
     lattice techniques declaration propose apply measure       the work
-    department certificate report                              the two acts, and what they hand on
+    department certificate report                              the acts, and what they hand on
 """
 
 ENGINE_NAME = "exchange.desensitization"

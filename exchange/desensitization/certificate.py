@@ -20,9 +20,7 @@ from exchange.desensitization.errors import NotAuthorized
 from exchange.desensitization.judge import Measurement
 from exchange.desensitization.policy import Policy, Pseudonymize
 from exchange.desensitization.techniques import PSEUDONYM_ALGORITHM
-
-FORMAT = "data-asset-exchange-desensitization-certificate@1"
-EXEMPTION_RULE = "no column about a person is found, and the risk assessment says so (GB/T 37964-2019)"
+from exchange.desensitization.verification import EXEMPTION_RULE, FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,15 @@ def certify(
         "exemption": {"from": "k", "rule": EXEMPTION_RULE} if policy.exempt_from_k else None,
         "pseudonyms": PSEUDONYM_ALGORITHM if pseudonyms else None,
         "grade": measurement.grade,
-        "before": applied.before.to_json(),
         "after": measurement.risk.to_json(),
+        **costs(applied),
+    }
+
+
+def costs(applied: Applied) -> dict[str, Any]:
+    """What only the raw table shows: the risk before, and what was lost on the way."""
+    return {
+        "before": applied.before.to_json(),
         "suppressed_rows": str(applied.suppressed_rows),
         "row_suppression_ppm": str(applied.row_suppression_ppm),
         "loss_ppm": {name: str(loss) for name, loss in applied.loss_ppm.items()},

@@ -1,23 +1,30 @@
-"""The department's two acts in one call each: scan a raw file, and desensitize it under an authorization."""
+"""The department's acts in one call each: scan a raw file, desensitize it under an authorization, verify a certificate."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from exchange.desensitization import grade
+from exchange.desensitization import policy as policies
 from exchange.desensitization.apply import apply_policy, write_product
-from exchange.desensitization.certificate import Authorization, certify, require_authorized, write_canonical
-from exchange.desensitization.child import read_in_child
+from exchange.desensitization.certificate import (
+    Authorization,
+    certify,
+    costs,
+    require_authorized,
+    write_canonical,
+)
+from exchange.desensitization.child import measure_in_child, read_in_child
 from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.detect import detect
 from exchange.desensitization.errors import NotReached
-from exchange.desensitization.judge import Measurement, Requirements, judge
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.judge import Failure, Measurement, Requirements, judge
+from exchange.desensitization.limits import Limits, inside
 from exchange.desensitization.measure import ENGINE, measure, measure_table
 from exchange.desensitization.policy import Policy, technique_to_json
 from exchange.desensitization.propose import Proposal, propose
@@ -26,6 +33,7 @@ from exchange.desensitization.screening import is_marked, measured_factors, scre
 from exchange.desensitization.source import file_digest, table_bytes
 from exchange.desensitization.spool import Spool
 from exchange.desensitization.techniques import KEY_BYTES
+from exchange.desensitization.verification import Check, compare, compare_raw
 
 Stage = Callable[[str, int, int], None]
 """Called with the stage's name, the work done in it and the work in all."""
@@ -151,6 +159,45 @@ def desensitize(
     return Product(measurement, document, certificate_digest)
 
 
+def verify(
+    document: Mapping[str, Any],
+    product: Path,
+    *,
+    raw: Path | None = None,
+    salt: bytes = b"",
+    stage: Stage = unseen,
+) -> list[Check]:
+    """A certificate recomputed from the product it speaks of, and with the raw table and its salt from both.
+
+    The product is read in a child under the exchange's own limits. A product that breaks the certificate's own
+    policy differs in the member `policy`, by the rule. Raises PolicyRefused where the certificate holds no policy,
+    and what reading refuses.
+    """
+    policy = policies.parse(document.get("policy"))
+    stage("measure", 0, 1)
+    measurement = measure_in_child(product, policy)
+    stage("measure", 1, 1)
+    checks = compare(document, policy, measurement)
+    checks += [
+        Check(
+            "policy", "differs", "recomputed", failure.rule, f"{failure.column or 'table'}: {failure.detail}"
+        )
+        for failure in _broken(measurement, policy)
+    ]
+    if raw is None:
+        return checks
+    digest = file_digest(raw, salt, lambda done, total: stage("digest", done, total))
+    with _read(raw, inside(table_bytes(raw)), stage) as table:
+        found, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
+    stage("apply", 0, 1)
+    # Pseudonyms under a key of zeros lose and suppress like any others.
+    applied = apply_policy(found, policy, bytes(KEY_BYTES))
+    stage("apply", 1, 1)
+    recomputed = compare_raw(document, {"raw_digest": digest, "raw_rows": str(rows), **costs(applied)})
+    settled = {check.member for check in recomputed} | {"before"}
+    return [check for check in checks if check.member not in settled] + recomputed
+
+
 _BYTES_A_SECOND = 2_000_000
 """How slowly a table may be read at worst: a child that takes longer is at something else."""
 
@@ -166,7 +213,7 @@ def _read(path: Path, limits: Limits, stage: Stage) -> Spool:
 
 def _require_clean(measurement: Measurement, policy: Policy) -> None:
     """The department's own measure of the product, by the rules of the exchange; the grade is not judged here."""
-    failures = judge(measurement, Requirements(policy, policy.k, policy.l, policy.exempt_from_k, "core"))
+    failures = _broken(measurement, policy)
     if failures:
         first = failures[0]
         raise NotReached(
@@ -175,6 +222,10 @@ def _require_clean(measurement: Measurement, policy: Policy) -> None:
             rule=first.rule,
             remedy=first.remedy,
         )
+
+
+def _broken(measurement: Measurement, policy: Policy) -> list[Failure]:
+    return judge(measurement, Requirements(policy, policy.k, policy.l, policy.exempt_from_k, "core"))
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.desensitization.grade import Grade
-from exchange.desensitization.judge import Failure, Measurement, Requirements, judge
+from exchange.desensitization.judge import Failure, Measurement, Requirements, Risk, judge
 from exchange.desensitization.policy import Policy
+from exchange.desensitization.verification import compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ def judge_release(
 ) -> Found:
     """Every reason to refuse the file; none lets it cross. Pure.
 
-    The certificate has to name this authorization, its raw table, its policy and this file; then the file
-    itself is judged (`exchange.desensitization.judge`).
+    The certificate has to name this authorization, its raw table, its policy and this file, and every figure
+    in it that the file or its other figures bear out is recomputed (`exchange.desensitization.verification`);
+    the file itself is judged (`exchange.desensitization.judge`).
     """
     policy = authorized.policy
+    checks = compare(certificate, policy, measurement)
     measurement = nameless(measurement, policy)
     bound = (
         (
@@ -64,6 +67,21 @@ def judge_release(
         for member, expected, words in bound
         if certificate.get(member) != expected
     ]
+    named = {member for member, _, _ in bound}
+    # What the certificate says instead may be anything, a person's value too: the record names the member alone.
+    failures.extend(
+        Failure(
+            None,
+            "certificate",
+            f"the certificate is not borne out: {member} is not what the exchange found",
+            "run `exchange desensitize verify` on both files, and send the certificate that "
+            "`exchange desensitize apply` wrote beside this product",
+        )
+        for member in dict.fromkeys(
+            _known(check.member, policy) for check in checks if check.outcome == "differs"
+        )
+        if member not in named
+    )
     if measurement.file_digest != product_digest:
         failures.append(
             Failure(
@@ -75,6 +93,13 @@ def judge_release(
         )
     requirements = Requirements(policy, policy.k, policy.l, authorized.exempt_from_k, authorized.grade)
     return Found(measurement, (*judge(measurement, requirements), *failures))
+
+
+def _known(member: str, policy: Policy) -> str:
+    """A certificate's member by a name that the exchange or the policy gave it."""
+    whole, _, part = member.partition(".")
+    fixed = part in Risk.__dataclass_fields__ or part in ("journalist_ppm", "bytes", "columns")
+    return member if fixed or policy.column(part) else whole
 
 
 def nameless(measurement: Measurement, policy: Policy) -> Measurement:

@@ -191,6 +191,108 @@ def test_a_scan_says_at_once_that_biometric_data_will_be_refused(tmp_path: Path)
     assert "refuses it outright" in " ".join(done.output.split())
 
 
+@pytest.fixture
+def made(raw: Path, asset: Path) -> Path:
+    """The asset's directory after an apply."""
+    assert run(*apply(raw, asset, authorize(asset))).exit_code == 0
+    return asset
+
+
+def verified(folder: Path, *more: str | Path, status: int = 0) -> dict[str, str]:
+    """The outcome of each member, the worst where it was checked twice."""
+    done = run("verify", folder / "certificate.json", folder / "product.parquet", "--json", *more)
+    assert done.exit_code == status, (done.output, done.exception)
+    answer = json.loads(done.stdout)
+    assert answer["agrees"] == (status == 0)
+    checks = answer["checks"]
+    assert all(check["why"]["zh"] and check["why"]["en"] for check in checks)
+    return {
+        check["member"]: check["outcome"]
+        for check in sorted(checks, key=lambda one: one["outcome"] == "differs")
+    }
+
+
+def lie(folder: Path, path: str, value: Any) -> None:
+    """Change one member of the certificate."""
+    document = json.loads((folder / "certificate.json").read_text())
+    *way, last = path.split(".")
+    holder = document
+    for step in way:
+        holder = holder[step]
+    holder[last] = value
+    (folder / "certificate.json").write_text(json.dumps(document))
+
+
+def test_a_stranger_verifies_a_certificate_from_the_product_alone(made: Path) -> None:
+    outcome = verified(made)
+    assert "differs" not in outcome.values()
+    unchecked = {member for member, one in outcome.items() if one == "unchecked"}
+    assert {"authorization", "raw_digest", "before", "suppressed_rows"} <= unchecked
+    assert {"after.k", "product_digest", "policy_digest", "grade", "raw_rows"}.isdisjoint(unchecked)
+    words = run("verify", made / "certificate.json", made / "product.parquet").output
+    assert "differs: 0" in words
+    assert "needs the raw table" in words
+    chinese = run("verify", made / "certificate.json", made / "product.parquet", "--lang", "zh").output
+    assert "须有原始数据及其盐方可核验" in chinese
+
+
+def test_with_the_raw_table_and_its_salt_everything_but_the_log_and_the_key_is_recomputed(
+    raw: Path, made: Path
+) -> None:
+    more = ("--raw", raw, "--salt", made / "raw.salt")
+    outcome = verified(made, *more)
+    assert {member for member, one in outcome.items() if one == "unchecked"} == {
+        "authorization",
+        "pseudonyms",
+    }
+    loss = int(json.loads((made / "certificate.json").read_text())["loss_ppm"]["age"])
+    # Within what the product alone can show, and yet not so.
+    lie(made, "loss_ppm.age", str(loss + 1))
+    lie(made, "before.unique_rows", "0")
+    verified(made)
+    outcome = verified(made, *more, status=1)
+    assert {member for member, one in outcome.items() if one == "differs"} == {
+        "loss_ppm.age",
+        "before.unique_rows",
+    }
+    assert (
+        refused("verify", made / "certificate.json", made / "product.parquet", "--raw", raw).field == "salt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("after.k", "99"),
+        ("product_digest", "0" * 64),
+        ("product.rows", "1"),
+        ("grade", "core"),
+        ("raw_rows", "5"),
+        ("suppressed_rows", "400"),
+        ("pseudonyms", None),
+        ("policy.requirements.k", "999"),
+    ],
+)
+def test_a_lie_in_a_certificate_is_named(made: Path, path: str, value: Any) -> None:
+    lie(made, path, value)
+    member = path if path.startswith(("after", "product")) else path.partition(".")[0]
+    assert verified(made, status=1)[member] == "differs"
+    done = run("verify", made / "certificate.json", made / "product.parquet")
+    assert done.exit_code == 1
+    assert f"  {member}: " in done.output
+
+
+def test_a_certificate_of_another_engine_or_with_more_in_it_is_read_and_said_to_be_unchecked(
+    made: Path,
+) -> None:
+    lie(made, "engine.version", "1")
+    lie(made, "approved_by", "nobody")
+    outcome = verified(made)
+    assert (outcome["engine"], outcome["approved_by"]) == ("unchecked", "unchecked")
+    lie(made, "policy", "none")
+    assert refused("verify", made / "certificate.json", made / "product.parquet").field == "policy"
+
+
 def test_help_says_the_three_steps() -> None:
     text = run("--help").output
     assert "scan" in text

@@ -11,7 +11,7 @@ import pytest
 
 from exchange.desensitization.certificate import Authorization
 from exchange.desensitization.declaration import Declaration
-from exchange.desensitization.department import desensitize, scan
+from exchange.desensitization.department import desensitize, scan, verify
 from exchange.desensitization.detect import detect
 from exchange.desensitization.limits import Limits
 from exchange.desensitization.scanned import read_report
@@ -63,6 +63,10 @@ def test_a_real_table_of_people_goes_through_whole(tmp_path: Path, name: str, id
     )
     product, table = read_table(tmp_path / "product.parquet", Limits()), read_table(raw, Limits())
     assert made.measurement.risk.k >= policy.k == 5
+    checks = verify(made.certificate, tmp_path / "product.parquet", raw=raw, salt=SALT)
+    assert [check for check in checks if check.outcome == "differs"] == []
+    unchecked = {check.member for check in checks if check.outcome == "unchecked"}
+    assert unchecked <= {"authorization", "pseudonyms"}
     dropped = {column["name"] for column in scanned.report["columns"] if column["technique"] == "suppress"}
     assert product.column_names == [column for column in table.column_names if column not in dropped]
     assert 20 * product.num_rows >= 19 * table.num_rows

@@ -301,6 +301,7 @@ async def test_a_table_that_needs_a_higher_grade_is_sent_back_to_its_declaration
     staged = house.vault.staged(caller.party, digest)
     # Ten million rows are too many for a test, so the measurement of the true file says that it had them.
     measurement = replace(measure_in_child(staged, authorized.policy), grade="important")
+    certificate = {**certificate, "grade": "important"}
     found = judge_release(measurement, authorized, digest, certificate)
     assert [failure.rule for failure in found.failures] == ["grade"]
     outcome = await house.act(
@@ -359,6 +360,57 @@ async def test_a_certificate_of_another_file_table_policy_or_authorization_is_re
         replace(measurement, file_digest="0" * 64), authorized, digest, certificate
     ).failures
     assert failure.rule == "certificate"
+
+
+@pytest.mark.anyio
+async def test_a_lie_in_a_certificate_is_found_by_recomputing_refused_by_name_and_recorded(
+    house: Any, patients: Any
+) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients, steps=2)
+    caller = supplier[0]
+    granted = (await house.call(caller, "GET", f"/v1/assets/{asset}")).json()["authorizations"][0]
+    product, certificate = patients.product({**granted, "authorization": granted["id"]})
+    digest = await house.upload(caller, product)
+    authorized = await house.gate.read(registration.releasable, asset, granted["id"], caller)
+    measurement = measure_in_child(house.vault.staged(caller.party, digest), authorized.policy)
+    after, losses = certificate["after"], certificate["loss_ppm"]
+    lies = {
+        "after.k": {"after": {**after, "k": "500"}},
+        "after.l": {"after": {**after, "l": {"Wang Xiaoming": "9"}}},
+        "after": {"after": {**after, "Wang Xiaoming": "9"}},
+        "after.marketer_ppm": {"after": {**after, "marketer_ppm": "1"}},
+        "product.rows": {"product": {**certificate["product"], "rows": 7}},
+        "grade": {"grade": "core"},
+        "exemption": {"exemption": {"from": "k", "rule": "Wang Xiaoming"}},
+        "policy": {"policy": {**certificate["policy"], "exempt_from_k": True}},
+        "raw_rows": {"raw_rows": "1"},
+        "suppressed_rows": {"suppressed_rows": {}},
+        "loss_ppm.name": {"loss_ppm": {**losses, "name": "0"}},
+        "row_suppression_ppm": {"row_suppression_ppm": str(int(certificate["row_suppression_ppm"]) + 1)},
+    }
+    for member, lie in lies.items():
+        failures = judge_release(measurement, authorized, digest, {**certificate, **lie}).failures
+        assert [failure.rule for failure in failures] == ["certificate"], member
+        assert f": {member} is not" in failures[0].detail
+        # What it says instead may be a person's name, and the log is for ever.
+        assert "Wang" not in failures[0].detail
+    nothing = judge_release(measurement, authorized, digest, {"after": 7, "loss_ppm": []}).failures
+    assert {failure.rule for failure in nothing} == {"certificate"}
+
+    release = {"authorization": granted["id"], "product_digest": digest}
+    told = await house.refused(
+        caller,
+        f"/v1/assets/{asset}/releases",
+        {**release, "certificate": {**certificate, **lies["after.k"]}},
+        code="release.certificate",
+    )
+    assert "after.k" in told["failures"][0]["detail"]
+    found = (await house.call(caller, "GET", f"/v1/assets/{asset}")).json()
+    assert [one["state"] for one in found["releases"]] == ["refused"]
+    await house.upload(caller, product)
+    done = await house.done(caller, f"/v1/assets/{asset}/releases", {**release, "certificate": certificate})
+    assert done["state"] == "released"
 
 
 @pytest.mark.anyio
