@@ -146,6 +146,8 @@ def _of_the_raw_table(
                 yield Check(member, "differs", "follows", said, f"{share} to {_MILLION}")
             case _:
                 yield Check(member, "unchecked", "needs_raw", said)
+    for extra in sorted(set(losses) - {column.name for column in policy.columns}):
+        yield Check(f"loss_ppm.{extra}", "differs", "follows", losses[extra], None)
 
 
 def _engine(certificate: Mapping[str, Any]) -> Check:
