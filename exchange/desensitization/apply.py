@@ -11,22 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exchange.desensitization.classes import Codes, distinct_per_class, encode, group
 from exchange.desensitization.detect import Detected, detect, roles
 from exchange.desensitization.errors import NotReached, PolicyRefused
 from exchange.desensitization.findings import Role
 from exchange.desensitization.judge import Risk
-from exchange.desensitization.lattice import cell_loss
+from exchange.desensitization.losses import cell_loss
 from exchange.desensitization.measure import effective_roles, person_columns, risk_of
 from exchange.desensitization.policy import Policy, Pseudonymize, Suppress
-from exchange.desensitization.risk import (
-    MILLION,
-    Codes,
-    distinct_per_class,
-    encode,
-    group,
-    persons_per_class,
-    share_ppm,
-)
+from exchange.desensitization.risk import MILLION, persons_per_class, share_ppm
 from exchange.desensitization.techniques import transform
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exchange.desensitization import recognizers as known
+from exchange.desensitization.classes import Coded, encode
 from exchange.desensitization.errors import TableTooLarge
 from exchange.desensitization.findings import KINDS, By, Finding, Role
 from exchange.desensitization.lexicon import (
@@ -30,7 +31,6 @@ from exchange.desensitization.lexicon import (
     hinted,
 )
 from exchange.desensitization.recognizers import Trial
-from exchange.desensitization.risk import Coded, encode
 from exchange.desensitization.source import Progress
 
 _SAMPLES = 3

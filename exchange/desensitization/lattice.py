@@ -1,11 +1,11 @@
-"""The best full-domain generalization: one level per quasi-identifier, least loss, k and l held, few rows dropped.
+"""The best full-domain generalization: one level per quasi-identifier, least loss, all criteria held, few rows dropped.
 
-Search happens over the distinct tuples of the table, not over its rows. Both demands are monotone: a class
-that is large and various enough stays so when classes merge, so rows to drop never increase with a level
-(LeFevre et al., Incognito, 2005; k and distinct l with suppression). Nodes are taken in the order of a
-lower bound of their loss; before one is judged, a path from it to the top is halved until the border on it
-is known, and all below an infeasible node are struck out (the idea of Flash: Kohlmayer et al., 2012). The
-search ends when the bound passes the best loss found: that node is optimal.
+Search happens over the distinct tuples of the table, not over its rows, and the classes of a node come from
+those of the coarsest node below it that is known. Where a criterion is steady (see `criteria`), a node that
+fails fails with all below it (LeFevre et al., Incognito, 2005). Nodes are taken in the order of a lower bound
+of their loss; before one is judged, a path from it to the top is halved until the border of the steady
+criteria on it is known, and all below an infeasible node are struck out (the idea of Flash: Kohlmayer et
+al., 2012). The search ends when no bound is below the best loss found: that node is optimal.
 """
 
 from __future__ import annotations
@@ -15,67 +15,55 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from exchange.desensitization.classes import Classes, Codes, Mask, Tuples, numbered
+from exchange.desensitization.criteria import (
+    AverageRisk,
+    ClassWise,
+    Criterion,
+    PopulationUniqueness,
+    SampleUniqueness,
+    SampleWise,
+)
 from exchange.desensitization.errors import PolicyRefused
-from exchange.desensitization.risk import Codes, distinct_per_class, group
+from exchange.desensitization.losses import Attribute, Levels, Loss, Quality, Value, measure
 
 MAX_ATTRIBUTES = 64
 MAX_NODES = 1 << 18
 """Above this many nodes the search climbs greedily and says so."""
 
-Floats = npt.NDArray[np.float64]
-Levels = tuple[int, ...]
+_REMEMBERED = 1 << 25
+"""Classes and pairs of classes and values, in all nodes that are kept to merge from."""
+
+_SampleWise = AverageRisk | SampleUniqueness | PopulationUniqueness
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """A quasi-identifier: `maps[level][code]` is the code that a distinct value has at that level, from 0 on."""
+class Judged:
+    """One node: its classes, which of them have to go, how many rows that is, and the loss."""
 
-    name: str
-    codes: Codes
-    maps: tuple[Codes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """What every class must hold, and how many rows may be dropped to reach it.
-
-    `k` rows at least; and of each coded column in `various` so many distinct values: l of a sensitive one,
-    k of one that says which rows are of one person.
-    """
-
-    k: int
-    various: tuple[tuple[Codes, int], ...]
-    droppable_rows: int
+    levels: Levels
+    classes: Classes
+    dropped: Mask
+    dropped_rows: int
+    loss: Value
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A node that holds the demands. `loss` is the mean over cells, 0 for untouched and 1 for dropped."""
+    """A node that holds the criteria, with its loss; `optimal` unless the lattice was too large to search."""
 
     levels: Levels
-    loss: float
+    loss: Value
     dropped_rows: int
     judged: int
     optimal: bool
 
 
-def cell_loss(mapping: Codes) -> Floats:
-    """Loss of each distinct value under a mapping: the share of the other values that it can no longer be told from.
+class Nodes:
+    """The classes of a table at every node of its lattice, remembered: searches with other demands share them."""
 
-    0 where it stays alone, 1 where all values became one (Iyengar, 2002, on the observed domain).
-    """
-    if len(mapping) <= 1:
-        return np.zeros(len(mapping))
-    together = np.bincount(mapping)[mapping]
-    return (together - 1) / (len(mapping) - 1)
-
-
-class Lattice:
-    """The table's distinct tuples, and what each node makes of them."""
-
-    def __init__(self, attributes: Sequence[Attribute], rows: int, demands: Demands) -> None:
+    def __init__(self, attributes: Sequence[Attribute], table: Tuples) -> None:
         if len(attributes) > MAX_ATTRIBUTES:
             raise PolicyRefused(
                 f"{len(attributes)} quasi-identifiers",
@@ -84,111 +72,182 @@ class Lattice:
                 remedy="suppress the columns that buyers do not need, or declare harmless ones as other",
             )
         self.attributes = tuple(attributes)
-        self.demands = demands
-        self.rows = rows
-        tuples, counts = group(
-            [*(attribute.codes for attribute in attributes), *(codes for codes, _ in demands.various)], rows
-        )
-        first = np.zeros(len(counts), dtype=np.int64)
-        # The last write wins, so the rows are written backwards: each tuple keeps its first row.
-        first[tuples[::-1]] = np.arange(rows - 1, -1, -1)
-        self.counts = counts
-        self.codes = [attribute.codes[first] for attribute in attributes]
-        self.various = [(codes[first], least) for codes, least in demands.various]
-        self.losses = [[cell_loss(mapping) for mapping in attribute.maps] for attribute in attributes]
-        self.level_loss = [
-            np.array([float(np.dot(loss[codes], counts)) / rows for loss in losses])
-            for codes, losses in zip(self.codes, self.losses, strict=True)
+        self.table = table
+        self.top: Levels = tuple(attribute.top for attribute in attributes)
+        self._shown = [
+            [mapping[codes] for mapping in attribute.maps]
+            for attribute, codes in zip(self.attributes, table.codes, strict=True)
         ]
+        bottom: Levels = (0,) * len(self.attributes)
+        self._known: dict[Levels, Classes] = {bottom: self._merge(table.finest, bottom)}
+        self._levels = np.array([bottom], dtype=np.int64)
+        self._sizes = np.array([len(self._known[bottom])])
+        self._weight = 0
+        self._verdicts: dict[tuple[Levels, ClassWise], Mask] = {}
+
+    def classes(self, levels: Levels) -> Classes:
+        """The classes at a node."""
+        found = self._known.get(levels)
+        if found is None:
+            known = self._levels[: len(self._known)]
+            below = np.flatnonzero((known <= np.array(levels)).all(axis=1))
+            source = tuple(known[below[np.argmin(self._sizes[below])]].tolist())
+            found = self._merge(self._known[source], levels)
+            self._remember(levels, found)
+        return found
+
+    def holds(self, levels: Levels, criterion: ClassWise) -> Mask:
+        """Which of the classes at a node hold a criterion."""
+        found = self._verdicts.get((levels, criterion))
+        if found is None:
+            found = self._verdicts[levels, criterion] = criterion.holds(self.classes(levels))
+        return found
+
+    def places(self, levels: Levels) -> Codes:
+        """The class at a node of each of the table's distinct tuples."""
+        classes = self.classes(levels)
+        place, number = self._places(self.table.finest.tuples, levels)
+        of_class = np.empty(number, dtype=np.int64)
+        of_class[place[classes.tuples]] = np.arange(len(classes))
+        return of_class[place]
+
+    def _merge(self, source: Classes, levels: Levels) -> Classes:
+        return source.merged(*self._places(source.tuples, levels))
+
+    def _places(self, tuples: Codes, levels: Levels) -> tuple[Codes, int]:
+        return numbered(
+            [shown[level][tuples] for shown, level in zip(self._shown, levels, strict=True)], len(tuples)
+        )
+
+    def _remember(self, levels: Levels, classes: Classes) -> None:
+        self._weight += len(classes) + sum(len(held.owner) for held in classes.held.values())
+        if self._weight > _REMEMBERED:
+            # The bottom stays; all else can be made again.
+            self._known = dict(list(self._known.items())[:1])
+            self._weight = 0
+        place = len(self._known)
+        if place == len(self._levels):
+            self._levels = np.concatenate([self._levels, np.empty_like(self._levels)])
+            self._sizes = np.concatenate([self._sizes, np.empty_like(self._sizes)])
+        self._levels[place], self._sizes[place] = levels, len(classes)
+        self._known[levels] = classes
+
+
+class Lattice:
+    """What a release must hold, and what each node costs. `droppable_rows` may be dropped at most."""
+
+    def __init__(
+        self, nodes: Nodes, criteria: Sequence[Criterion], droppable_rows: int, quality: Quality | None = None
+    ) -> None:
+        self.nodes = nodes
+        self.droppable_rows = droppable_rows
+        self.measure = measure(quality or Loss(), nodes.attributes, nodes.table)
+        self.class_wise = [criterion for criterion in criteria if not isinstance(criterion, _SampleWise)]
+        self.sample_wise = [criterion for criterion in criteria if isinstance(criterion, _SampleWise)]
+        # Where nothing may be dropped, every class-wise criterion is steady: two classes that hold it hold it merged.
+        self.steady = [criterion for criterion in self.class_wise if criterion.steady or not droppable_rows]
         self.judged = 0
 
-    @property
-    def top(self) -> Levels:
-        """The node at which every attribute is `*`, or as coarse as it gets."""
-        return tuple(len(attribute.maps) - 1 for attribute in self.attributes)
+    def steadily_dropped(self, levels: Levels) -> Mask:
+        """Which classes of a node have to go for the steady criteria alone."""
+        classes = self.nodes.classes(levels)
+        gone = np.zeros(len(classes), dtype=bool)
+        for criterion in self.steady:
+            gone |= ~self.nodes.holds(levels, criterion)
+        for whole in self.sample_wise:
+            if whole.steady:
+                _drop_smallest(gone, classes, whole)
+        return gone
 
-    def dropped(self, levels: Levels) -> npt.NDArray[np.bool_]:
-        """Which distinct tuples have to go at this node: those in classes that are too small or too uniform."""
+    def judge(self, levels: Levels) -> Judged:
+        """What the criteria and the loss say of a node."""
+        classes = self.nodes.classes(levels)
+        gone = np.zeros(len(classes), dtype=bool)
+        for criterion in self.class_wise:
+            gone |= ~self.nodes.holds(levels, criterion)
+        for whole in self.sample_wise:
+            _drop_smallest(gone, classes, whole)
+        return Judged(
+            levels=levels,
+            classes=classes,
+            dropped=gone,
+            dropped_rows=int(classes.sizes[gone].sum()),
+            loss=self.measure.of(levels, classes, gone) if levels else (0.0,),
+        )
+
+    def attempt(self, levels: Levels) -> Judged | None:
+        """The same, or none where the steady criteria already drop too many rows."""
         self.judged += 1
-        columns = [
-            attribute.maps[level][codes]
-            for attribute, level, codes in zip(self.attributes, levels, self.codes, strict=True)
-        ]
-        classes, sizes = group(columns, len(self.counts))
-        number = len(sizes)
-        bad = np.bincount(classes, weights=self.counts, minlength=number) < self.demands.k
-        for codes, least in self.various:
-            bad |= distinct_per_class(classes, number, codes) < least
-        return bad[classes]
+        gone = self.steadily_dropped(levels)
+        if int(self.nodes.classes(levels).sizes[gone].sum()) > self.droppable_rows:
+            return None
+        return self.judge(levels)
 
-    def loss(self, levels: Levels, dropped: npt.NDArray[np.bool_]) -> float:
-        """Mean loss over all cells of the quasi-identifiers, a dropped row's being 1."""
-        if not self.attributes:
-            return 0.0
-        kept = np.where(dropped, 0, self.counts)
-        whole = sum(
-            float(np.dot(losses[level][codes], kept))
-            for losses, level, codes in zip(self.losses, levels, self.codes, strict=True)
-        )
-        gone = float(self.counts[dropped].sum())
-        return (whole / len(self.attributes) + gone) / self.rows
 
-    def bound(self, levels: Levels) -> float:
-        """No node loses less than its generalization alone."""
-        if not self.attributes:
-            return 0.0
-        return float(sum(loss[level] for loss, level in zip(self.level_loss, levels, strict=True))) / len(
-            levels
-        )
+def _drop_smallest(gone: Mask, classes: Classes, criterion: SampleWise) -> None:
+    """Drop the smallest classes that are left until the criterion holds; of classes alike, those that come first."""
+    left = np.flatnonzero(~gone)
+    order = left[np.argsort(classes.sizes[left], kind="stable")]
+    gone[order[: criterion.least(classes.sizes[order], int(classes.sizes.sum()))]] = True
 
 
 def search(lattice: Lattice, progress: Callable[[int, int], None] | None = None) -> Solution:
-    """The optimal node, or a greedy one in a lattice that is too large. Raises PolicyRefused if even the top fails."""
-    demands = lattice.demands
-    if int(lattice.counts[lattice.dropped(lattice.top)].sum()) > demands.droppable_rows:
-        raise PolicyRefused(
-            f"k = {demands.k} and l cannot be reached on {lattice.rows} rows",
-            field="requirements",
-            rule="the most general node holds the requirements",
-            remedy="lower k or l, allow more rows to be suppressed, or collect more rows",
-        )
-    if math.prod(len(attribute.maps) for attribute in lattice.attributes) > MAX_NODES:
+    """The optimal node, or a greedy one in a lattice that is too large. Raises PolicyRefused where no node is found."""
+    if not lattice.nodes.top:
+        return _solved(lattice, _require(lattice, lattice.judge(())), optimal=True)
+    if math.prod(attribute.top + 1 for attribute in lattice.nodes.attributes) > MAX_NODES:
         return _climb(lattice)
     return _best_first(lattice, progress)
 
 
 def _best_first(lattice: Lattice, progress: Callable[[int, int], None] | None) -> Solution:
-    shape = [len(attribute.maps) for attribute in lattice.attributes]
-    nodes = np.indices(shape, dtype=np.int16).reshape(len(shape), -1).T
-    bounds = np.zeros(len(nodes))
-    for place, losses in enumerate(lattice.level_loss):
-        bounds += losses[nodes[:, place]] / max(1, len(shape))
-    order = np.argsort(bounds, kind="stable")
+    shape = [attribute.top + 1 for attribute in lattice.nodes.attributes]
+    nodes = np.indices(shape, dtype=np.int64).reshape(len(shape), -1).T
+    floors = lattice.measure.floors(nodes)
+    growing = floors is None
+    if floors is None:
+        # No level alone tells a bound: coarser nodes later, and each judged node bounds all above it.
+        order = np.argsort(nodes.sum(axis=1), kind="stable")
+        bounds: list[Value] = [(0.0,)] * len(nodes)
+    else:
+        order = np.lexsort(floors.T[::-1])
+        bounds = [tuple(floor) for floor in floors.tolist()]
+    halving = bool(lattice.steady) or any(whole.steady for whole in lattice.sample_wise)
     struck = np.zeros(len(nodes), dtype=bool)
-    best: Solution | None = None
+    grown = np.zeros(len(nodes))
+    best: Judged | None = None
     known: dict[Levels, bool] = {}
 
     def judge(levels: Levels) -> bool:
-        """Whether a node holds the demands; what follows for others is remembered."""
+        """Whether a node holds the steady criteria; what follows for others is remembered."""
         nonlocal best
         if levels not in known:
-            dropped = lattice.dropped(levels)
-            rows = int(lattice.counts[dropped].sum())
-            known[levels] = rows <= lattice.demands.droppable_rows
-            if not known[levels]:
-                struck[np.all(nodes <= np.array(levels), axis=1)] = True
-            else:
-                loss = lattice.loss(levels, dropped)
-                if best is None or loss < best.loss:
-                    best = Solution(levels, loss, rows, 0, optimal=True)
+            found = lattice.attempt(levels)
+            known[levels] = found is not None
+            if found is None:
+                struck[(nodes <= np.array(levels)).all(axis=1)] = True
+            elif found.dropped_rows <= lattice.droppable_rows and (best is None or found.loss < best.loss):
+                best = found
+            if growing:
+                above = (nodes >= np.array(levels)).all(axis=1)
+                grown[above] = np.maximum(
+                    grown[above], lattice.measure.bound(lattice.nodes.classes(levels))[0]
+                )
         return known[levels]
 
+    if not judge(lattice.nodes.top):
+        raise _unreachable(lattice)
     for done, place in enumerate(order):
-        if best is not None and bounds[place] >= best.loss:
-            break
-        if struck[place]:
+        if best is not None:
+            if growing and grown[place] >= best.loss[0]:
+                continue
+            if not growing and bounds[place] >= best.loss:
+                break
+        levels = tuple(int(level) for level in nodes[place])
+        if struck[place] or levels in known:
             continue
-        path = _path(lattice, tuple(int(level) for level in nodes[place]))
+        # Without steady criteria nothing is learned on the way.
+        path = _path(lattice, levels) if halving else [levels]
         low, high = 0, len(path) - 1
         while low < high:
             middle = (low + high) // 2
@@ -196,15 +255,18 @@ def _best_first(lattice: Lattice, progress: Callable[[int, int], None] | None) -
         judge(path[low])
         if progress is not None:
             progress(done, len(order))
-    assert best is not None  # the top holds, and every path ends there
-    return Solution(best.levels, best.loss, best.dropped_rows, lattice.judged, optimal=True)
+    if best is None:
+        raise _unreachable(lattice)
+    return _solved(lattice, best, optimal=True)
 
 
 def _path(lattice: Lattice, start: Levels) -> list[Levels]:
     """From a node to the top, one level at a time, the cheapest step first."""
     path = [start]
-    while path[-1] != lattice.top:
-        path.append(min(_above(lattice, path[-1]), key=lambda levels: (lattice.bound(levels), levels)))
+    while path[-1] != lattice.nodes.top:
+        above = _above(lattice, path[-1])
+        floors = lattice.measure.floors(np.array(above))
+        path.append(above[0] if floors is None else above[int(np.lexsort(floors.T[::-1])[0])])
     return path
 
 
@@ -212,39 +274,61 @@ def _above(lattice: Lattice, levels: Levels) -> list[Levels]:
     return [
         (*levels[:place], level + 1, *levels[place + 1 :])
         for place, level in enumerate(levels)
-        if level < lattice.top[place]
+        if level < lattice.nodes.top[place]
     ]
 
 
 def _climb(lattice: Lattice) -> Solution:
-    """Upwards by the step that saves most rows for its loss, until the demands hold; then down while that pays."""
-    limit = lattice.demands.droppable_rows
-    levels: Levels = tuple(0 for _ in lattice.attributes)
-    dropped = lattice.dropped(levels)
-    while (rows := int(lattice.counts[dropped].sum())) > limit:
-        steps = []
-        for above in _above(lattice, levels):
-            after = lattice.dropped(above)
-            saved = rows - int(lattice.counts[after].sum())
-            price = lattice.bound(above) - lattice.bound(levels) + 1e-9
-            steps.append((-(saved + 1e-6) / price, above, after))
-        _, levels, dropped = min(steps, key=lambda step: step[:2])
+    """Upwards by the step that saves most rows for its loss, until the criteria hold; then down while that pays."""
+    here = lattice.judge((0,) * len(lattice.nodes.attributes))
+    while here.dropped_rows > lattice.droppable_rows:
+        steps = [lattice.judge(levels) for levels in _above(lattice, here.levels)]
+        if not steps:
+            raise _unreachable(lattice)
+        start = sum(lattice.measure.bound(here.classes)) + _floor(lattice, here.levels)
+        _, _, here = min(
+            (
+                -(here.dropped_rows - step.dropped_rows + 1e-6)
+                / (
+                    max(0.0, sum(lattice.measure.bound(step.classes)) + _floor(lattice, step.levels) - start)
+                    + 1e-9
+                ),
+                step.levels,
+                step,
+            )
+            for step in steps
+        )
     improved = True
     while improved:
         improved = False
-        for place, level in enumerate(levels):
-            if level == 0:
-                continue
-            below = (*levels[:place], level - 1, *levels[place + 1 :])
-            after = lattice.dropped(below)
-            holds = int(lattice.counts[after].sum()) <= limit
-            if holds and lattice.loss(below, after) < lattice.loss(levels, dropped):
-                levels, dropped, improved = below, after, True
-                break
-    return Solution(
-        levels,
-        lattice.loss(levels, dropped),
-        int(lattice.counts[dropped].sum()),
-        lattice.judged,
-        optimal=False,
+        for place, level in enumerate(here.levels):
+            if level:
+                step = lattice.judge((*here.levels[:place], level - 1, *here.levels[place + 1 :]))
+                if step.dropped_rows <= lattice.droppable_rows and step.loss < here.loss:
+                    here, improved = step, True
+                    break
+    return _solved(lattice, here, optimal=False)
+
+
+def _floor(lattice: Lattice, levels: Levels) -> float:
+    floors = lattice.measure.floors(np.array([levels]))
+    return 0.0 if floors is None else float(floors[0].sum())
+
+
+def _solved(lattice: Lattice, found: Judged, *, optimal: bool) -> Solution:
+    return Solution(found.levels, found.loss, found.dropped_rows, lattice.judged, optimal)
+
+
+def _require(lattice: Lattice, found: Judged) -> Judged:
+    if found.dropped_rows > lattice.droppable_rows:
+        raise _unreachable(lattice)
+    return found
+
+
+def _unreachable(lattice: Lattice) -> PolicyRefused:
+    return PolicyRefused(
+        f"the requirements cannot be reached on {lattice.nodes.table.rows} rows",
+        field="requirements",
+        rule="a node holds the requirements with no more rows dropped than allowed",
+        remedy="lower k, l or the other requirements, allow more rows to be suppressed, or collect more rows",
     )

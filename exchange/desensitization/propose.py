@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from exchange.desensitization import hierarchies
+from exchange.desensitization.classes import Codes, encode, tuples
+from exchange.desensitization.criteria import Criterion, DistinctLDiversity, KAnonymity
 from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.detect import Column, Detected, roles
 from exchange.desensitization.errors import PolicyRefused
 from exchange.desensitization.findings import Role
-from exchange.desensitization.lattice import Attribute, Demands, Lattice, Solution, search
+from exchange.desensitization.lattice import Lattice, Nodes, Solution, search
+from exchange.desensitization.losses import Attribute
 from exchange.desensitization.policy import (
     ColumnPolicy,
     Dates,
@@ -32,7 +35,7 @@ from exchange.desensitization.policy import (
     Whole,
     check,
 )
-from exchange.desensitization.risk import MILLION, Codes, encode
+from exchange.desensitization.risk import MILLION
 from exchange.desensitization.techniques import KEY_BYTES, transform
 
 _NUMBERED_PERSONS = ("person_identifier", "row_identifier")
@@ -68,7 +71,7 @@ def propose(
         column.name: _technique(raw, column, role[column.name], declaration) for column in raw.columns
     }
     rows = raw.columns[0].rows
-    attributes, choices = [], {}
+    attributes, quasi, choices = [], [], {}
     for column in raw.columns:
         technique = techniques[column.name]
         # A masked or generalized direct identifier still tells people apart, and is searched as what it became.
@@ -78,24 +81,30 @@ def propose(
         if technique is None:
             hierarchy = _declared_hierarchy(declaration, column.name) or default_hierarchy(raw, column)
             choices[column.name] = hierarchy
-            attributes.append(Attribute(column.name, column.coded.codes, _maps(column, hierarchy)))
+            attributes.append(Attribute(column.name, _maps(column, hierarchy)))
         else:
-            attributes.append(Attribute(column.name, column.coded.codes, (_fixed(column, technique),)))
-    various = [
-        (column.coded.codes, declaration.l)
+            attributes.append(Attribute(column.name, (_fixed(column, technique),)))
+        quasi.append(column.coded.codes)
+    various = {
+        column.name: (column.coded.codes, declaration.l)
         for column in raw.columns
         if role[column.name] == "sensitive" and not isinstance(techniques[column.name], Suppress)
-    ]
+    }
     # A pseudonym that never comes twice adds nothing to counting rows, and would undo the saving of distinct tuples.
-    various += [
-        (column.coded.codes, declaration.k)
+    various |= {
+        column.name: (column.coded.codes, declaration.k)
         for column in raw.columns
         if isinstance(techniques[column.name], Pseudonymize) and not _never_twice(column)
-    ]
+    }
     solution = None
     if attributes:
-        demands = Demands(declaration.k, tuple(various), rows * declaration.suppression_limit_ppm // MILLION)
-        solution = search(Lattice(attributes, rows, demands), progress)
+        table, _ = tuples(
+            quasi, {name: codes for name, (codes, _) in various.items()}, np.ones(rows, np.int64)
+        )
+        criteria: list[Criterion] = [KAnonymity(declaration.k)]
+        criteria += [DistinctLDiversity(name, least) for name, (_, least) in various.items()]
+        droppable_rows = rows * declaration.suppression_limit_ppm // MILLION
+        solution = search(Lattice(Nodes(attributes, table), criteria, droppable_rows), progress)
         for attribute, level in zip(attributes, solution.levels, strict=True):
             if attribute.name in choices:
                 techniques[attribute.name] = _at_level(choices[attribute.name], level)
