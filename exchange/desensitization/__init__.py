@@ -7,7 +7,8 @@ or a database.
 
     errors limits findings policy grade judge verification scanned child    plain values: safe in the process that serves
     delimited columnar workbook source spool                   a table from CSV, Parquet or Excel, larger than memory
-    lexicon recognizers detect screening hierarchies risk      arrays: only where a table is read
+    classes lexicon recognizers detect screening hierarchies   arrays: only where a table is read
+    criteria losses risk                                       what classes hold, and what making them costs
     lattice techniques declaration propose apply measure       the work
     department certificate report                              the acts, and what they hand on
 """
