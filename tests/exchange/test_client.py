@@ -164,6 +164,8 @@ class Handler(BaseHTTPRequestHandler):
                     return
                 proof = consistency_proof(old, new, reader(hashes))
                 self.answer(200, {"proof": [b64encode(h).decode() for h in proof]})
+            case ["v1", "log", "ended"]:
+                self.answer(404, {"code": "log.no_predecessor", "detail": "this log took over from no other"})
             case ["v1", "log", index]:
                 receipt = receipt_to_json(log.receipt(int(index) - house.shift))
                 self.answer(200, {name: receipt[name] for name in ("index", "leaf", "proof", "checkpoint")})
