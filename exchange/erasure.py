@@ -28,6 +28,7 @@ from exchange.tables import (
     RiskAssessment,
     Shareholding,
     SigningKey,
+    Webhook,
 )
 from ledger import log
 from ledger.entries import WHOLE_LIMIT, parse_body
@@ -126,6 +127,8 @@ def _copies(kind: str, act: Mapping[str, Any]) -> Iterator[tuple[str, type[SQLMo
             yield act["label"], ApiKey, bytes.fromhex(act["key"]), "label"
         case "signing_key_added":
             yield act["label"], SigningKey, act["id"], "label"
+        case "webhook_added":
+            yield act["url"], Webhook, act["id"], "url"
         case "asset_declared":
             yield act["title"], Asset, act["asset"], "title"
             yield act["summary"], Asset, act["asset"], "summary"

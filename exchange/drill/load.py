@@ -134,6 +134,7 @@ class Client(asyncio.Protocol):
         self._begun = 0.0
         self._pause_s = _PAUSE_S
         self._late: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
@@ -184,9 +185,10 @@ class Client(asyncio.Protocol):
             return
         pause_s = self._pause_s * (1 + crowd.chance.random() / 2)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        crowd.loop.call_later(max(pause_s, asked_s), self._again, self.identifier)
+        self._resting = crowd.loop.call_later(max(pause_s, asked_s), self._again, self.identifier)
 
     def _again(self, identifier: str) -> None:
+        self._resting = None
         if self.identifier == identifier:
             self._send()
 
@@ -201,7 +203,7 @@ class Client(asyncio.Protocol):
             self._late.cancel()
             self._late = None
             self._rest()
-        elif self.identifier:
+        elif self.identifier and self._resting is None:  # sent twice, it would be answered twice
             self._send()
 
     def data_received(self, data: bytes) -> None:

@@ -34,6 +34,7 @@ EVERYBODY = frozenset({
     "GET /v1/log/{index}/proof",
     "GET /v1/lots/{lot}",
     "GET /v1/lots/{lot}/bids",
+    "GET /v1/lots/{lot}/events",
     "POST /v1/agreements",  # names an operator, who stands in each asset that it runs
     "POST /v1/assets",  # the same
     "POST /v1/listings/{listing}/purchases",
@@ -78,6 +79,7 @@ NAMING = {
 
 LISTS = (
     "/v1/accounts", "/v1/assets", "/v1/controls", "/v1/keys", "/v1/licences", "/v1/me", "/v1/signing-keys", "/v1/trades",
+    "/v1/webhooks",
 )  # fmt: skip
 
 
@@ -102,6 +104,8 @@ async def theirs(house: House, patients: Department) -> tuple[Theirs, Caller]:
     dossier = (await house.call(owners[0], "GET", f"/v1/assets/{asset}")).json()
     trade = (await house.call(buyer, "GET", "/v1/trades")).json()[0]
     public = bytes(SigningKey(bytes(32)).verify_key).hex()
+    webhook = {"url": "https://hooks.example.com/in", "kinds": ["bid"]}
+    hook = await house.done(buyer, "/v1/webhooks", webhook, key="hook")
     signing = await house.done(buyer, "/v1/signing-keys", {"public": public, "label": "program"}, key="mine")
     names = {
         "account": (await house.call(buyer, "GET", "/v1/me")).json()["account"],
@@ -117,6 +121,7 @@ async def theirs(house: House, patients: Department) -> tuple[Theirs, Caller]:
         "operator": floor.operator.party,
         "party": buyer.party,
         "trade": trade["trade"],
+        "webhook": hook["id"],
     }
     offer = {"grant": "licence", "licences": "1", "term_days": "30", "price_fen": str(START_FEN)}
     bodies = {
@@ -143,6 +148,7 @@ async def theirs(house: House, patients: Department) -> tuple[Theirs, Caller]:
         },
         "POST /v1/invitations": {"party": "{party}", "name": "a friend", "token_digest": "ef" * 32},
         "POST /v1/top-ups": {"party": "{party}", "amount_fen": "100", "bank_reference": "slip"},
+        "POST /v1/webhooks/{webhook}/replay": {"sequence": "0"},
         "POST /v1/erasures": {"commitment": "{commitment}", "ground": "an order"},
     }
     return Theirs(names, bodies), buyer
@@ -223,7 +229,10 @@ async def test_whose_office_it_is_may(house: House, patients: Department) -> Non
 
 async def test_no_list_of_anybodys_shows_what_another_has(house: House, patients: Department) -> None:
     has, owner = await theirs(house, patients)
-    secret = {has.names[name] for name in ("account", "asset", "digest", "id", "licence", "trade", "party")}
+    secret = {
+        has.names[name]
+        for name in ("account", "asset", "digest", "id", "licence", "trade", "party", "webhook")
+    }
     for role in ROLES:
         if role == "regulator":
             continue
