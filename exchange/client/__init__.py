@@ -1,12 +1,12 @@
 """The SDK: the whole market from Python, every answered write verified before it is believed.
 
-    from exchange.client import Exchange
+    from exchange.client import AsyncExchange, Exchange
 
     with Exchange("https://exchange.example.cn", key, vkey="exchange.example.cn/log+1a2b3c4d+AXyz…") as market:
         done = market.place_bid("lot-…", 1_250_000)   # fen
         done.receipt                                  # proves the bid to anybody, offline
 
-Synchronous, over httpx; loads no server code. What a bidder keeps secret (a maximum, a key) stays in this process.
+`AsyncExchange` is the same to be awaited. Over httpx; loads no server code. What a bidder keeps secret (a maximum, a key) stays in this process.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from exchange.client.errors import (
     Untrusted,
 )
 from exchange.client.events import StreamEvent
-from exchange.client.exchange import Exchange
+from exchange.client.exchange import AsyncExchange, Exchange
 
 __all__ = [
     "Agent",
+    "AsyncExchange",
     "ClientError",
     "Conflict",
     "Done",

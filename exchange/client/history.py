@@ -9,12 +9,13 @@ from pathlib import Path
 from threading import Lock
 
 from exchange.client.errors import ClientError, ExchangeProblem, Forked, LogEnded, Unproven
+from exchange.client.wire import Steps
 from ledger.checkpoint import Checkpoint, Verifier, open_note
 from ledger.errors import LedgerError, NoteError, ProofError
 from ledger.merkle import verify_consistency
 from ledger.succession import open_ended
 
-Prove = Callable[[int, int], Sequence[bytes]]
+Prove = Callable[[int, int], Steps[Sequence[bytes]]]
 """`prove(old, new)` asks the log for the consistency proof between two sizes (RFC 9162 §2.1.4)."""
 
 
@@ -29,7 +30,7 @@ class History:
         verifier: Verifier,
         prove: Prove,
         file: Path | None = None,
-        ask_ended: Callable[[], str | None] = lambda: None,
+        ask_ended: Callable[[], Steps[str | None]] | None = None,
     ) -> None:
         """`ask_ended` asks for the note with which a log ended; what it gives is verified here."""
         self.verifier = verifier
@@ -52,51 +53,58 @@ class History:
         """The signed note of the newest checkpoint; empty before the first."""
         return "" if self._newest is None else self._newest[1]
 
-    def admit(self, note: str) -> Checkpoint:
+    def admit(self, note: str) -> Steps[Checkpoint]:
         """Verify a signed checkpoint and that it is on the one history.
 
         Unproven where the exchange's key did not sign it, LogEnded where that key signed that the log ended. Forked where it contradicts what was seen, or the
         log cannot or will not show that one grew out of the other.
         """
-        shown = self._open(note)
-        with self._lock:
-            if self._newest is None:
-                self._remember(shown, note)
+        try:
+            shown = self._open(note)
+        except Unproven as error:
+            raise (yield from self.unproven(error.detail, field=error.field)) from error
+        while True:
+            known = self._newest
+            if known is not None:
+                seen, seen_note = known
+                older, newer = sorted((seen, shown), key=lambda checkpoint: checkpoint.size)
+                try:
+                    yield from self._join(older, newer)
+                except (ProofError, ExchangeProblem) as error:
+                    raise Forked(
+                        f"size {older.size} and size {newer.size} are not one history: {error}",
+                        seen=seen_note,
+                        shown=note,
+                    ) from error
+            with self._lock:
+                if self._newest is not known:  # another call was shown more meanwhile: hold it to that
+                    continue
+                if known is None or shown.size > known[0].size:
+                    self._remember(shown, note)
                 return shown
-            seen, seen_note = self._newest
-            older, newer = sorted((seen, shown), key=lambda checkpoint: checkpoint.size)
-            try:
-                self._join(older, newer)
-            except (ProofError, ExchangeProblem) as error:
-                raise Forked(
-                    f"size {older.size} and size {newer.size} are not one history: {error}",
-                    seen=seen_note,
-                    shown=note,
-                ) from error
-            if shown.size > seen.size:
-                self._remember(shown, note)
-            return shown
 
-    def _join(self, older: Checkpoint, newer: Checkpoint) -> None:
+    def _join(self, older: Checkpoint, newer: Checkpoint) -> Steps[None]:
         if not older.size:  # every log begins with nothing
             return
-        proof = () if older.size == newer.size else self._prove(older.size, newer.size)
+        proof: Sequence[bytes] = ()
+        if older.size != newer.size:
+            proof = yield from self._prove(older.size, newer.size)
         verify_consistency(older.size, newer.size, proof, older.root, newer.root)
 
     def _open(self, note: str) -> Checkpoint:
         try:
             checkpoint = open_note(note, [self.verifier]).checkpoint
         except NoteError as error:
-            raise self.unproven(str(error), field="checkpoint") from error
+            raise Unproven(str(error), field="checkpoint") from error
         if checkpoint.origin != self.verifier.name:
             raise Unproven(
                 f"a checkpoint of {checkpoint.origin!r}, signed by {self.verifier.name!r}", field="checkpoint"
             )
         return checkpoint
 
-    def unproven(self, detail: str, *, field: str) -> ClientError:
+    def unproven(self, detail: str, *, field: str) -> Steps[ClientError]:
         """The error for what this key did not sign: LogEnded where it signed that its log ended, Unproven otherwise."""
-        note = self._ask_ended()
+        note = None if self._ask_ended is None else (yield from self._ask_ended())
         if note is not None:
             with suppress(NoteError):
                 return LogEnded(open_ended(note, [self.verifier]), note)

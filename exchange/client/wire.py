@@ -1,12 +1,18 @@
-"""HTTP as the exchange speaks it: bounded retries, problems as errors, nothing of the market."""
+"""HTTP as the exchange speaks it: bounded retries, problems as errors, nothing of the market, and no socket.
+
+What the SDK does is written once, as steps: a generator that yields what is to be sent or waited for, is given what came
+back, and returns what it made of it. A carrier does what is yielded, waiting or awaiting (`exchange.client.carriers`).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from secrets import randbelow
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -17,6 +23,51 @@ LONGEST_PAUSE_S = 2.0
 AGAIN = frozenset({502, 503, 504})
 """Answers that say nothing of the request itself: the same request is sent again."""
 
+T = TypeVar("T")
+
+Sink = Callable[[httpx.Response], AbstractContextManager[Callable[[bytes], object]] | None]
+"""Where the body of an answer goes, piece by piece; None where it is to be read whole, as a problem is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One request, once. A carrier gives its answer back, or throws the httpx.TransportError that came instead."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    timeout_s: float
+    params: Mapping[str, str] | None = None
+    content: bytes | Path | None = None
+    sink: Sink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Begin to read an answer without an end. Gives it, its body read where its status is another than 200; closes the
+    one that was open before. Of a walk alone."""
+
+    url: str
+    headers: Mapping[str, str]
+    silence_s: float
+    """After so long without a piece the connection counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next bytes of the answer that is open; None at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait so long."""
+
+    seconds: float
+
+
+Steps = Generator[Send | Rest, Any, T]
+"""What a call does, step by step, and returns in the end."""
+
 
 class NoAnswer(ClientError):
     """The deadline passed; whether the last request arrived is not known. Never leaves the SDK."""
@@ -25,7 +76,7 @@ class NoAnswer(ClientError):
 class Wire:
     """One server, one key, one deadline for each call with all its attempts. Safe for threads."""
 
-    def __init__(self, url: str, key: str | None, timeout_s: float, http: httpx.Client | None) -> None:
+    def __init__(self, url: str, key: str | None, timeout_s: float) -> None:
         address = httpx.URL(url)
         if address.scheme not in ("http", "https") or not address.host:
             raise ValueError(f"url: {url!r} is no http or https address; write http://HOST:PORT")
@@ -35,13 +86,6 @@ class Wire:
         self._base = address.raw_path.decode().rstrip("/")
         self.key = key
         self.timeout_s = timeout_s
-        self._mine = http is None
-        self._http = http or httpx.Client(limits=httpx.Limits(max_connections=16))
-
-    def close(self) -> None:
-        """Let go of the connections, unless the caller brought them."""
-        if self._mine:
-            self._http.close()
 
     def ask(
         self,
@@ -52,7 +96,7 @@ class Wire:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         sign: Callable[[str, Mapping[str, str], bytes], Mapping[str, str]] | None = None,
-    ) -> httpx.Response:
+    ) -> Steps[httpx.Response]:
         """The first answer that is about the request; NoAnswer where none came before the deadline.
 
         Connection errors, timeouts and 502, 503, 504 are tried again, as late as `Retry-After` asks; `sign` gives each
@@ -62,40 +106,35 @@ class Wire:
         while True:
             signed = {} if sign is None else sign(self._base + path, headers or {}, content or b"")
             try:
-                response = self._http.request(
+                response: httpx.Response = yield Send(
                     method,
                     self.url + path,
-                    params=params,
-                    content=content,
-                    headers={**self.authorization(), **(headers or {}), **signed},
-                    timeout=patience.attempt_s(),
+                    {**self.authorization(), **(headers or {}), **signed},
+                    patience.attempt_s(),
+                    params,
+                    content,
                 )
             except httpx.TransportError as error:
-                patience.rest(_said(error), cause=error)
+                yield patience.rest(_said(error), cause=error)
                 continue
             if response.status_code in AGAIN:
-                patience.rest(f"answered {problem_in(response)['detail']!r}", response.headers)
+                yield patience.rest(f"answered {problem_in(response)['detail']!r}", response.headers)
                 continue
             return response
 
-    @contextmanager
-    def stream(
+    def once(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: Any = None,
         *,
-        silence_s: float | None = None,
-    ) -> Iterator[httpx.Response]:
-        """One attempt whose body is read (or sent) piece by piece, without the key; the caller tries again.
-
-        It fails after `silence_s` of silence, `timeout_s` unless given.
-        """
-        with self._http.stream(
-            method, url, headers=dict(headers), content=content, timeout=silence_s or self.timeout_s
-        ) as response:
-            yield response
+        params: Mapping[str, str] | None = None,
+        content: Path | None = None,
+        sink: Sink | None = None,
+    ) -> Steps[httpx.Response]:
+        """One attempt whose body is taken (or sent) piece by piece, without the key; the caller tries again."""
+        response: httpx.Response = yield Send(method, url, headers, self.timeout_s, params, content, sink)
+        return response
 
     def authorization(self) -> dict[str, str]:
         """The header that carries the key; none without one."""
@@ -121,8 +160,8 @@ class Patience:
 
     def rest(
         self, why: str, headers: httpx.Headers | None = None, cause: BaseException | None = None
-    ) -> None:
-        """Wait before the next attempt; NoAnswer where the deadline would pass meanwhile."""
+    ) -> Rest:
+        """The pause before the next attempt; NoAnswer where the deadline would pass meanwhile."""
         pause_s = self._pause_s * (1 + randbelow(1000) / 2000)
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         asked = "" if headers is None else headers.get("Retry-After", "")
@@ -130,7 +169,7 @@ class Patience:
             pause_s = max(pause_s, int(asked))
         if time.monotonic() + pause_s >= self._deadline:
             raise NoAnswer(f"no answer within {self._total_s:g} s; last: {why}") from cause
-        time.sleep(pause_s)
+        return Rest(pause_s)
 
 
 def problem_in(response: httpx.Response) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def set_up(venue: Venue, weather: Department) -> Scene:  # noqa: F811
     other.client.place_bid(lot, START_FEN + INCREMENT_FEN)
     keys: dict[str, str | None] = {
         "nobody": None,
-        "administrator": venue.administrator._wire.key,
+        "administrator": venue.administrator.calls.wire.key,
         "regulator": regulator.secrets[0],
         "bank": venue.bank.secrets[0],
         "supplier": owner.secrets[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.client import (
+    AsyncExchange,
     Conflict,
     Done,
     Exchange,
@@ -37,7 +39,9 @@ from exchange.client import (
     Unproven,
     Unreachable,
 )
+from exchange.client.carriers import Line
 from exchange.client.history import History
+from exchange.client.wire import Steps
 from ledger.checkpoint import Checkpoint, Signer, Verifier, sign
 from ledger.entries import Entry, Receipt, canonical, receipt_to_json, verify_receipt
 from ledger.merkle import consistency_proof, inclusion_proof, leaf_hash, root
@@ -609,9 +613,11 @@ def test_a_history_admits_exactly_what_an_obvious_comparison_of_leaves_admits(
     other = honest[:fork_at] + [leaf_hash(b"other %d" % n) for n in range(fork_at, 40)]
     asked: list[list[bytes]] = [honest]
 
-    def prove(old: int, new: int) -> list[bytes]:
+    def prove(old: int, new: int) -> Steps[Sequence[bytes]]:
+        yield from ()
         return consistency_proof(old, new, reader(asked[0]))  # the server argues for what it has just shown
 
+    line = Line()
     history = History(Verifier.parse(SIGNER.vkey), prove)
     newest: list[bytes] = []
     for size, is_forked in zip(sizes, forked, strict=False):
@@ -622,11 +628,11 @@ def test_a_history_admits_exactly_what_an_obvious_comparison_of_leaves_admits(
         if newest[:shorter] == leaves[:shorter]:
             if size < len(newest):
                 asked[0] = newest + honest[len(newest) :]
-            history.admit(note)
+            line.carry(history.admit(note))
             newest = max(newest, leaves, key=len)
         else:
             with pytest.raises(Forked):
-                history.admit(note)
+                line.carry(history.admit(note))
     assert history.newest is not None
     assert history.newest.root == root(newest)
 
@@ -863,3 +869,84 @@ def test_a_sheet_that_was_cut_is_fetched_again_before_it_appears(
     assert (tmp_path / "statement.csv").read_bytes() == house.product
     assert {path for _, path, _, _ in house.requests} == {"/v1/accounts/acc-1/statement.csv?stop=9&lang=en"}
     assert len(house.requests) == 2
+
+
+# the asynchronous twin
+
+
+@pytest.mark.anyio
+async def test_an_awaited_bid_is_retried_under_one_identifier_and_verified_as_a_waited_one_is(
+    house: SmallExchange,
+) -> None:
+    async with AsyncExchange(house.url, "dx_key", timeout_s=5) as client:
+        assert await client.vkey() == SIGNER.vkey
+        house.moods = ["dropped after", 503, "dropped before"]
+        done = await client.place_bid("lot-1", 1200, "bid-1")
+        assert (done.identifier, done.index, done.repeated) == ("bid-1", 1, True)
+        assert await client.lookup("bid-1") == done
+        assert await client.lookup("bid-2") is None
+        house.moods = [change_outcome]
+        with pytest.raises(Unproven):
+            await client.place_bid("lot-1", 1300)
+        house.log = SmallLog(9, "other")
+        with pytest.raises(Forked):
+            await client.checkpoint()
+
+
+@pytest.mark.anyio
+async def test_awaited_calls_at_once_follow_one_history_and_keep_its_newest_checkpoint(
+    house: SmallExchange, tmp_path: Path
+) -> None:
+    memory = tmp_path / "exchange.checkpoint"
+    async with AsyncExchange(house.url, "dx_key", timeout_s=5, remember=memory) as client:
+        found = await asyncio.gather(*(client.place_bid("lot-1", 1000 + n) for n in range(30)))
+        assert sorted(done.index for done in found) == list(range(1, 31))
+        assert client.newest_seen() == await client.checkpoint()
+    house.log.entries.pop()
+    async with AsyncExchange(house.url, "dx_key", remember=memory) as client:
+        with pytest.raises(Forked):
+            await client.checkpoint()
+
+
+@pytest.mark.anyio
+async def test_an_awaited_write_without_an_answer_is_unknown_and_one_that_was_cancelled_can_be_looked_up(
+    house: SmallExchange,
+) -> None:
+    async with AsyncExchange(house.url, "dx_key", SIGNER.vkey, timeout_s=1) as client:
+        house.moods = ["slow"] * 3
+        with pytest.raises(Unknown) as caught:
+            await client.place_bid("lot-1", 1200, "late")
+        assert caught.value.identifier == "late"
+        done = await client.lookup("late")
+        assert done is not None
+        house.moods = ["slow"]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.place_bid("lot-1", 1300, "cancelled"), 0.3)
+        done = await client.lookup("cancelled")
+        assert done is not None
+        assert done.outcome["price_fen"] == "1300"
+
+
+@pytest.mark.anyio
+async def test_an_awaited_download_and_sheet_go_on_where_they_were_cut(
+    house: SmallExchange, tmp_path: Path
+) -> None:
+    house.cut_downloads = 2
+    digest = hashlib.sha256(house.product).hexdigest()
+    done = Done("id", {}, house.log.receipt(0), Checkpoint(ORIGIN, 1, bytes(32)), False)
+    link = Link(f"{house.url}/v1/deliveries/token", "lic-1", 0, digest, done)
+    async with AsyncExchange(house.url, "dx_key", SIGNER.vkey, timeout_s=5) as client:
+        await client.download(link, tmp_path / "product.csv")
+        house.cut_downloads = 1
+        await client.statement_sheet("acc-1", tmp_path / "statement.csv")
+    assert (tmp_path / "product.csv").read_bytes() == house.product
+    assert (tmp_path / "statement.csv").read_bytes() == house.product
+
+
+def test_both_clients_offer_the_same_calls_with_the_same_words() -> None:
+    waited, awaited = (
+        {name for name in dir(kind) if not name.startswith("_")} for kind in (Exchange, AsyncExchange)
+    )
+    assert waited == awaited
+    assert "place_bid" in waited
+    assert (Exchange.place_bid.__doc__ or "").startswith("Bid.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import socket
@@ -14,7 +15,15 @@ import httpx
 import pytest
 
 from exchange import streams
-from exchange.client import Conflict, Exchange, NotFound, StreamEvent, Unauthenticated, Unreachable
+from exchange.client import (
+    AsyncExchange,
+    Conflict,
+    Exchange,
+    NotFound,
+    StreamEvent,
+    Unauthenticated,
+    Unreachable,
+)
 from exchange.client import events as client_events
 from exchange.database import Addresses
 from exchange.messages.views import BidView
@@ -199,6 +208,14 @@ def test_each_party_is_told_what_it_may_see_and_nothing_else(venue: Venue, weath
     assert [event.kind for event in shown] == ["bid", "bid", "lot_closed", "lot_settled"]
     said = json.dumps([event.data for event in shown])
     assert not any(name in said for name in (north.id, south.id, owner.id))
+
+    # Who awaits is told the same, and may leave in the middle.
+    async def awaited() -> list[str]:
+        async with AsyncExchange(venue.url, vkey=venue.vkey) as market:
+            told = market.follow_lot(lot, after=low.receipt.index - 1)
+            return [(await anext(told)).kind for _ in range(4)]
+
+    assert asyncio.run(awaited()) == [event.kind for event in shown]
     # Nobody without a key follows an account, nor a lot that is none, nor a log that is not there.
     with pytest.raises(Unauthenticated):
         next(venue.client().follow_account())
