@@ -211,7 +211,7 @@ def test_each_party_is_told_what_it_may_see_and_nothing_else(venue: Venue, weath
 
     # Who awaits is told the same, and may leave in the middle.
     async def awaited() -> list[str]:
-        async with AsyncExchange(venue.url, vkey=venue.vkey) as market:
+        async with AsyncExchange(venue.administrator.url, vkey=venue.vkey) as market:
             told = market.follow_lot(lot, after=low.receipt.index - 1)
             return [(await anext(told)).kind for _ in range(4)]
 
