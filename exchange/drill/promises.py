@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,9 +24,12 @@ from ledger.checkpoint import Verifier
 from ledger.entries import Receipt, receipt_from_json, verify_receipt
 from ledger.errors import LedgerError
 
+LOOKERS = 8
+"""How many identifiers are looked up at a time."""
+
 
 class LookUp(Protocol):
-    """Asks the exchange what came of one identifier, as the client who used it."""
+    """Asks the exchange what came of one identifier, as the client who used it. Called from several threads."""
 
     def __call__(self, identifier: str, /) -> Done | None: ...
 
@@ -151,8 +155,9 @@ def judge(
 
     begun = time.monotonic()
     took_effect, unresolved = 0, 0
-    for identifier in silent:
-        done = look_up(identifier)
+    with ThreadPoolExecutor(LOOKERS) as pool:  # a surge leaves thousands
+        looked_up = list(pool.map(look_up, silent))
+    for identifier, done in zip(silent, looked_up, strict=True):
         found = None if done is None else done.index
         took_effect += found is not None
         if found != logged.get(identifier):
