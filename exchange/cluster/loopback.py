@@ -68,7 +68,7 @@ class Loopback:
         self._stopped: set[str] = set()
 
     @classmethod
-    def start(cls, folder: Path, *, say: Callable[[str], None] = lambda line: None) -> Self:
+    def start(cls, folder: Path) -> Self:
         """Begin a cluster in an empty folder and return when its standby is synchronous, after some 15 s.
 
         Raises `Misconfigured` where Patroni or etcd is not installed, where the account that runs PostgreSQL for
@@ -99,9 +99,7 @@ class Loopback:
         self = cls(folder, plan, Passwords.draw(), account, environment)
         try:
             self._write()
-            say("starting etcd")
             self.start_machine("seat")
-            say("making the cluster on one machine, and a standby on the other one")
             for name in self.nodes:
                 self.start_machine(name)
             self.wait_until_synchronous()
