@@ -1,6 +1,6 @@
 """Room: what accounts hold and held, their statements, and the trial balance; reads only.
 
-A party sees its own money account, the regulator all; an account of others looks like one that does not exist.
+A party sees its own accounts (its money, its dividends, a department its treasury's), the regulator all; an account of others looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound
-from exchange.tables import Party
 from ledger import log, statements
-from ledger.book import balance, last_sequence_before
+from ledger.book import account_rows, balance, last_sequence_before
 from ledger.postings import Account
 from ledger.statements import Balances, Line, Standing
 
@@ -23,6 +22,11 @@ HOLDS = 100
 """The most holds that are shown with an account, the newest."""
 
 _UNITS = {"CNY": "fen"}
+
+_OWN = """
+    SELECT id FROM account WHERE id IN (SELECT account FROM party WHERE id = %(party)s
+    UNION SELECT account FROM shareholding WHERE holder_party = %(party)s UNION SELECT 'treasury:' || %(party)s) ORDER BY id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,8 @@ async def accounts_of(session: AsyncSession, caller: Caller, after: str, limit: 
     if "regulator" in caller.roles:
         found = await statements.accounts(connection, after, limit)
     else:
-        party = await session.get(Party, caller.party)
-        own = party.account if party else None
-        row = await balance(connection, own) if own is not None and own > after else None
-        found = [] if row is None else [row]
+        own = [name for name in await own_accounts(session, caller) if name > after]
+        found = [each async for each in account_rows(connection, own[:limit])]
     return [_account(each, _now(each), closed=each.closed) for each in found]
 
 
@@ -97,6 +99,41 @@ async def statement(
     }
 
 
+async def journal(
+    session: AsyncSession, caller: Caller, period: Period, after: int, limit: int
+) -> dict[str, Any]:
+    """At most `limit` postings of the period on the caller's accounts, oldest first, behind the one with number `after`; for a
+    regulator all of them.
+    """
+    connection = await driver(session)
+    own = None if "regulator" in caller.roles else await own_accounts(session, caller)
+    low, high = await _bounds(session, period)
+    rows = await statements.journal(connection, own, max(low, after), high, limit + 1)
+    shown = rows[:limit]
+    named = sorted({name for *_, posted in shown for name in (posted.debit, posted.credit)})
+    sides = {
+        account.id: {"id": account.id, "code": account.code, "own": own is None or account.id in own}
+        async for account in account_rows(connection, named)
+    }
+    return {
+        "postings": [
+            {
+                "sequence": sequence,
+                "index": index,
+                "time_us": time_us,
+                "transfer": posted.id,
+                "code": posted.code,
+                "debit": sides[posted.debit],
+                "credit": sides[posted.credit],
+                "amount": posted.amount,
+                "ledger": posted.ledger,
+            }
+            for sequence, index, time_us, posted in shown
+        ],
+        "after": shown[-1][0] if len(rows) > limit else None,
+    }
+
+
 async def trial_balance(session: AsyncSession, caller: Caller, at: int | None) -> dict[str, Any]:
     """The sums of all accounts by ledger and code, right after entry `at` (None: the newest)."""
     caller.require("regulator", "administrator")
@@ -132,10 +169,15 @@ def unit(ledger: str) -> str:
     return _UNITS.get(ledger, ledger)
 
 
+async def own_accounts(session: AsyncSession, caller: Caller) -> list[str]:
+    """The accounts of the caller's party: its money, its dividends, and a department's treasury."""
+    found = await (await driver(session)).execute(_OWN, {"party": caller.party})
+    return [account for (account,) in await found.fetchall()]
+
+
 async def _require(session: AsyncSession, caller: Caller, identifier: str) -> Account:
     """The account, where the caller may see it; others' and none are one answer."""
-    party = await session.get(Party, caller.party)
-    if "regulator" in caller.roles or (party is not None and party.account == identifier):
+    if "regulator" in caller.roles or identifier in await own_accounts(session, caller):
         found = await balance(await driver(session), identifier)
         if found is not None:
             return found

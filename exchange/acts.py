@@ -43,6 +43,10 @@ class Caller:
     roles: frozenset[str]
     scopes: frozenset[str] | None = None
     """What the key that was used is narrowed to; None where it may do whatever the person may."""
+    duty: str | None = None
+    """Of a person of the venue's: the one duty that it holds once duties are divided (see `exchange.parties.duties`)."""
+    channel: str | None = None
+    """By what else than a key the person came in: web. The entry of a plain act names it."""
 
     def within(self, scope: Scope) -> None:
         """Refuse a caller whose key is narrowed to something else."""
@@ -55,14 +59,21 @@ class Caller:
                 remedy=f"use a key with the scope {scope}",
             )
 
-    def require(self, *roles: str) -> None:
-        """Refuse a caller who has none of `roles`."""
+    def require(self, *roles: str, duties: Collection[str] = ()) -> None:
+        """Refuse a caller who has none of `roles`, and an administrator whose duty is none of `duties`, where some are named."""
         if not self.roles.intersection(roles):
             raise Forbidden(
                 "caller.role",
                 f"this act is for {' or '.join(roles)}",
                 rule="each role has its own acts",
                 remedy="call with a key of a party that has the role",
+            )
+        if duties and "administrator" in self.roles and self.duty not in (None, *duties):
+            raise Forbidden(
+                "caller.duty",
+                f"this act is for {' or '.join(duties)}, the caller's duty is {self.duty}",
+                rule="system, security and audit are administered by three persons apart",
+                remedy="let a person with that duty do it",
             )
 
 
@@ -143,9 +154,9 @@ def refusal(kind: str, act: Mapping[str, Any], problem: ExchangeError, *, code: 
     return Record(kind, {**act, "state": "refused", "reason": reason(problem)}, code)
 
 
-def reason(problem: ExchangeError) -> dict[str, str]:
+def reason(problem: ExchangeError) -> dict[str, Any]:
     """The part of a problem that goes on the record."""
-    return {k: str(v) for k, v in problem.problem().items() if k not in ("type", "title", "status")}
+    return {k: plain(v) for k, v in problem.problem().items() if k not in ("type", "title", "status")}
 
 
 @dataclass(slots=True)
@@ -165,6 +176,8 @@ class Transaction:
     accounts: list[dict[str, str]] = field(default_factory=list)
     transfers: list[dict[str, Any]] = field(default_factory=list)
     signed: Signed | None = None
+    rulebook: str | None = None
+    """Digest of the rules that this act was decided under, once it has asked for them."""
 
     def identifier(self, prefix: str) -> str:
         """A fresh identifier, 64 bits of chance behind a prefix that says of what."""
@@ -240,10 +253,14 @@ class Transaction:
         }
         if record.code is None:
             envelope["party"] = self.caller.party
+        if self.caller.channel is not None:
+            envelope["channel"] = self.caller.channel
         if self.accounts:
             envelope["accounts"] = self.accounts
         if self.transfers:
             envelope["transfers"] = self.transfers
+        if self.rulebook is not None:
+            envelope["rulebook"] = self.rulebook
         if self.signed is not None:
             envelope["signed"] = self.signed.commitment
         return canonical(envelope)
@@ -275,6 +292,8 @@ class Ruling:
     outcome: bytes = b""
     refused: bool = False
     error: ExchangeError | None = None
+    readers: Collection[str] = ()
+    """As of a `Record`."""
 
 
 @runtime_checkable

@@ -31,6 +31,7 @@ from exchange.embedded import Postgres
 from exchange.errors import Misconfigured
 from exchange.gate import Gate, Reply
 from exchange.settings import Settings
+from exchange.signin.sessions import Door, Secrets
 from exchange.streams import Streams
 from exchange.vault import Vault
 from exchange.witnessing import Witnessing, load_policy
@@ -49,6 +50,13 @@ VERSION = "0.1.0"
 
 ANCHOR_SETTLE_S = 30
 """How long one round waits for a block; a transaction that is still out then is waited for in the next round."""
+
+
+DOORS = 32
+"""New connections that are let in at each turn of the loop."""
+
+SANDBOX_BANNER = [("Exchange-Sandbox", "true")]
+"""What each answer of a sandbox's server carries, whichever application gave it, errors and streams included."""
 
 
 def silent(line: str) -> None:
@@ -122,10 +130,11 @@ async def running(
             else Witnessing(policy, database, gate.signer, gate.head, settings.witness_every_s),
             Deliveries(gate, database, ours.links, wall_clock_us, settings.webhook_loopback),
         )
+        vault = Vault(settings.vault_dir, products=settings.products_target)
         if work:
             await worker.start()
             stack.push_async_callback(worker.stop)
-        yield Running(settings, ours, database, gate, worker, Vault(settings.data_dir / "vault"), policy)
+        yield Running(settings, ours, database, gate, worker, vault, policy)
 
 
 async def _require_log(database: Database, settings: Settings, signer: Signer) -> None:
@@ -202,9 +211,15 @@ def _anchor(settings: Settings) -> Anchor | None:
     return Anchor(settings.chain_url, contract, key, settle_s=ANCHOR_SETTLE_S)
 
 
-async def open_market(house: Running, *, uscc: str, name: str, person: str, token_digest: bytes) -> Reply:
-    """Begin the log and the market, with the first administrator; the second time, Conflict."""
+async def open_market(
+    house: Running, *, uscc: str, name: str, person: str, token_digest: bytes, preset: str | None = None
+) -> Reply:
+    """Begin the log and the market, with the first administrator; the second time, Conflict.
+
+    `preset` names one of the three models whose figures stand in the place of the profile's.
+    """
     settings = house.settings
+    rules = rulebook.load(settings.profile, preset)
     connection = await house.database.connect()
     try:
         if await (await connection.execute(log.READ_HEAD)).fetchone() is None:
@@ -216,14 +231,12 @@ async def open_market(house: Running, *, uscc: str, name: str, person: str, toke
         await connection.commit()
     finally:
         await connection.close()
-    rules = rulebook.load(settings.profile)
     act = venue.OpenMarket(
         origin=settings.origin,
         vkey=house.gate.signer.vkey,
         sandbox=settings.sandbox,
         profile=settings.profile,
-        rulebook_version=rules.version,
-        rulebook_digest=rules.digest,
+        rulebook=rules.stated(),
         uscc=uscc,
         name=name,
         person=person,
@@ -255,8 +268,9 @@ def create_app(house: Running) -> FastAPI:
     app.state.callers = Callers(house.gate, house.keys.links, house.settings.party_quota)
     app.state.webhook_loopback = house.settings.webhook_loopback
     app.state.stopping = asyncio.Event()
+    app.state.door = Door(house.database, Secrets.of(house.keys.links), house.gate.clock, house.gate.chance)
     app.state.streams = Streams(house.gate, app.state.stopping)
-    exchange.api.mount(app)
+    exchange.api.mount(app, sandbox_clock=house.settings.sandbox)
     exchange.web.mount(app)
 
     @app.get("/health", include_in_schema=False)
@@ -286,7 +300,7 @@ async def serve(
         server = _Server(
             uvicorn.Config(
                 SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",
-                timeout_graceful_shutdown=3, lifespan="off",
+                timeout_graceful_shutdown=3, lifespan="off", headers=SANDBOX_BANNER if settings.sandbox else [],
             ),
             app.state.stopping,
         )  # fmt: skip
@@ -294,8 +308,14 @@ async def serve(
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         started(server)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=doors(listener))
         await contract
+
+
+def doors(listener: socket.socket) -> list[socket.socket]:
+    """The listener and copies of it: uvloop lets in one connection a turn of the loop through each, and in a surge, when
+    turns are long, a crowd that comes at once would wait at a single one until it gave up, and come again."""
+    return [listener, *(listener.dup() for _ in range(DOORS - 1))]
 
 
 class _Server(uvicorn.Server):

@@ -9,6 +9,7 @@ are counted for one asset.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,9 +20,11 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from exchange import rulebook
 from exchange.acts import Act, Record, Scope, Transaction, plain
 from exchange.catalogue import parties_of, product_of, visible_asset
 from exchange.errors import Conflict, Forbidden, Unprocessable
+from exchange.parties.relations import REMEDY, Conflicted, relations, signer
 from exchange.tables import Appraisal, Asset, Release
 from pricing.appraisal import Inputs, Report, Signature, require_signature, require_unclaimed
 from pricing.appraisal import appraise as compute
@@ -134,6 +137,7 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
             remedy="have the asset appraised again",
         )
     report = orjson.loads(act.report)
+    await _refuse_the_related(tx, asset, report["signature"])
     signed = await _require_newer(tx.session, asset.id, report)
     try:
         require_unclaimed(report["streams"], asset.id, await _claimed(tx.session, report["streams"]))
@@ -173,6 +177,27 @@ async def appraise(tx: Transaction, act: Appraise) -> Record:
         ),
         readers=parties_of(asset),
     )
+
+
+async def _refuse_the_related(tx: Transaction, asset: Asset, signature: Mapping[str, str] | None) -> None:
+    """Refuse a report whose appraiser is known here, and related to the department that is valued or to its operator."""
+    appraiser = None if signature is None else await signer(tx.session, signature["public_key"])
+    if appraiser is None or appraiser in (asset.supplier, asset.operator):
+        return  # nobody's independent word: the department's own figures say so by their key
+    rules = await rulebook.in_force(tx)
+    found = await relations(tx.session, tx.now_us, rules)
+    for root, office in ((asset.supplier, "the department that is valued"), (asset.operator, "its operator")):
+        way = None if root is None else found.path(root, appraiser)
+        if root is not None and way is not None and not rules.allows("appraisal.related_may_appraise"):
+            related = Conflicted(root, office, way)
+            raise Forbidden(
+                "appraisal.related",
+                related.why("appraise"),
+                field="signature",
+                rule=f"an appraiser is independent of whom it values ({rules.cite('appraisal.related')})",
+                remedy=REMEDY,
+                path=related.way(),
+            )
 
 
 async def _require_newer(session: AsyncSession, asset: str, report: dict[str, Any]) -> bool:

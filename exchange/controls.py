@@ -1,6 +1,7 @@
 """What a party forbids itself: limits, orders that it has to sign, a kill switch, and a heartbeat that pulls it.
 
-Stopping ends what may still be ended, offers at a fixed price; a bid that was admitted stands, like everybody's.
+Stopping ends what may still be ended: listings, what is offered in negotiations, and envelopes of tenders whose deadline has not
+come. A bid that was admitted stands, like everybody's.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
+from sqlalchemy import ColumnElement, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from exchange.acts import Act, Caller, Record, Scope, Signed, Transaction, plain
+from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
 from exchange.database import Database, driver
 from exchange.errors import Conflict, ExchangeError, Forbidden, PreconditionFailed, Unprocessable
-from exchange.tables import Heartbeat, Listing, Party
+from exchange.tables import Envelope, Heartbeat, Listing, Negotiation, Party, Tender
 
 HEARTBEAT_AT_LEAST_US = 5_000_000
 """Shorter would stop a party for a slow network."""
@@ -86,7 +88,8 @@ class StopTrading(Act):
 
 
 async def stop_trading(tx: Transaction, act: StopTrading) -> Record:
-    """Stop a party and end its offers at a fixed price; its admitted bids stand.
+    """Stop a party: its listings end, what it offers or is offered in negotiations lapses, its envelopes are taken back before
+    their deadline; its lots and bids stand.
 
     Conflict where it is stopped already, and for the clock where it was heard in time.
     """
@@ -104,7 +107,9 @@ async def stop_trading(tx: Transaction, act: StopTrading) -> Record:
         await tx.session.execute(
             select(Listing)
             .where(
-                col(Listing.seller) == party.id, col(Listing.mode) == "fixed", col(Listing.state) == "open"
+                col(Listing.seller) == party.id,
+                col(Listing.mode).not_in(("auction", "tender")),
+                col(Listing.state) == "open",
             )
             .order_by(col(Listing.log_index))
         )
@@ -113,11 +118,46 @@ async def stop_trading(tx: Transaction, act: StopTrading) -> Record:
     for offer in offers:
         offer.state = "ended"
         ended.append(offer.id)
+    said: dict[str, Any] = {"ended": ended, "party": party.id, "state": "stopped", "why": why}
+    mine = or_(col(Negotiation.buyer) == party.id, col(Negotiation.seller) == party.id)
+    if lapsed := await lapse(tx, mine, "stopped"):
+        said["lapsed"] = lapsed
+    sealed = await tx.session.execute(
+        select(Envelope)
+        .join(Tender)
+        .where(
+            col(Envelope.party) == party.id,
+            col(Envelope.state) == "standing",
+            col(Tender.state) == "published",
+            col(Tender.deadline_us) > tx.now_us,
+        )
+        .order_by(col(Envelope.log_index))
+    )
+    cancelled = []
+    for envelope in sealed.scalars():
+        envelope.state = "cancelled"
+        cancelled.append({"code": envelope.code, "digest": envelope.digest, "tender": envelope.tender})
+    if cancelled:
+        said["envelopes"] = cancelled
     return Record(
         "trading_stopped",
-        {"ended": ended, "party": party.id, "state": "stopped", "why": why},
+        said,
         readers=(party.id,),
     )
+
+
+async def lapse(tx: Transaction, which: ColumnElement[bool], why: str) -> list[str]:
+    """Let the open negotiations among these lapse with this act, and give them; the clock tells each two parties alone."""
+    rows = await tx.session.execute(
+        select(Negotiation)
+        .where(which, col(Negotiation.state) == "open", col(Negotiation.expires_us) > tx.now_us)
+        .order_by(col(Negotiation.log_index))
+    )
+    lapsed = []
+    for row in rows.scalars():
+        row.state, row.why, row.told = "lapsed", why, False
+        lapsed.append(row.id)
+    return lapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +229,9 @@ def beyond(
     return None
 
 
-def check_order(party: Party, amount_fen: int, signed: Signed | None) -> None:
+def check_order(party: Party, amount_fen: int, *, signed: bool) -> None:
     """Refuse a purchase or payout that its party forbids itself."""
-    why = beyond(amount_fen, party.sign_above_fen, party.order_limit_fen, signed=signed is not None)
+    why = beyond(amount_fen, party.sign_above_fen, party.order_limit_fen, signed=signed)
     if why is not None:
         raise refused_order(f"order.{why}", amount_fen, why)
 

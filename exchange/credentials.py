@@ -230,14 +230,16 @@ class Known:
 
 # One statement, for callers come in crowds: the market's time, and whose key it is if it is any good then.
 _AUTHENTICATE = """
-    SELECT now.us, k.person, k.party, k.roles, k.scopes, k.expires_us, k.used_us
+    SELECT now.us, k.person, k.party, k.roles, k.scopes, k.expires_us, k.used_us, k.duty
     FROM (SELECT greatest(h.time_us, %s + m.offset_us) AS us FROM log_head h, market m WHERE h.id = 1 AND m.id = 1) now
     LEFT JOIN LATERAL (
-        SELECT key.person, person.party, party.roles, key.scopes, key.expires_us, use.used_us
+        SELECT key.person, person.party, party.roles, key.scopes, least(key.expires_us, person.until_us) AS expires_us,
+            use.used_us, person.duty
         FROM api_key key JOIN person ON person.id = key.person JOIN party ON party.id = person.party
         LEFT JOIN key_use use ON use.digest = key.digest
         WHERE key.digest = %s AND key.revoked_us IS NULL AND person.state = 'active'
         AND (key.expires_us IS NULL OR key.expires_us > now.us)
+        AND (person.until_us IS NULL OR person.until_us > now.us)
     ) k ON true
 """
 
@@ -255,14 +257,14 @@ async def authenticate(session: AsyncSession, secret: str, clock_us: int, token_
     row = await cursor.fetchone()
     if row is None or row[1] is None or (token is not None and token.expires_us <= row[0]):
         raise _unknown_caller()
-    now_us, person, party, roles, narrowed, expires_us, used_us = row
+    now_us, person, party, roles, narrowed, expires_us, used_us, duty = row
     scopes = None if narrowed is None else frozenset(narrowed)
     if token is not None:
         expires_us = token.expires_us if expires_us is None else min(expires_us, token.expires_us)
         if token.scopes is not None:
             scopes = token.scopes if scopes is None else token.scopes & scopes
     to_note = used_us is None or used_us + USED_EVERY_US <= now_us
-    return Known(Caller(person, party, frozenset(roles), scopes), digest, expires_us, to_note, now_us)
+    return Known(Caller(person, party, frozenset(roles), scopes, duty), digest, expires_us, to_note, now_us)
 
 
 async def note_uses(database: Database, used: Mapping[bytes, int]) -> None:

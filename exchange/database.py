@@ -100,10 +100,10 @@ class Database:
     async def writer_connection(self) -> AsyncConnection:
         """A connection of its own for the gate, READ COMMITTED; the caller closes it.
 
-        The server ends it when a transaction lasts longer than two seconds, so that a process which is
-        paused while it holds the log head cannot stop the market. A COMMIT returns when the disk has it and,
-        where the server names synchronous standbys, one of theirs: `on`, not `remote_apply`, because what
-        counts is that no loss of one machine takes it along, and nobody reads from the standby.
+        The server ends it when a transaction lasts longer than two seconds, whatever keeps it. A COMMIT returns
+        when the disk has it and, where the server names synchronous standbys, one of theirs: `on`, not
+        `remote_apply`, because what counts is that no loss of one machine takes it along, and nobody reads from
+        the standby.
         Raises `Unavailable` where a standby is demanded and the server waits for none.
         """
         connection = await self._writers.connect()

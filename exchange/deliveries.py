@@ -1,4 +1,7 @@
-"""Delivers webhooks: at least once, in order for each endpoint, none waiting for another; goes on after a restart."""
+"""Delivers webhooks: at least once, in order for each endpoint, none waiting for another; goes on after a restart.
+
+Of several processes one at a time calls an endpoint, so that nothing is told twice while all goes well.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import psycopg
@@ -84,7 +88,8 @@ class Deliveries:
             try:
                 connection = await self.database.connect(application_name="exchange webhooks")
                 try:
-                    await self._tell(one, size, connection)
+                    if await self._is_ours(one, connection):
+                        await self._tell(one, size, connection)
                 finally:
                     await connection.close()
             except (ExchangeError, psycopg.Error) as error:
@@ -92,8 +97,21 @@ class Deliveries:
             except Exception:
                 logger.exception("endpoint %s failed by a defect", one.id)
 
+    async def _is_ours(self, one: webhooks.Due, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:
+        """Whether nobody else calls this endpoint, or did since it was found due; so until the connection closes."""
+        cursor = await connection.execute(
+            "SELECT pg_try_advisory_lock(hashtext('exchange webhook'), hashtext(%s))", (one.id,)
+        )
+        if await cursor.fetchone() != (True,):
+            return False
+        # In a statement of its own: it sees what was committed before the lock was free.
+        cursor = await connection.execute(
+            "SELECT next_sequence, attempts FROM webhook_delivery WHERE webhook = %s", (one.id,)
+        )
+        return await cursor.fetchone() == (one.next_sequence, one.attempts)
+
     async def _tell(
-        self, one: webhooks.Due, size: int, connection: psycopg.AsyncConnection[tuple[int]]
+        self, one: webhooks.Due, size: int, connection: psycopg.AsyncConnection[tuple[Any, ...]]
     ) -> None:
         at = one.next_sequence
         while at < size:
@@ -137,7 +155,7 @@ class Deliveries:
         return str(status), 200 <= status < 300
 
     async def _failed(
-        self, one: webhooks.Due, at: int, answer: str, connection: psycopg.AsyncConnection[tuple[int]]
+        self, one: webhooks.Due, at: int, answer: str, connection: psycopg.AsyncConnection[tuple[Any, ...]]
     ) -> None:
         now_us = self.clock()
         attempts = one.attempts if at == one.next_sequence else 0
@@ -154,7 +172,7 @@ class Deliveries:
                 )
 
     async def _note(
-        self, connection: psycopg.AsyncConnection[tuple[int]], statement: str, values: tuple[object, ...]
+        self, connection: psycopg.AsyncConnection[tuple[Any, ...]], statement: str, values: tuple[object, ...]
     ) -> bool:
         cursor = await connection.execute(statement, values)
         await connection.commit()

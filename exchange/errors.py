@@ -17,6 +17,9 @@ ExchangeError
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class ExchangeError(Exception):
     """An act that is undone whole; nothing of it stays.
@@ -36,6 +39,7 @@ class ExchangeError(Exception):
         field: str | None = None,
         rule: str | None = None,
         remedy: str | None = None,
+        path: Sequence[Mapping[str, str]] = (),
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -43,10 +47,12 @@ class ExchangeError(Exception):
         self.field = field
         self.rule = rule
         self.remedy = remedy
+        self.path = path
+        """How two are related, step by step, where that is the reason."""
 
-    def problem(self) -> dict[str, str | int]:
+    def problem(self) -> dict[str, Any]:
         """The RFC 9457 problem object; members that do not apply are absent."""
-        members: dict[str, str | int] = {
+        members: dict[str, Any] = {
             "type": f"urn:data-asset-exchange:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -56,6 +62,8 @@ class ExchangeError(Exception):
         for name, value in (("field", self.field), ("rule", self.rule), ("remedy", self.remedy)):
             if value is not None:
                 members[name] = value
+        if self.path:
+            members["path"] = [dict(step) for step in self.path]
         return members
 
 

@@ -24,7 +24,13 @@ from ledger.entries import is_head, parse_leaf
 
 PUBLIC: Mapping[str, tuple[str, ...]] = {
     "bid": ("code", "price_fen", "state", "closes_us"),
-    "lot_closed": ("bids", "closes_us", "state", "outcome"),
+    "lot_closed": ("bids", "closes_us", "state", "outcome", "at_ceiling"),
+    "lot_drawn": ("state", "outcome", "nonce", "nonces", "seed"),
+    "lot_halted": ("state", "halted_us", "resume_by_us"),
+    "lot_resumed": ("state", "closes_us"),
+    "lot_cancelled": ("state", "refund_by_us"),
+    "lot_annulled": ("state", "ground", "order", "refund_by_us"),
+    "lot_defaulted": ("state", "code", "price_fen"),
     "lot_settled": (),
 }
 """Kinds that a lot's stream shows, and which members of their acts; the members that name anybody are not among them."""

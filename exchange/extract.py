@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from exchange.desensitization.errors import UnreadableTable
-from exchange.desensitization.limits import Limits, empty
+from exchange.desensitization.reading.limits import Limits, empty
 
 _BLOCK = 4 * 1024 * 1024
 _LONGEST_DECIMAL = 38

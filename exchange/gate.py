@@ -14,6 +14,8 @@ each caller answered. Log order is decision order, whichever process decided.
   standby was cancelled (PostgreSQL warns of it, and returns) is unknown like a lost connection; what is then found
   committed is answered only behind another commit that the standby confirmed, and so is a head that is served.
 - While the server works for one batch, the batch before is answered: neither waits for the other.
+- Of several processes none stops the others: what a slow one has no time for waits in its own queue, and from one that is
+  paused the next takes the head away.
 - Guarantee: an answer given is durable, logged and proven by its receipt.
 """
 
@@ -28,6 +30,7 @@ import time
 from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
@@ -59,8 +62,17 @@ BATCH_LIMIT = 512
 """Acts of one transaction: bounds how long the head is held, to some 25 ms of the hot path, and leaves half of a
 large crowd to be answered, and to come again, while the other half is decided."""
 
-PLAIN_LIMIT = 256
-"""Plain acts among them: each costs a savepoint and its own queries, and the server ends what lasts two seconds."""
+PLAIN_LIMIT = 64
+"""Plain acts among them: each costs a savepoint and its own queries."""
+
+HOLD_S = 0.15
+"""How long plain acts hold the head: what is then left of a batch goes into the next one. Another process that serves
+the same market waits no longer, however slow the machine is at the moment."""
+
+SILENT_S, PATIENT_S = 0.4, 1.5
+"""How long a process that holds the head may say nothing before another one that wants it takes it away: a process that is
+paused stops the market no longer than that. One that lost a batch so has more time when it runs it again: closing a lot
+with a great many bids is slow without being paused."""
 
 RECENT = 8192
 """Answers of a crowd that are kept to be given again: whoever missed one costs no second look into the log."""
@@ -91,6 +103,15 @@ _REMEMBER = (
     " SELECT party, key, substr(%s::bytea, (32 * at - 31)::int, 32), log_index"
     f" FROM unnest({_SPLIT}, {_SPLIT}, {_SPLIT}::bigint[]) WITH ORDINALITY AS n(party, key, log_index, at)"
 )
+
+_AGAIN = "SET LOCAL application_name = 'exchange gate again'"
+_SILENT = (
+    "SELECT h.pid, h.query_start, h.state_change FROM unnest(pg_blocking_pids(%s)) AS b(pid)"
+    " JOIN pg_stat_activity h ON h.pid = b.pid WHERE h.wait_event = 'ClientRead'"
+    " AND greatest(h.query_start, h.state_change) < clock_timestamp() - make_interval(secs =>"
+    " CASE h.application_name WHEN 'exchange gate' THEN %s WHEN 'exchange gate again' THEN %s END)"
+)
+"""Whoever holds what a session waits for, while its server waits for it; anything it does moves one of the times."""
 
 _joined = "\x1f".join
 
@@ -132,6 +153,7 @@ class _Call:
     """Until when, on the market's clock, it may be decided."""
     rehearsed: bool = False
     """Whether all that it does is undone again."""
+    urgent: bool = False
     answers: list[asyncio.Future[Reply] | _Part] = field(default_factory=list)
     """One for each who waits: whoever goes away ends the own one, never the act."""
     gone: list[Callable[[], bool]] = field(default_factory=list)
@@ -239,6 +261,7 @@ class Gate:
     _recent: OrderedDict[tuple[str, str], tuple[bytes, Reply]] = field(default_factory=OrderedDict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _flusher: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
     _session: AsyncConnection | None = None
     _connection: psycopg.AsyncConnection[Any] | None = None
     _committed: _Committed | None = None
@@ -275,13 +298,7 @@ class Gate:
 
     async def now_us(self) -> int:
         """The market's time for a reader: never behind the log's."""
-        async with self.database.reader() as session:
-            connection = await driver(session)
-            cursor = await connection.execute(
-                "SELECT h.time_us, m.offset_us FROM log_head h CROSS JOIN market m WHERE h.id = 1"
-            )
-            row = await cursor.fetchone()
-        return max(row[0], self.clock() + row[1]) if row else self.clock()
+        return await self.read(market_time, self.clock())
 
     async def head(self) -> log.Head:
         """The head of the log as it may be served: nothing will take it back.
@@ -379,7 +396,8 @@ class Gate:
             raise Unavailable("gate.closed", "this process is stopping", retry_after_s=2)
         if self.full and not urgent:
             raise Unavailable("gate.full", f"{len(self._waiting)} acts are waiting", retry_after_s=1)
-        call = _Call(decide, Asked(act, caller, key), digest, asyncio.get_running_loop().time(), until_us)
+        now_s = asyncio.get_running_loop().time()
+        call = _Call(decide, Asked(act, caller, key), digest, now_s, until_us, urgent=urgent)
         self._in_flight[name] = call
         (self._urgent if urgent else self._waiting).append(call)
         self._wake.set()
@@ -446,7 +464,7 @@ class Gate:
                 "SELECT log_index FROM request WHERE party = %s AND key = %s", (party, key)
             )
             row = await cursor.fetchone()
-            reply = None if row is None else await self._first_answer(connection, row[0])
+            reply = None if row is None else (await self._first_answers(connection, row))[row[0]]
         if reply is not None:
             await self.confirm(reply.index + 1)
         return reply
@@ -497,7 +515,7 @@ class Gate:
         losses = 0
         while True:
             try:
-                await self._run(batch)
+                await self._run(batch, again=losses > 0)
                 return
             except Exception as error:
                 if self._connection is None or self._connection.closed:
@@ -529,8 +547,11 @@ class Gate:
                         self._fail(call, alone)
                 return
 
-    async def _run(self, batch: list[_Call]) -> None:
-        """One transaction for the batch: lock, read, decide, write, commit; the batch before is answered meanwhile."""
+    async def _run(self, batch: list[_Call], *, again: bool) -> None:
+        """One transaction for the batch: lock, read, decide, write, commit; the batch before is answered meanwhile.
+
+        Of a batch that would hold the head too long a part is taken out again, and waits for its turn as before.
+        """
         if self._connection is None or self._session is None:
             raise psycopg.OperationalError("no connection")
         connection = self._connection
@@ -538,9 +559,13 @@ class Gate:
             call.forget()
         doubts, self._doubts, self._warned = self._doubts, [], False
         reach("gate.before_head")
-        late = asyncio.get_running_loop().call_later(TELL_S, self._tell)
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(TELL_S, self._tell)
+        watch = loop.call_later(SILENT_S / 2, self._watch, connection.info.backend_pid)
         try:
             async with self._session.begin() as transaction:
+                if again:
+                    await connection.execute(_AGAIN)
                 appended = await self._decide(connection, self._session, batch)
                 if appended is None:
                     if self.database.synchronous and (
@@ -552,10 +577,8 @@ class Gate:
             if self._warned:
                 await connection.close()
                 raise psycopg.OperationalError("COMMIT returned without the standby")
-            firsts = {}
-            for call in batch:
-                if call.repeat_of is not None:
-                    firsts[call.repeat_of] = await self._first_answer(connection, call.repeat_of)
+            repeated = {call.repeat_of for call in batch if call.repeat_of is not None}
+            firsts = await self._first_answers(connection, repeated) if repeated else {}
             if firsts:
                 await connection.rollback()
         except BaseException:
@@ -564,6 +587,10 @@ class Gate:
             raise
         finally:
             late.cancel()
+            watch.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
+                self._watching = None
             self._tell()
         if self.database.synchronous and appended is not None:
             self._confirmed = appended.head.edge.size
@@ -571,6 +598,30 @@ class Gate:
             if not doubt.done():
                 doubt.set_result(None)
         self._committed = _Committed(batch, appended, firsts)
+
+    def _watch(self, pid: int) -> None:
+        """This batch takes long: see whether it waits for a process that is paused."""
+        self._watching = asyncio.create_task(self._end_the_silent(pid), name="watch")
+
+    async def _end_the_silent(self, pid: int) -> None:
+        """As long as the session `pid` waits: end the one that keeps it waiting and says nothing any more."""
+        with suppress(psycopg.Error, OSError):
+            connection = await self.database.connect(application_name="exchange watch")
+            try:
+                await connection.set_autocommit(True)
+                before = None
+                while True:
+                    cursor = await connection.execute(_SILENT, (pid, SILENT_S, PATIENT_S))
+                    silent = await cursor.fetchone()
+                    if silent is not None and silent == before:
+                        logger.warning(
+                            "another process holds the log and is silent; its session %d is ended", silent[0]
+                        )
+                        await connection.execute("SELECT pg_terminate_backend(%s)", (silent[0],))
+                    before = silent
+                    await asyncio.sleep(SILENT_S / 10)
+            finally:
+                await connection.close()
 
     def _prepare(self) -> None:
         """Sign the checkpoint of the batch that committed last, which is only done after COMMIT returned, and make
@@ -639,7 +690,9 @@ class Gate:
                 call.error = _another_act(call.asked.key)
         reach("gate.after_head")
 
-        writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size)
+        until_s = asyncio.get_running_loop().time() + HOLD_S
+        writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size, until_s)
+        self._put_back(batch, sum(map(len, runs)))
         reach("gate.decided")
 
         logged = [call for call in batch if call.entries]
@@ -665,9 +718,14 @@ class Gate:
         reads: list[psycopg.AsyncCursor[Any]],
         now_us: int,
         index: int,
+        until_s: float = float("inf"),
     ) -> list[Statement]:
         """Let the rooms decide, run by run, the first entry at `index`; `reads` are those of the first run. What is
-        still to be written comes back."""
+        still to be written comes back.
+
+        At `until_s`, on the loop's clock, no further plain act is begun: what is left is taken out of `runs`.
+        """
+        time_s = asyncio.get_running_loop().time
         writes: list[Statement] = []
         for number, run in enumerate(runs):
             todo = [call for call in run if call.open()]
@@ -677,6 +735,9 @@ class Gate:
                 await _execute(connection, writes)
                 writes = []
                 for call in todo:
+                    if call is not runs[0][0] and time_s() > until_s:
+                        del run[run.index(call) :], runs[number + 1 :]
+                        return writes
                     if call.until_us is not None and now_us > call.until_us:
                         call.error = _expired(call.until_us, now_us)
                         continue
@@ -698,6 +759,7 @@ class Gate:
                 call.entries = (Entry(run[0].decide.kind, now_us, self.chance(32), ruling.body),)
                 call.body = ruling.body
                 call.outcome, call.refused = ruling.outcome, ruling.refused
+                call.readers = ruling.readers
                 index += 1
         return writes
 
@@ -804,16 +866,20 @@ class Gate:
                 replies.append(call.error or RuntimeError("an act that nobody decided"))
         return replies
 
-    async def _first_answer(self, connection: psycopg.AsyncConnection[Any], index: int) -> Reply:
-        receipt = await log.receipt(connection, index, self.signer)
-        act = receipt.said()["act"]
-        return Reply(
-            index,
-            canonical(act),
-            orjson.dumps(receipt_to_json(receipt), option=orjson.OPT_SORT_KEYS),
-            act.get("state") == "refused",
-            repeated=True,
-        )
+    async def _first_answers(
+        self, connection: psycopg.AsyncConnection[Any], indices: Collection[int]
+    ) -> dict[int, Reply]:
+        replies = {}
+        for index, receipt in (await log.receipts(connection, indices, self.signer)).items():
+            act = receipt.said()["act"]
+            replies[index] = Reply(
+                index,
+                canonical(act),
+                orjson.dumps(receipt_to_json(receipt), option=orjson.OPT_SORT_KEYS),
+                act.get("state") == "refused",
+                repeated=True,
+            )
+        return replies
 
     def _require_own(self, head: log.Head) -> None:
         """Conflict where the log has ended under the name that this process signs, and goes on under another."""
@@ -824,6 +890,12 @@ class Gate:
                 rule="an ended log takes no further entry and signs nothing (GET /v1/log/ended)",
                 remedy=f"ask {head.origin}; its operator sets EXCHANGE_ORIGIN to that and starts anew",
             )
+
+    def _put_back(self, batch: list[_Call], taken: int) -> None:
+        """Leave in the batch what was taken of it, and put the others first in the queues from which they came."""
+        for call in reversed(batch[taken:]):
+            (self._urgent if call.urgent else self._waiting).appendleft(call)
+        del batch[taken:]
 
     def _leave(self, call: _Call) -> None:
         self._in_flight.pop((call.asked.caller.party, call.asked.key), None)
@@ -866,6 +938,16 @@ class Gate:
                         raise
                     raise _unknown("the database cannot be reached") from None
                 await asyncio.sleep(0.1)
+
+
+async def market_time(session: AsyncSession, clock_us: int) -> int:
+    """The market's time when this machine's clock says `clock_us`: never behind the log's."""
+    connection = await driver(session)
+    cursor = await connection.execute(
+        "SELECT h.time_us, m.offset_us FROM log_head h CROSS JOIN market m WHERE h.id = 1"
+    )
+    row = await cursor.fetchone()
+    return max(row[0], clock_us + row[1]) if row else clock_us
 
 
 async def _head(session: AsyncSession) -> log.Head:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, tuple_, union
+import orjson
+from sqlalchemy import or_, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,7 +15,7 @@ from exchange import venue
 from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound
-from exchange.tables import Bid, EntryReader, Listing, Lot, Market, Opening, Party, Request
+from exchange.tables import Asset, Bid, EntryReader, Listing, Lot, Market, Opening, Party, Person, Request
 from ledger import cosignatures, log
 from ledger.anchors import anchors
 from ledger.book import account_rows, transfer_rows
@@ -145,15 +146,126 @@ async def parties(
     last = None if after is None else await session.get(Party, after)
     if last is not None:
         query = query.where(tuple_(col(Party.log_index), col(Party.id)) > tuple_(last.log_index, last.id))
-    rows = (await session.execute(query)).scalars()
-    return [
-        {
-            "account": p.account,
-            "id": p.id,
-            "name": p.name,
-            "roles": p.roles,
-            "state": p.state,
-            "uscc": p.uscc,
-        }
-        for p in rows
-    ]
+    return [_party(row) for row in (await session.execute(query)).scalars()]
+
+
+async def party(session: AsyncSession, identifier: str) -> dict[str, Any]:
+    """One party, for the regulator and the venue."""
+    row = await session.get(Party, identifier)
+    if row is None:
+        raise NotFound(
+            "party.unknown", f"no party {identifier!r}", field="party", remedy="check the identifier"
+        )
+    return _party(row)
+
+
+def _party(row: Party) -> dict[str, Any]:
+    return {
+        "account": row.account,
+        "id": row.id,
+        "name": row.name,
+        "roles": row.roles,
+        "state": row.state,
+        "uscc": row.uscc,
+    }
+
+
+SEARCHED = 20
+"""Things of a kind that a search shows at most."""
+
+
+async def search(session: AsyncSession, caller: Caller, text: str) -> dict[str, list[dict[str, Any]]]:
+    """What a regulator looks for, by identifier, code, name or a part of one: parties, people, assets, lots."""
+    caller.require("regulator")
+    like = "%" + text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    parties_found = await session.execute(
+        select(Party)
+        .where(or_(col(Party.id) == text, col(Party.uscc) == text, col(Party.name).ilike(like)))
+        .order_by(col(Party.log_index).desc())
+        .limit(SEARCHED)
+    )
+    people = await session.execute(
+        select(Person, col(Party.name))
+        .join(Party, col(Party.id) == col(Person.party))
+        .where(or_(col(Person.id) == text, col(Person.name).ilike(like)))
+        .order_by(col(Person.log_index).desc())
+        .limit(SEARCHED)
+    )
+    assets = await session.execute(
+        select(Asset)
+        .where(or_(col(Asset.id) == text, col(Asset.code) == text, col(Asset.title).ilike(like)))
+        .order_by(col(Asset.log_index).desc())
+        .limit(SEARCHED)
+    )
+    lots = await session.execute(
+        select(Lot, col(Asset.title))
+        .join(Listing, col(Listing.id) == col(Lot.listing))
+        .join(Asset, col(Asset.id) == col(Listing.asset))
+        .where(
+            or_(
+                col(Lot.id) == text,
+                col(Asset.id) == text,
+                col(Asset.code) == text,
+                col(Asset.title).ilike(like),
+            )
+        )
+        .order_by(col(Lot.log_index).desc())
+        .limit(SEARCHED)
+    )
+    return {
+        "parties": [
+            {"id": p.id, "name": p.name, "more": p.uscc, "state": p.state} for p in parties_found.scalars()
+        ],
+        "people": [{"id": p.id, "name": p.name, "more": party, "state": p.state} for p, party in people],
+        "assets": [
+            {"id": a.id, "name": a.title, "more": a.code or a.supplier, "state": a.state}
+            for a in assets.scalars()
+        ],
+        "lots": [
+            {"id": lot.id, "name": title, "more": lot.listing, "state": lot.state} for lot, title in lots
+        ],
+    }
+
+
+async def timeline(
+    session: AsyncSession, caller: Caller, subject: str, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Every entry that names a thing (an asset, a lot, a party, a person, a trade …), the newest first, for the regulator.
+
+    For a party also what it did behind a bidder's code. Each goes by its index, whose proof anybody can ask for.
+    """
+    caller.require("regulator")
+    connection = await driver(session)
+    indices = set(await log.naming(connection, subject, before, limit))
+    done = select(col(Request.log_index)).where(col(Request.party) == subject)
+    if before is not None:
+        done = done.where(col(Request.log_index) < before)
+    indices |= set(await session.scalars(done.order_by(col(Request.log_index).desc()).limit(limit)))
+    return [await entry(session, caller, index) for index in sorted(indices, reverse=True)[:limit]]
+
+
+async def entry(session: AsyncSession, caller: Caller, index: int) -> dict[str, Any]:
+    """An entry with its whole body and what its commitments hide, for the regulator. NotFound past the log's end."""
+    caller.require("regulator")
+    connection = await driver(session)
+    if index >= (await log.read_head(connection)).edge.size:
+        raise NotFound(
+            "entry.unknown", f"no entry {index}", field="index", remedy="name one that the log has"
+        )
+    head = await log.head_of(connection, index)
+    (leaf,) = [parse_leaf(e.leaf) async for e in log.entries(connection, head, head + 1)]
+    body = orjson.loads(await log.whole_body(connection, head))
+    openings = await session.execute(select(Opening).where(col(Opening.log_index) == head))
+    opened = {one.commitment: one.value for one in openings.scalars()}
+    return {
+        "act": body["act"],
+        "by": body["by"],
+        "channel": body.get("channel"),
+        "digest": leaf.digest.hex(),
+        "index": str(head),
+        "kind": leaf.kind,
+        "opened": opened,
+        "party": body.get("party"),
+        "time_us": str(leaf.time_us),
+        "transfers": body.get("transfers", []),
+    }

@@ -39,6 +39,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "profile": "rulebook profile: cn-venue or generic",
     "crash_at": "for drills: the named point at which this process kills itself",
     "backup_target": "store that takes backups: a directory, or s3://BUCKET/PREFIX",
+    "products_target": "bucket that takes accepted products, s3://BUCKET/PREFIX; the data directory without",
     "backup_every_s": "seconds from one backup to the next; every 28th is a full one",
     "backup_keep_days": "days back to which every moment can be restored",
     "webhook_loopback": "a sandbox may send webhooks to http://127.0.0.1, which production never does",
@@ -93,6 +94,7 @@ class Settings:
     profile: Profile = "cn-venue"
     crash_at: str | None = None  # for drills: a named point at which this process kills itself
     backup_target: Path | Bucket | None = None
+    products_target: Bucket | None = None
     backup_every_s: int = 21_600
     backup_keep_days: int = 30
     party_quota: int = 20_000
@@ -164,6 +166,9 @@ class Settings:
             backup_target=read(
                 "EXCHANGE_BACKUP_TARGET", lambda name, text: store_address(name, text, environ), None
             ),
+            products_target=read(
+                "EXCHANGE_PRODUCTS_TARGET", lambda name, text: _bucket_address(name, text, environ), None
+            ),
             backup_every_s=read("EXCHANGE_BACKUP_EVERY_S", _seconds, 21_600),
             backup_keep_days=read("EXCHANGE_BACKUP_KEEP_DAYS", _days, 30),
             party_quota=read("EXCHANGE_PARTY_QUOTA", _count, 20_000),
@@ -216,6 +221,18 @@ def _days(name: str, text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) >= 1:
         return int(text)
     raise _refuse(name, f"is {text!r}", "has to be 1 to 99999 days", f"set {name} to 30, or leave it out")
+
+
+def _bucket_address(name: str, text: str, environ: Mapping[str, str]) -> Bucket:
+    address = store_address(name, text, environ)
+    if isinstance(address, Bucket):
+        return address
+    raise _refuse(
+        name,
+        f"is {text!r}",
+        "has to name a bucket and a prefix",
+        f"set {name} to an address such as s3://exchange-products/market, or leave it out: products lie in the data directory then",
+    )
 
 
 def store_address(name: str, text: str, environ: Mapping[str, str]) -> Path | Bucket:

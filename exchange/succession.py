@@ -57,6 +57,10 @@ async def succeed(
     gate = Gate(database, successor, keys.mac, clock)
     session = await database.writer_connection()
     try:
+        await session.exec_driver_sql(
+            "SET application_name = 'exchange succession'"
+        )  # no gate that may not think long
+        await session.commit()
         done = await _done(session, old, successor)
         if done is not None:
             return done

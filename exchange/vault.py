@@ -2,7 +2,9 @@
 
     DIRECTORY/incoming/        files still arriving; nothing here is ever read
     DIRECTORY/staging/P/D      waiting for a decision; P is the SHA-256 of the party's identifier
-    DIRECTORY/products/dd/D    accepted, for good; dd are the first two digits of D
+    DIRECTORY/arriving/P/D     a file that arrives piece by piece, in order, so that a cut costs no more than a piece
+    DIRECTORY/products/dd/D    accepted, for good; dd are the first two digits of D (or elsewhere, see `exchange.shelves`)
+    DIRECTORY/samples/D        a few rows of a product for the catalogue; made from it, and made again where it is lost
 
 Every name below the directory is a digest in lower-case hexadecimal, so no caller's text becomes a path.
 Files are 0600, directories 0700. A file and the name that leads to it are on the disk before a call returns.
@@ -14,12 +16,29 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from exchange.errors import Malformed, NotFound, TooLarge, Unavailable, Unprocessable
+from exchange.errors import Conflict, Malformed, TooLarge, Unprocessable
+from exchange.shelves import (
+    Directory,
+    InBucket,
+    Product,
+    Shelf,
+    absent,
+    changed,
+    disk,
+    file_digest,
+    make_durable_folder,
+    sync_folder,
+)
+
+if TYPE_CHECKING:
+    from exchange.settings import Bucket
 
 FILE_LIMIT_BYTES: Final = 512 * 1024 * 1024
 """The same bound as on a table that is measured."""
@@ -27,7 +46,6 @@ STAGED_LIMIT: Final = 16
 """Files that may wait for one party; the one that arrived first gives way to the next."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_READ_BYTES: Final = 1024 * 1024
 
 
 def check_digest(digest: str, *, field: str = "digest") -> str:
@@ -44,15 +62,38 @@ def check_digest(digest: str, *, field: str = "digest") -> str:
 
 
 class Vault:
-    """The files of one exchange below one directory, which several processes may share."""
+    """The files of one exchange below one directory, which several processes may share.
 
-    def __init__(self, directory: Path, *, limit_bytes: int = FILE_LIMIT_BYTES) -> None:
+    Accepted products lie there too, or in the bucket `products`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        products: Bucket | None = None,
+        limit_bytes: int = FILE_LIMIT_BYTES,
+    ) -> None:
         self._incoming = directory / "incoming"
         self._staging = directory / "staging"
-        self._products = directory / "products"
+        self._samples = directory / "samples"
+        self._arriving = directory / "arriving"
         self._limit_bytes = limit_bytes
-        for folder in (directory, self._incoming, self._staging, self._products):
+        for folder in (
+            directory,
+            self._incoming,
+            self._staging,
+            self._samples,
+            self._arriving,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._shelf: Shelf = (
+            Directory(directory / "products") if products is None else InBucket(products, self._incoming)
+        )
+
+    def free_bytes(self) -> int:
+        """How much room this machine has for files, arriving ones and products of its own."""
+        return shutil.disk_usage(self._incoming).free
 
     async def receive(self, party: str, digest: str, chunks: AsyncIterable[bytes]) -> int:
         """Stage a file for `party` as its bytes arrive and return its size in bytes.
@@ -89,21 +130,21 @@ class Vault:
                 )
             await asyncio.to_thread(self._stage, arriving, party, digest)
         except OSError as error:
-            raise _unavailable(error) from error
+            raise disk(error) from error
         finally:
             arriving.unlink(missing_ok=True)  # noqa: ASYNC240  # has to happen even when the caller was cancelled
         return size
 
     def _stage(self, arriving: Path, party: str, digest: str) -> None:
         folder = self._of(party)
-        _make_durable_folder(folder)
+        make_durable_folder(folder)
         waiting = sorted(
             (p for p in folder.iterdir() if p.name != digest), key=lambda p: p.stat().st_mtime_ns
         )
         for path in waiting[: max(0, len(waiting) - STAGED_LIMIT + 1)]:
             path.unlink(missing_ok=True)
         arriving.replace(folder / digest)
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def staged(self, party: str, digest: str) -> Path | None:
         """Where the party's file waits, or None. Its bytes were checked when it arrived."""
@@ -120,87 +161,99 @@ class Vault:
         A product that is already here is left as it is. Raises NotFound where neither is here, Unavailable
         where the staged bytes no longer hash to their name.
         """
-        product = self._product(digest)
-        if product.is_file():
+        if self._shelf.has(check_digest(digest)):
             return
         staged = self.staged(party, digest)
         if staged is None:
-            raise _absent(digest)
-        _check(staged, digest)
-        _make_durable_folder(product.parent)
-        try:
-            os.link(staged, product)
-        except FileExistsError:
-            return  # another process kept the same bytes
-        except OSError as error:
-            raise _unavailable(error) from error
-        _sync_folder(product.parent)
+            raise absent(digest)
+        if (found := file_digest(staged)) != digest:
+            raise changed(digest, found)
+        self._shelf.take(digest, staged)
 
-    def product(self, digest: str) -> Path:
-        """Where a product lies, its bytes hashed again just now.
-
-        NotFound where it is not here, Unavailable where it was changed on the disk: then nothing is served.
+    def open(self, digest: str) -> Product:
+        """A product to be sent. Its bytes were hashed when this process first opened it, and again whenever it changed:
+        NotFound where it is not here, Unavailable where it is not what it was.
         """
-        path = self._product(digest)
-        if not path.is_file():
-            raise _absent(digest)
-        _check(path, digest)
-        return path
+        return self._shelf.open(check_digest(digest))
+
+    @contextmanager
+    def at_hand(self, digest: str) -> Iterator[Path]:
+        """A product as a file of this machine, checked alike, for as long as the context lasts."""
+        with self._shelf.at_hand(check_digest(digest)) as path:
+            yield path
+
+    def arrived(self, party: str, digest: str) -> int:
+        """How many bytes of a file are here that arrives piece by piece; 0 where nothing is."""
+        path = self._part(party, digest)
+        return path.stat().st_size if path.is_file() else 0
+
+    async def append(
+        self, party: str, digest: str, offset: int, chunks: AsyncIterable[bytes], *, limit_bytes: int
+    ) -> int:
+        """Append a piece at `offset` and return how many bytes are here then; what came before a cut stays.
+
+        Conflict where the file does not end at `offset`, TooLarge past the limit: then nothing of it stays.
+        """
+        path = self._part(party, digest)
+        if (here := self.arrived(party, digest)) != offset:
+            raise Conflict(
+                "bulk.offset",
+                f"{here} bytes are here, the piece begins at {offset}",
+                field="offset",
+                rule="a piece begins where the bytes that arrived end",
+                remedy="ask how many arrived, and go on from there",
+            )
+        try:
+            await asyncio.to_thread(make_durable_folder, path.parent)
+            with path.open("ab") as file:
+                async for chunk in chunks:
+                    offset += len(chunk)
+                    if offset > limit_bytes:
+                        path.unlink(missing_ok=True)
+                        raise TooLarge(
+                            "bulk.too_large",
+                            f"more than {limit_bytes} bytes",
+                            field="body",
+                            rule=f"a list has at most {limit_bytes} bytes",
+                            remedy="split the list",
+                        )
+                    await asyncio.to_thread(_write, file.fileno(), chunk)
+                await asyncio.to_thread(os.fsync, file.fileno())
+        except OSError as error:
+            raise disk(error) from error
+        return offset
+
+    def whole(self, party: str, digest: str) -> bytes | None:
+        """The file, where all of it arrived and hashes to its name; None where more is to come."""
+        path = self._part(party, digest)
+        data = path.read_bytes() if path.is_file() else b""
+        return data if hashlib.sha256(data).hexdigest() == digest else None
+
+    def _part(self, party: str, digest: str) -> Path:
+        return self._arriving / self._of(party).name / check_digest(digest)
+
+    def sample(self, digest: str) -> bytes | None:
+        """The sample that was kept of a product, or None."""
+        try:
+            return (self._samples / check_digest(digest)).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep_sample(self, digest: str, sample: bytes) -> None:
+        """Keep the sample of a product, whole or not at all. Unavailable where the disk takes none."""
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self._incoming)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(sample)
+            Path(name).replace(self._samples / check_digest(digest))
+        except OSError as error:
+            raise disk(error) from error
 
     def _of(self, party: str) -> Path:
         return self._staging / hashlib.sha256(party.encode()).hexdigest()
-
-    def _product(self, digest: str) -> Path:
-        return self._products / check_digest(digest)[:2] / digest
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal, read in pieces of one MiB."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_READ_BYTES):
-            hasher.update(piece)
-    return hasher.hexdigest()
-
-
-def _check(path: Path, digest: str) -> None:
-    if (found := file_digest(path)) != digest:
-        raise Unavailable(
-            "vault.changed",
-            f"file {digest} now hashes to {found}",
-            retry_after_s=3600,
-            remedy="restore the file from a backup; its name is what it has to hash to",
-        )
-
-
-def _absent(digest: str) -> NotFound:
-    return NotFound("file.unknown", f"no file {digest}", field="digest", remedy="upload the file first")
-
-
-def _unavailable(error: OSError) -> Unavailable:
-    return Unavailable(
-        "vault.disk",
-        f"the vault cannot be written: {error.strerror}",
-        retry_after_s=60,
-        remedy="free space on the disk of the data directory, or make it writable again",
-    )
 
 
 def _write(descriptor: int, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _make_durable_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

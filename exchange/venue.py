@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from exchange import rulebook
 from exchange.acts import Act, Caller, Record, Transaction, plain
 from exchange.database import driver
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
@@ -36,8 +38,8 @@ class OpenMarket(Act):
     vkey: str
     sandbox: bool
     profile: str
-    rulebook_version: str
-    rulebook_digest: str
+    rulebook: Mapping[str, Any]
+    """Digest and version of the rules, and their whole document."""
     uscc: str
     name: str
     person: str
@@ -61,6 +63,7 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
     await tx.open_named_account(TAX, "tax", overdraft="debits_must_not_exceed_credits")
     party = await admit(tx, act.uscc, act.name, ("administrator",), None)
     person = await invite(tx, party.id, act.person, act.token_digest)
+    await rulebook.begin(tx, act.rulebook)
     return Record(
         "market_opened",
         {
@@ -70,7 +73,7 @@ async def open_market(tx: Transaction, act: OpenMarket) -> Record:
             "person": person.id,
             "person_name": tx.seal(act.person),
             "profile": act.profile,
-            "rulebook": {"digest": act.rulebook_digest, "version": act.rulebook_version},
+            "rulebook": dict(act.rulebook),
             "sandbox": act.sandbox,
             "state": "open",
             "token": act.token_digest.hex(),
@@ -175,7 +178,7 @@ async def move_clock(tx: Transaction, act: MoveClock) -> Record:
             rule="one clock per market, which nobody sets",
             remedy="use a sandbox",
         )
-    tx.caller.require("administrator")
+    tx.caller.require("administrator", duties=("system",))
     if act.by_us <= 0 or act.by_us > 366 * 86_400_000_000:
         raise Unprocessable(
             "clock.step",
@@ -209,7 +212,7 @@ class RecordDrill(Act):
 
 async def record_drill(tx: Transaction, act: RecordDrill) -> Record:
     """Put a held drill on the record, for whoever asks whether recovery is drilled or only promised."""
-    tx.caller.require("administrator")
+    tx.caller.require("administrator", duties=("system",))
     if act.kept and (act.lost or act.ghosts):
         raise Unprocessable(
             "drill.kept",

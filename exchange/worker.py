@@ -1,4 +1,4 @@
-"""The clock's hand: closes and settles what is due, writes full tiles, puts checkpoints on a chain, keeps backups.
+"""The clock's hand: closes and settles what is due, gives codes, writes full tiles, anchors checkpoints, keeps backups.
 
 It only nudges: what is due is a fact of the database, so a late, doubled or killed worker changes nothing but
 when the act is logged. Identifiers are made of what is done (`close-LOT`), so two workers do it once.
@@ -14,9 +14,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from exchange import auctions, controls, money
+from exchange import (
+    acceptance,
+    auctions,
+    complaints,
+    controls,
+    deletion,
+    freshness,
+    mediation,
+    metering,
+    money,
+    negotiation,
+    revenue,
+    tenders,
+    usecases,
+)
 from exchange.acts import CLOCK
 from exchange.anchoring import LOOK_S, Anchoring
 from exchange.backup import SHIP_EVERY_S, Keeper, Stopped
@@ -24,7 +39,8 @@ from exchange.crash import reach
 from exchange.database import Database, driver
 from exchange.deliveries import TURN_S, Deliveries
 from exchange.errors import ExchangeError, Unavailable
-from exchange.gate import BATCH_LIMIT, Gate
+from exchange.gate import BATCH_LIMIT, PLAIN_LIMIT, Gate, market_time
+from exchange.registration import effects
 from exchange.witnessing import Witnessing
 from ledger import log
 from ledger.tiles import TILE
@@ -34,8 +50,28 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 """How often the worker looks; also the most by which a lot is closed late."""
 
+NOT_RESUMED = "not resumed in time"
+
+LATE_ROUNDS = 4
+"""A job that did not come round in so many of its turns, and ten seconds, is late."""
+
 ASIDE_S = 60.0
 """How long a lot is left aside after a defect, so that it fills no log and holds no head."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One thing that the worker does again and again: how often, when it last came round, what its last failure was."""
+
+    every_s: float
+    began_us: int
+    done_us: int | None = None
+    failing: str = ""
+
+    def late(self, clock_us: int) -> bool:
+        """Whether it has not come round in far longer than its time."""
+        since_us = self.began_us if self.done_us is None else self.done_us
+        return clock_us - since_us > max(10.0, LATE_ROUNDS * self.every_s) * 1_000_000
 
 
 @dataclass(slots=True)
@@ -57,10 +93,21 @@ class Worker:
     _asking: asyncio.Task[None] | None = None
     _tiled: int = 0
     _aside: dict[str, float] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """What this process does by name, and how it goes."""
 
     async def start(self) -> None:
-        """Begin to look. Anchors, backups and witnesses have tasks of their own: what is silent never delays a close."""
-        self._tasks.append(asyncio.create_task(self._every(TICK_S, self.tick), name="worker"))
+        """Begin to look. Closing has a task of its own: nothing that is slow or silent delays it."""
+        for work in (
+            self.close,
+            self.tender,
+            self.give_back,
+            self.follow_up,
+            self.after_sale,
+            self.register,
+            self.write_tiles,
+        ):
+            self._tasks.append(asyncio.create_task(self._every(TICK_S, work), name=work.__name__))
         if self.anchoring is not None:
             self._tasks.append(asyncio.create_task(self._every(LOOK_S, self.anchoring.turn), name="anchors"))
         if self.keeper is not None:
@@ -89,56 +136,192 @@ class Worker:
             await self.deliveries.stop()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine runs in one
+        job = self.jobs[task.get_name()] = Job(seconds, self.gate.clock())
         failing = ""
         while not self._stopping.is_set():
             try:
                 await work()
-                failing = ""
+                failing = job.failing = ""
             except Exception as error:
                 # Whatever it was, the next round finds the same things due. Said once, until it changes.
                 if repr(error) != failing:
                     logger.warning("%s failed and is tried again: %s", work.__name__, error, exc_info=True)
-                failing = repr(error)
+                failing = job.failing = repr(error)
+            job.done_us = self.gate.clock()
             try:
                 await asyncio.wait_for(self._stopping.wait(), seconds)
             except TimeoutError:
                 continue
 
     async def tick(self) -> None:
-        """Close, settle, give back and expire what is due by the market's time, stop who fell silent, then write what tiles became full.
+        """One round of all that the market's time brings. Raises Unavailable where the database is away."""
+        await self.close()
+        await self.tender()
+        await self.give_back()
+        await self.follow_up()
+        await self.after_sale()
+        await self.register()
+        await self.write_tiles()
 
-        A lot that fails keeps no other from its turn. Raises Unavailable where the database is away.
+    async def close(self) -> None:
+        """Close and settle the lots that are due by the market's time, and end those that nobody pays for or resumes.
+
+        A lot that fails keeps no other from its turn. A winner is found in default only after settling was tried.
         """
-        due = await self.gate.read(auctions.due, await self.gate.now_us())
-        for lot in due.closing:
+        due = await self.gate.read(_due, self.gate.clock())
+        # Some at a time: each is a commit saved for the others, and none holds the log longer than a batch of bids.
+        for start in range(0, len(due.closing), PLAIN_LIMIT):
+            lots = due.closing[start : start + PLAIN_LIMIT]
+            awards = await self.gate.read(auctions.awards_of, lots)
             reach("worker.before_close")
-            await self._nudge(auctions.close_lot, auctions.CloseLot(lot), f"close-{lot}")
-        for lot in (*due.settling, *due.closing):
-            await self._nudge(auctions.settle_lot, auctions.SettleLot(lot), f"settle-{lot}")
-        # One batch of the gate: each is an entry of its own, for its bidder alone to see.
-        losers = await self.gate.read(auctions.deposits_due, BATCH_LIMIT)
+            await asyncio.gather(
+                *(
+                    self._nudge(
+                        auctions.close_lot if award is None else auctions.close_lots,
+                        auctions.CloseLot(lot, award),
+                        f"close-{lot}",
+                    )
+                    for lot, award in zip(lots, awards, strict=True)
+                )
+            )
+        settling = [*due.closing, *due.settling]
+        for start in range(0, len(settling), PLAIN_LIMIT):
+            reach("worker.before_settle")
+            await asyncio.gather(
+                *(
+                    self._nudge(auctions.settle_lot, auctions.SettleLot(lot), f"settle-{lot}")
+                    for lot in settling[start : start + PLAIN_LIMIT]
+                )
+            )
+        for lot in due.defaulting:
+            reach("worker.before_default")
+            await self._nudge(auctions.declare_default, auctions.DeclareDefault(lot), f"default-{lot}")
+        for lot in due.cancelling:
+            reach("worker.before_cancel")
+            await self._nudge(auctions.cancel_lot, auctions.CancelLot(lot, NOT_RESUMED), f"cancel-{lot}")
+        for lot in due.dividing:
+            reach("worker.before_divide")
+            await self._nudge(auctions.distribute_forfeit, auctions.DistributeForfeit(lot), f"divide-{lot}")
+
+    async def tender(self) -> None:
+        """Close the tenders whose deadline has come, open those whose holders have handed in their shares, screen what was
+        opened, award what is marked, and settle what nobody can protest against any more.
+        """
+        due = await self.gate.read(tenders.due, await self.gate.now_us())
+        nudges: list[tuple[Any, Any, str]] = [
+            *((tenders.close_tender, tenders.CloseTender(one), f"close-{one}") for one in due.closing),
+            *((tenders.open_tender, tenders.OpenTender(one), f"open-{one}") for one in due.opening),
+        ]
+        for one in due.screening:
+            signs = await self.gate.read(tenders.signs_of, one)
+            nudges.append((tenders.screen_tender, tenders.ScreenTender(one, signs), f"screen-{one}"))
+        for one, round_ in due.awarding:
+            nudges.append((tenders.award_tender, tenders.AwardTender(one), f"award-{one}-{round_}"))
+        for one in due.settling:
+            nudges.append((tenders.settle_tender, tenders.SettleTender(one), f"settle-{one}"))
+        for one in due.defaulting:
+            nudges.append((tenders.declare_default, tenders.DeclareTenderDefault(one), f"default-{one}"))
+        for nudge in nudges:
+            await self._nudge(*nudge)
+        bidders = await self.gate.read(tenders.deposits_due, BATCH_LIMIT)
         await asyncio.gather(
             *(
                 self._nudge(
-                    auctions.release_deposit, auctions.ReleaseDeposit(lot, code), f"release-{lot}-{code}"
+                    tenders.release_deposit,
+                    tenders.ReleaseTenderDeposit(tender, code),
+                    f"release-{tender}-{code}",
                 )
-                for lot, code in losers
+                for tender, code in bidders
             )
         )
+
+    async def give_back(self) -> None:
+        """Give deposits back until none is due, or whoever bids is kept waiting; each is an entry of its own."""
+        room, after = auctions.GiveBack(self.gate.mac_key), ("", "")
+        while not self.gate.full:
+            owed = await self.gate.read(auctions.deposits_due, BATCH_LIMIT, after)
+            if not owed:
+                return
+            reach("worker.before_release")
+            # One batch of the gate, behind whoever waits: a day is left for it.
+            await asyncio.gather(
+                *(self._nudge(room, one, f"release-{one.lot}-{one.code}", urgent=False) for one in owed)
+            )
+            after = owed[-1].lot, owed[-1].code
+
+    async def follow_up(self) -> None:
+        """Let holds expire, accept by silence, pay refunds that are owed, stop who fell silent, tell of offers that are over,
+        settle what was used, flag what was not updated as promised.
+        """
         hold = await self.gate.read(money.first_due, await self.gate.now_us())
         if hold is not None:
             await self._nudge(money.expire_holds, money.ExpireHolds(hold), f"expire-{hold}")
         now_us = await self.gate.now_us()
         for party in await self.gate.read(controls.silent, now_us):
             await self._nudge(controls.stop_trading, controls.StopTrading(party), f"stop-{party}-{now_us}")
-        await self.write_tiles()
+        over = await self.gate.read(negotiation.due, now_us)
+        await asyncio.gather(
+            *(
+                self._nudge(negotiation.close_offer, negotiation.CloseOffer(one), f"over-{one}")
+                for one in over
+            )
+        )
+        for one in await self.gate.read(metering.due, now_us):
+            key = f"statement-{one}-{now_us}"
+            await self._nudge(metering.settle_usage, metering.SettleUsage(one), key)
+        for one in await self.gate.read(revenue.due, now_us):
+            await self._nudge(revenue.close_revenue, revenue.CloseRevenue(one), f"revenue-{one}")
+        for asset, state in await self.gate.read(freshness.due, now_us):
+            key = f"{state}-{asset}-{now_us}"
+            await self._nudge(freshness.watch_update, freshness.WatchUpdate(asset), key)
 
-    async def _nudge(self, decide: Any, act: Any, key: str) -> None:
+    async def after_sale(self) -> None:
+        """Accept by silence, escalate complaints, call for deletion, publish use cases, pay refunds that are owed."""
+        now_us = await self.gate.now_us()
+        lapsing = await self.gate.read(acceptance.lapsing, now_us)
+        escalating = await self.gate.read(complaints.escalating, now_us)
+        calling = await self.gate.read(deletion.calling, now_us)
+        publishing = await self.gate.read(usecases.publishing, now_us)
+        nudges: list[tuple[Any, Any, str]] = [
+            *((acceptance.let_lapse, acceptance.LetLapse(one), f"lapse-{one}") for one in lapsing),
+            *(
+                (complaints.escalate_complaint, complaints.EscalateComplaint(one), f"escalate-{one}")
+                for one in escalating
+            ),
+            *(
+                (deletion.call_for_deletion, deletion.CallForDeletion(one), f"deletion-{kind}-{one}")
+                for one, kind in calling
+            ),
+            *(
+                (usecases.publish_use_case, usecases.PublishUseCase(one), f"publish-{one}")
+                for one in publishing
+            ),
+        ]
+        await asyncio.gather(*(self._nudge(*nudge) for nudge in nudges))
+        for one in await self.gate.read(mediation.payable):
+            await self._nudge(mediation.pay_refund, mediation.PayRefund(one), f"refund-{one}")
+
+    async def register(self) -> None:
+        """Let acts of registration take effect whose notice has ended, remind of certificates that end, and end them."""
+        now_us = await self.gate.now_us()
+        found = await self.gate.read(effects.due, now_us)
+        nudges = [(effects.conclude, effects.Conclude(one), f"conclude-{one}") for one in found.concluding]
+        ends: list[tuple[Any, Any, str]] = [
+            (effects.remind, effects.Remind(one), f"remind-{one}-{now_us}") for one in found.reminding
+        ]
+        ends += [(effects.expire, effects.Expire(one), f"expire-{one}-{now_us}") for one in found.expiring]
+        # One batch of the gate each: what is concluded reads entries that have to be in the log.
+        await asyncio.gather(*(self._nudge(*nudge) for nudge in nudges))
+        await asyncio.gather(*(self._nudge(*nudge) for nudge in ends))
+
+    async def _nudge(self, decide: Any, act: Any, key: str, *, urgent: bool = True) -> None:
         now_s = asyncio.get_running_loop().time()
         if self._aside.get(key, 0.0) > now_s:
             return
         try:
-            await self.gate.perform(decide, act, caller=CLOCK, key=key, urgent=True)
+            await self.gate.perform(decide, act, caller=CLOCK, key=key, urgent=urgent)
         except Unavailable:
             raise
         except ExchangeError as problem:
@@ -156,8 +339,11 @@ class Worker:
         connection = await self.database.connect(application_name="exchange worker")
         try:
             await connection.execute("SET synchronous_commit = off")
+            await connection.execute(f"SET lock_timeout = {1000 * TICK_S:.0f}")
             await log.write_full_tiles(connection)
             await connection.commit()
+        except LockNotAvailable:
+            return  # another process is at the same tiles, or paused there: closing does not wait for it
         finally:
             await connection.close()
         self._tiled = full
@@ -167,6 +353,10 @@ class Worker:
         if self.keeper is not None:
             with contextlib.suppress(Stopped):
                 await asyncio.to_thread(self.keeper.keep, self.backup_every_s, self.backup_keep_days)
+
+
+async def _due(session: AsyncSession, clock_us: int) -> auctions.Due:
+    return await auctions.due(session, await market_time(session, clock_us))
 
 
 async def _full_tiles(session: AsyncSession) -> int:

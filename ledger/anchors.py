@@ -36,11 +36,15 @@ class Kept:
     signed: tuple[SignedAnchor, ...]
 
 
-async def anchors(connection: AsyncConnection[Any]) -> list[dict[str, Any]]:
-    """All anchors, oldest first, numbers as decimal strings; `reorganised` counts how often a block was taken back."""
+async def anchors(
+    connection: AsyncConnection[Any], *, after: int = 0, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The anchors of sizes above `after`, oldest first and at most `limit`, numbers as decimal strings; `reorganised`
+    counts how often a block was taken back."""
     cursor = await connection.execute(
         "SELECT size, root, chain_id, contract, tx, block, block_hash, gas_used, reorganised, state"
-        " FROM anchor ORDER BY size"
+        " FROM anchor WHERE size > %s ORDER BY size LIMIT %s",
+        (after, limit),
     )
     return [
         {

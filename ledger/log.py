@@ -7,9 +7,11 @@ Everything about an old batch can be made again from its chunk: the proof, the c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ledger.checkpoint import Checkpoint, Signer, sign
 from ledger.chunks import CHUNK, count_behind, join
@@ -197,37 +199,77 @@ async def newest(connection: AsyncConnection[Any], before: int | None, limit: in
     return found[::-1]
 
 
+async def naming(connection: AsyncConnection[Any], name: str, before: int | None, limit: int) -> list[int]:
+    """The newest entries whose bodies hold `name` as a whole JSON text, before an index, newest first; of a long body its
+    head. Reads every batch behind the oldest that it finds: for whoever looks into one thing, never for a crowd.
+    """
+    needle, at, found = orjson.dumps(name), before, dict[int, None]()
+    while len(found) < limit:
+        cursor = await connection.execute(
+            "SELECT first, size FROM log_chunk WHERE (%s::bigint IS NULL OR first < %s)"
+            " AND position(%s::bytea IN bodies) > 0 ORDER BY first DESC LIMIT 16",
+            (at, at, needle),
+        )
+        rows = await cursor.fetchall()
+        if not rows:
+            break
+        for first, size in rows:
+            at = first
+            stop = size if before is None else min(size, before)
+            named = [e.index async for e in entries(connection, first, stop) if needle in e.body]
+            for index in reversed(named):
+                found[await head_of(connection, index)] = None
+    return list(found)[:limit]
+
+
 async def receipt(connection: AsyncConnection[Any], index: int, signer: Signer) -> Receipt:
     """The receipt of entry `index` as it was first given: same proof, same checkpoint, bit for bit."""
+    return (await receipts(connection, [index], signer))[index]
+
+
+async def receipts(
+    connection: AsyncConnection[Any], indices: Collection[int], signer: Signer
+) -> dict[int, Receipt]:
+    """The receipts of these entries as they were first given; those of one batch share the work of its tree.
+
+    LedgerError where the log has no such entry.
+    """
     cursor = await connection.execute(
         "SELECT c.first, c.size, c.leaves, c.salts, c.bodies, h.origin, coalesce(p.peaks, '')"
-        " FROM log_chunk c CROSS JOIN log_head h LEFT JOIN log_chunk p ON p.size = c.first"
-        " WHERE c.size > %s ORDER BY c.size LIMIT 1",
-        (index,),
+        " FROM (SELECT DISTINCT (SELECT min(size) FROM log_chunk WHERE size > w.index) AS size"
+        " FROM unnest(%s::bigint[]) AS w(index)) s JOIN log_chunk c USING (size)"
+        " CROSS JOIN log_head h LEFT JOIN log_chunk p ON p.size = c.first",
+        (list(indices),),
     )
-    row = await cursor.fetchone()
-    if row is None or not 0 <= index < row[1]:
+    wanted = set(indices)
+    found: dict[int, Receipt] = {}
+    for first, size, leaves, salts, bodies, origin, peaks in await cursor.fetchall():
+        all_leaves, all_bodies = unframe(leaves), unframe(bodies)
+        edge, proofs = append_with_proofs(
+            Edge.from_bytes(first, peaks), [leaf_hash(leaf) for leaf in all_leaves]
+        )
+        checkpoint = sign(Checkpoint(origin, size, edge.root()), signer)
+        for index in wanted.intersection(range(first, size)):
+            at = index - first
+            behind = count_behind(all_bodies[at])
+            found[index] = Receipt(
+                index=index,
+                size=size,
+                leaf=all_leaves[at],
+                salt=salts[32 * at : 32 * at + 32],
+                body=all_bodies[at],
+                proof=proofs[at],
+                checkpoint=checkpoint,
+                whole=join(all_bodies[at : at + 1 + behind], index) if behind else None,
+            )
+    for index in wanted - found.keys():
         raise LedgerError(
             f"the log has no entry {index}",
             field="index",
             rule="0 <= index < size of the log",
             remedy="ask for an index below the checkpoint's size",
         )
-    first, size, leaves, salts, bodies, origin, peaks = row
-    all_leaves, all_bodies = unframe(leaves), unframe(bodies)
-    edge, proofs = append_with_proofs(Edge.from_bytes(first, peaks), [leaf_hash(leaf) for leaf in all_leaves])
-    at = index - first
-    behind = count_behind(all_bodies[at])
-    return Receipt(
-        index=index,
-        size=size,
-        leaf=all_leaves[at],
-        salt=salts[32 * at : 32 * at + 32],
-        body=all_bodies[at],
-        proof=proofs[at],
-        checkpoint=sign(Checkpoint(origin, size, edge.root()), signer),
-        whole=join(all_bodies[at : at + 1 + behind], index) if behind else None,
-    )
+    return found
 
 
 async def checkpoints(

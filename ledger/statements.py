@@ -17,6 +17,8 @@ from ledger.call import ACCOUNT, TRANSFER
 from ledger.postings import Account, Side, Transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import AsyncConnection
 
 
@@ -241,6 +243,26 @@ async def statement(
         balances += change
         lines.append(Line(sequence, index, time_us, Transfer(*members), side, change, balances))
     return Statement(account, after, upto, opening, tuple(lines), len(rows) > limit)
+
+
+async def journal(
+    connection: AsyncConnection[Any], accounts: Sequence[str] | None, after: int, upto: int, limit: int
+) -> list[tuple[int, int, int, Transfer]]:
+    """What was posted behind transfer `after` up to `upto`, in order, at most `limit`: all of it, or what touches `accounts`.
+
+    Each as (sequence, index of its entry, that entry's time, transfer); holds post nothing until they end.
+    """
+    where = "" if accounts is None else " AND (debit = ANY(%(accounts)s) OR credit = ANY(%(accounts)s))"
+    cursor = await connection.execute(
+        f"SELECT sequence, log_index, time_us, {TRANSFER} FROM transfer WHERE sequence > %(after)s AND sequence <= %(upto)s"
+        f" AND kind IN ('post', 'post_pending'){where} ORDER BY sequence LIMIT %(limit)s",
+        {"accounts": accounts, "after": after, "upto": upto, "limit": limit},
+        prepare=False,
+    )
+    return [
+        (sequence, index, time_us, Transfer(*members))
+        for sequence, index, time_us, *members in await cursor.fetchall()
+    ]
 
 
 async def standing_holds(

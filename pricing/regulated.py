@@ -230,16 +230,20 @@ class Basis(StrEnum):
     AUDITED = "audited"
 
 
-def basis(started: date, on: date) -> Basis:
-    """What ceilings of the day `on` rest on, for an operator that started on `started`; from the same day a year later
-    (1 March for one of 29 February) they rest on audited costs.
+def basis(started: date, on: date, months: int = 12) -> Basis:
+    """What ceilings of the day `on` rest on, for an operator that started on `started`; from the same day so many months
+    later (the first of the next month where there is none) they rest on audited costs.
     """
     if on < started:
         raise RegulationError(
             field="on", rule=f"must not lie before the start, {started}", remedy="give a day of the operation"
         )
-    leap_day = (started.month, started.day) == (2, 29)
-    anniversary = date(started.year + 1, 3, 1) if leap_day else started.replace(year=started.year + 1)
+    years, month = divmod(started.month - 1 + require_whole(months, "months", error=RegulationError), 12)
+    year, month = started.year + years, month + 1
+    try:
+        anniversary = started.replace(year=year, month=month)
+    except ValueError:  # 29 February, or the 31st of a shorter month
+        anniversary = date(year + month // 12, month % 12 + 1, 1)
     return Basis.TRIAL if on < anniversary else Basis.AUDITED
 
 

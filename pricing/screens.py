@@ -1,4 +1,5 @@
-"""Screens for collusion: statistics of one lot's bids, of its groups of three and four, and of who wins in turn.
+"""Screens for collusion: statistics of one lot's bids, of its groups of three and four, of who wins in turn; and the six signs
+of a rigged tender.
 
 A screen accuses nobody. It says which lots a regulator should look at first, with the figures that made it say so.
 Bids that were agreed on lie closer together than honest ones (low variation), leave a gap below the one that is to win
@@ -19,6 +20,7 @@ from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 from statistics import fmean, median
 from typing import Final, Literal
+from unicodedata import normalize
 
 from pricing.errors import AuctionError
 from pricing.money import Language, require_whole
@@ -249,3 +251,109 @@ def rotation(lots: Sequence[Mapping[str, int]], members: Sequence[str], better: 
         evenness=entropy / math.log(len(members)),
         cover=covered / len(winners),
     )
+
+
+# --- the six signs of a rigged tender ---
+
+
+@dataclass(frozen=True, slots=True)
+class Bidder:
+    """What is known of one bidder of a tender: its quote (None where none was opened), and who and what stands behind it.
+
+    None is unknown, and like nothing. `mixed` are codes of other bidders whose documents it handed in.
+    """
+
+    code: str
+    price_fen: int | None = None
+    drafter: str | None = None
+    agent: str | None = None
+    manager: str | None = None
+    account: str | None = None
+    proposal: str | None = None
+    mixed: tuple[str, ...] = ()
+
+
+SIGNS: Final[Mapping[str, tuple[str, str]]] = {
+    "same_drafter": ("不同投标人的投标文件由同一人编制", "one drafter for several bidders"),
+    "same_agent": ("不同投标人委托同一人办理投标事宜", "one agent for several bidders"),
+    "same_manager": ("不同投标人的项目管理成员为同一人", "one manager named by several bidders"),
+    "alike_quotes": ("投标报价异常一致或者呈规律性差异", "quotes unusually alike, or regularly spaced"),
+    "mixed_documents": (
+        "不同投标人的投标文件相互混装或相同",
+        "documents of several bidders mixed, or the same",
+    ),
+    "one_deposit_account": (
+        "不同投标人的保证金从同一账户转出",
+        "deposits of several bidders from one account",
+    ),
+}
+"""招标投标法实施条例 第四十条: when bidders are taken to have colluded, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One sign, and the bidders that show it; `figure` says how much, where it is one of numbers."""
+
+    name: str
+    codes: tuple[str, ...]
+    figure: str = ""
+
+    def words(self, language: Language) -> str:
+        said = SIGNS[self.name][0 if language == "zh" else 1]
+        return f"{said}: {', '.join(self.codes)}" + (f" ({self.figure})" if self.figure else "")
+
+
+def rigging(bidders: Sequence[Bidder], better: Better, bounds: Bounds) -> list[Sign]:
+    """The signs that a tender's bidders show, in the order of the statute; none is the rule.
+
+    Names are compared without case, width and spaces. Quotes count as alike where their variation is below the bound, and as
+    regularly spaced where all steps between neighbours, or all ratios, are the same to one part in a hundred (three or more).
+    """
+    found = []
+    for name, member in (
+        ("same_drafter", "drafter"),
+        ("same_agent", "agent"),
+        ("same_manager", "manager"),
+    ):
+        found += _same(name, {one.code: getattr(one, member) for one in bidders})
+    quotes = {one.code: one.price_fen for one in bidders if one.price_fen is not None}
+    if len(quotes) >= 3:
+        figure = _alike(sorted(quotes.values()), better, bounds)
+        if figure:
+            found.append(Sign("alike_quotes", tuple(sorted(quotes)), figure))
+    known = {one.code for one in bidders}
+    for one in bidders:
+        others = known.intersection(one.mixed) - {one.code}
+        if others:
+            found.append(Sign("mixed_documents", tuple(sorted({one.code, *others}))))
+    found += _same("mixed_documents", {one.code: one.proposal for one in bidders})
+    found += _same("one_deposit_account", {one.code: one.account for one in bidders})
+    return found
+
+
+def _same(name: str, values: Mapping[str, str | None]) -> list[Sign]:
+    """A sign for each value that several bidders share."""
+    groups: dict[str, list[str]] = {}
+    for code, value in values.items():
+        if value is not None:
+            groups.setdefault("".join(normalize("NFKC", value).casefold().split()), []).append(code)
+    return [Sign(name, tuple(sorted(codes))) for _, codes in sorted(groups.items()) if len(codes) > 1]
+
+
+def _alike(prices_fen: Sequence[int], better: Better, bounds: Bounds) -> str:
+    """Why quotes, in ascending order, look agreed on; empty where they do not."""
+    variation = screen(prices_fen, better).variation
+    if variation is not None and variation < bounds.variation_below:
+        return f"variation {variation:.4f}, bound {bounds.variation_below:g}"
+    steps = [b - a for a, b in pairwise(prices_fen)]
+    if _even(steps):
+        return f"steps of {steps[0]} fen"
+    ratios = [b / a for a, b in pairwise(prices_fen)]
+    if min(ratios) > 1 and _even([ratio - 1 for ratio in ratios]):
+        return f"ratios of {ratios[0]:.4f}"
+    return ""
+
+
+def _even(steps: Sequence[float]) -> bool:
+    """Whether steps above nothing are the same, to one part in a hundred of the largest."""
+    return min(steps) > 0 and (max(steps) - min(steps)) * 100 <= max(steps)

@@ -32,6 +32,11 @@ RECURSION_LIMIT = sys.getrecursionlimit()
 DRILL = bool(os.environ.get("EXCHANGE_DRILL"))
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores: many a test waits for a clock, a database or another process."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the long form out unless it is asked for by name."""
     if DRILL or "drill" in str(config.getoption("markexpr")):

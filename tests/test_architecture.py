@@ -35,6 +35,15 @@ def test_what_outsiders_import_loads_no_server(module: str) -> None:
     assert (ran.returncode, ran.stdout.split()) == (0, []), ran.stderr
 
 
+def test_a_command_starts_without_the_engines_that_it_may_not_need() -> None:
+    engines = ("duckdb", "fastapi", "httpx", "ibis", "numpy", "pyarrow", "sqlalchemy", "web3")
+    program = f"import sys, exchange.cli; print(*sorted(set({engines!r}) & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert (ran.returncode, ran.stdout.split()) == (0, []), ran.stderr
+
+
 def test_the_contracts_on_imports_hold() -> None:
     linter = Path(sys.executable).parent / "lint-imports"
     ran = subprocess.run(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -39,7 +40,15 @@ SHELL = [
     if language == "sh"
     for line in text.replace("\\\n", " ").splitlines()
 ]
-START_S = 60.0
+VARIABLES = {"EXCHANGE_KEY"} | {
+    option.envvar
+    for group in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]  # a group has them
+    for command in (group, *getattr(group, "commands", {}).values())
+    for option in command.params
+    if option.envvar
+}
+"""What a client's commands read, beside an operator's settings."""
+START_S = 180.0
 
 
 @dataclass
@@ -145,7 +154,11 @@ def made(postgres: Postgres, statements: str) -> Iterator[None]:
 def test_a_person_who_reads_on_gets_from_an_empty_folder_to_a_restored_and_audited_market(
     reader: Reader, postgres: Postgres
 ) -> None:
-    typed: dict[str, Callable[[int, str], None]] = {"sh": reader.shell, "python": reader.python}
+    typed: dict[str, Callable[[int, str], None]] = {
+        "sh": reader.shell,
+        "python": reader.python,
+        "toml": lambda line, text: None if tomllib.loads(text) else pytest.fail(f"README.md:{line}: empty"),
+    }
     reader.replaced["db.example.cn:5432"] = f"127.0.0.1:{postgres.port}"
     sql = "".join(text for _, language, text in BLOCKS if language == "sql")
     with made(postgres, sql):
@@ -185,9 +198,8 @@ def test_every_make_target_of_the_readme_is_in_the_makefile() -> None:
 
 
 def test_the_readme_names_every_setting_and_no_other() -> None:
-    assert set(re.findall(r"EXCHANGE_[A-Z_]+[A-Z]", README)) == {
-        f"EXCHANGE_{setting.name.upper()}" for setting in fields(Settings)
-    }
+    settings = {f"EXCHANGE_{setting.name.upper()}" for setting in fields(Settings)}
+    assert set(re.findall(r"EXCHANGE_[A-Z_]+[A-Z]", README)) == settings | VARIABLES
 
 
 def test_the_table_of_settings_shows_the_true_defaults() -> None:
@@ -237,7 +249,9 @@ def test_every_command_and_option_of_the_readme_exists() -> None:
     for text in typed:
         words = re.sub(r"^EXCHANGE_\S+ ", "", text).split()
         name = max(
-            (" ".join(words[:n]) for n in (1, 2, 3) if " ".join(words[:n]) in commands), key=len, default=""
+            (" ".join(words[:n]) for n in (1, 2, 3, 4) if " ".join(words[:n]) in commands),
+            key=len,
+            default="",
         )
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert name, text

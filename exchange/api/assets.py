@@ -1,35 +1,27 @@
-"""Routes of an asset's path: declare, assess, authorize, upload, release, theme, register, appraise; and the catalogue."""
+"""Routes of an asset's path: declare, assess, authorize, upload, release, theme, appraise; and the catalogue."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import APIRouter, Query, Request, Response
 
-from exchange import appraisal, authorization, catalogue, registration
-from exchange.acts import Caller
+from exchange import appraisal, authorization, catalogue, registration, releases
 from exchange.api.delivery import vault_of
 from exchange.api.doorway import (
-    AfterName,
     CallerDep,
     GateDep,
     KeyDep,
     Named,
     PagesDep,
-    bearer,
-    caller_of,
-    known_of,
+    ReaderDep,
     perform,
 )
-from exchange.desensitization.child import measure_in_child
-from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.grade import Declared, Impact
-from exchange.desensitization.limits import Limits
-from exchange.desensitization.source import read_table
+from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.reading.source import read_table
 from exchange.errors import TooLarge
 from exchange.messages.assets import (
     AppraisalMessage,
@@ -39,9 +31,9 @@ from exchange.messages.assets import (
     AuthorizationDocument,
     AuthorizationMessage,
     AuthorizationView,
-    CertificateView,
     DossierView,
     ReleaseMessage,
+    SampleView,
     TaxonomyView,
     TermView,
     ThemeMessage,
@@ -51,49 +43,31 @@ from exchange.messages.outcomes import (
     Answer,
     AssetAppraised,
     AssetDeclared,
-    AssetRegistered,
     ProductReleased,
     ReleaseAuthorized,
     RiskAssessed,
     ThemeAssigned,
 )
-from exchange.registration.judgement import NOT_MEASURED, judge_release
-from exchange.vault import FILE_LIMIT_BYTES
+from exchange.releases import measuring
+from exchange.taxonomy import KINDS, THEMES
+from exchange.vault import FILE_LIMIT_BYTES, Vault
 from ledger.entries import receipt_to_json
 from pricing.appraisal import Report
 from pricing.errors import PricingError
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
-MEASUREMENTS_AT_ONCE = 2
-"""Children that read arriving tables at a time: each may take gibibytes and a core."""
-
-
-async def reader_of(
-    request: Request, bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Caller | None:
-    """Who reads: nobody in particular without a key, and a wrong key is refused."""
-    return None if bearing is None else await caller_of(request, await known_of(request, bearing))
-
-
-ReaderDep = Annotated[Caller | None, Depends(reader_of)]
-
-
-def measuring(request: Request) -> asyncio.Semaphore:
-    """The turnstile before the measuring children, one for the application."""
-    state = request.app.state
-    if not hasattr(state, "measuring"):
-        state.measuring = asyncio.Semaphore(MEASUREMENTS_AT_ONCE)
-    turnstile: asyncio.Semaphore = state.measuring
-    return turnstile
+Facet = Annotated[
+    str | None, Query(max_length=64, description="only assets with this value, as `facets` names it")
+]
 
 
 @router.get("/taxonomy")
 async def taxonomy() -> TaxonomyView:
     """The kinds of public data, and the themes."""
     return TaxonomyView(
-        kinds=[TermView(id=id, zh=kind.zh, en=kind.en) for id, kind in registration.KINDS.items()],
-        themes=[TermView(id=id, zh=theme.zh, en=theme.en) for id, theme in registration.THEMES.items()],
+        kinds=[TermView(id=id, zh=kind.zh, en=kind.en) for id, kind in KINDS.items()],
+        themes=[TermView(id=id, zh=theme.zh, en=theme.en) for id, theme in THEMES.items()],
     )
 
 
@@ -102,19 +76,48 @@ async def assets(
     gate: GateDep,
     reader: ReaderDep,
     pages: PagesDep,
-    text: Annotated[str | None, Query(max_length=200)] = None,
-    kind: str | None = None,
-    theme: str | None = None,
-    state: str | None = None,
-    supplier: str | None = None,
-    after: AfterName = None,
+    text: Annotated[str | None, Query(max_length=200, description="words in Chinese or English")] = None,
+    kind: Facet = None,
+    theme: Facet = None,
+    base_library: Facet = None,
+    grade: Facet = None,
+    opening: Facet = None,
+    price: Facet = None,
+    freshness: Facet = None,
+    state: Facet = None,
+    supplier: Facet = None,
+    after: Annotated[
+        str | None,
+        Query(
+            pattern=catalogue.CURSOR,
+            description="cursor: as the page before links to",
+            examples=["0.15.1023.ast-5f0c3a9e7d21b846"],
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=catalogue.PAGE_LIMIT)] = 20,
 ) -> AssetPage:
-    """Search what you may see: registered assets without a key, your own ones at every step with one."""
-    search = catalogue.Search(text, kind, theme, state, supplier, after, limit)
-    rows = await gate.read(catalogue.search_assets, search, reader)
-    pages.link(rows, limit, lambda row: row["id"])
-    return AssetPage.model_validate({"assets": rows, "after": rows[-1]["id"] if len(rows) == limit else None})
+    """Search what you may see: registered assets without a key, your own ones at every step with one.
+
+    Best first, with counts by facet, each under the filters of all the others.
+    """
+    search = catalogue.Search(
+        text=text,
+        state=state,
+        kind=kind,
+        theme=theme,
+        grade=grade,
+        opening=opening,
+        price=price,
+        freshness=freshness,
+        base_library=base_library,
+        supplier=supplier,
+        after=None if after is None else catalogue.Place.parse(after),
+        limit=limit,
+    )
+    found = await gate.read(catalogue.search_assets, search, reader)
+    pages.link(found["assets"], limit, lambda row: row["place"])
+    places = [row.pop("place") for row in found["assets"]]
+    return AssetPage.model_validate({**found, "after": places[-1] if len(places) == limit else None})
 
 
 @router.get("/assets/{asset}")
@@ -123,16 +126,29 @@ async def asset(asset: Named, gate: GateDep, reader: ReaderDep) -> DossierView:
     return DossierView.model_validate(await gate.read(catalogue.dossier, asset, reader))
 
 
-@router.get("/certificates/{code}")
-async def certificate(code: Named, gate: GateDep) -> CertificateView:
-    """A registration certificate by its public code; its evidence can be compared with the log's tiles."""
-    return CertificateView.model_validate(await gate.read(catalogue.certificate, code))
+@router.get("/assets/{asset}/sample")
+async def sample(asset: Named, request: Request, gate: GateDep, reader: ReaderDep) -> SampleView:
+    """The data dictionary of a released product and its first ten rows; no rows of what is closed or above general."""
+    shown, open_to_readers = await gate.read(catalogue.dictionary, asset, reader)
+    vault, digest = vault_of(request), shown["product_digest"]
+    rows = await asyncio.to_thread(catalogue.sample, vault, digest) if open_to_readers else []
+    return SampleView.model_validate({**shown, "rows": rows})
 
 
 @router.post("/assets", status_code=201, response_model=Answer[AssetDeclared])
 async def declare(message: AssetMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Declare what your department has (supplier)."""
-    act = registration.DeclareAsset(message.title, message.summary, message.kind, message.operator)
+    act = registration.DeclareAsset(
+        message.title,
+        message.summary,
+        message.kind,
+        message.operator,
+        message.opening,
+        message.opening_reason,
+        tuple(message.purposes),
+        message.qualified,
+        message.update_days,
+    )
     return await perform(gate, registration.declare_asset, act, caller, key)
 
 
@@ -163,8 +179,8 @@ async def assess(
 async def authorize(
     asset: Named, message: AuthorizationMessage, gate: GateDep, caller: CallerDep, key: KeyDep
 ) -> Response:
-    """Authorize the newest assessment, as another person than its assessor (supplier)."""
-    act = authorization.Authorize(asset, message.assessment)
+    """Approve the newest assessment at the next level, as a further person, or return the file (supplier, governing body)."""
+    act = authorization.Authorize(asset, message.assessment, message.decision, message.reason)
     return await perform(gate, authorization.authorize, act, caller, key)
 
 
@@ -217,28 +233,16 @@ async def release(
     policy. Accepted or refused, the answer is on the record; a refused file is deleted.
     """
     vault = vault_of(request)
-    staged = vault.staged(caller.party, message.product_digest)
-    found = NOT_MEASURED
-    if staged is not None and await gate.look_up(caller.party, key.key) is None:
-        authorized = await gate.read(registration.releasable, asset, message.authorization, caller)
-        try:
-            async with measuring(request):
-                measurement = await asyncio.to_thread(measure_in_child, staged, authorized.policy)
-        except (UnreadableTable, TableTooLarge):
-            await asyncio.to_thread(vault.discard, caller.party, message.product_digest)
-            raise
-        found = judge_release(measurement, authorized, message.product_digest, message.certificate)
-        if not found.failures:
-            # Before the act: an accepted product is never without its file.
-            await asyncio.to_thread(vault.keep, caller.party, message.product_digest)
-    act = registration.ReleaseProduct(
-        asset,
-        message.authorization,
-        message.product_digest,
-        message.certificate,
-        registration.document_digest(message.certificate),
-        found.measurement,
-        found.failures,
+    act = await releases.brought(
+        gate,
+        vault,
+        measuring(request.app.state),
+        caller,
+        key.key,
+        asset=asset,
+        authorization=message.authorization,
+        product_digest=message.product_digest,
+        certificate=message.certificate,
     )
     response = await perform(gate, registration.release_product, act, caller, key)
     await asyncio.to_thread(vault.discard, caller.party, message.product_digest)
@@ -252,12 +256,6 @@ async def assign_theme(
     """Put the released product under a theme (supplier)."""
     act = registration.AssignTheme(asset, message.theme)
     return await perform(gate, registration.assign_theme, act, caller, key)
-
-
-@router.post("/assets/{asset}/registration", status_code=201, response_model=Answer[AssetRegistered])
-async def register(asset: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """Register the asset: it gets its public code and its certificate (supplier)."""
-    return await perform(gate, registration.register, registration.Register(asset), caller, key)
 
 
 @router.post("/assets/{asset}/appraisals", status_code=201, response_model=Answer[AssetAppraised])
@@ -276,9 +274,8 @@ async def appraise(
     """
     name, product_digest = await gate.read(appraisal.subject, asset, caller)
     now_us = await gate.now_us()
-    async with measuring(request):
-        product = vault_of(request).product(product_digest)
-        report = await asyncio.to_thread(_report, message, name, product, now_us)
+    async with measuring(request.app.state):
+        report = await asyncio.to_thread(_report, message, name, vault_of(request), product_digest, now_us)
     act = appraisal.Appraise(
         asset,
         product_digest,
@@ -289,10 +286,11 @@ async def appraise(
     return await perform(gate, appraisal.appraise, act, caller, key)
 
 
-def _report(message: AppraisalMessage, name: str, product: Path, now_us: int) -> Report:
+def _report(message: AppraisalMessage, name: str, vault: Vault, digest: str, now_us: int) -> Report:
     """Count the quality of the kept file, and compute the value from it and from what the caller states."""
     try:
-        quality, indicators = message.quality.measured(read_table(product, Limits()), now_us)
+        with vault.at_hand(digest) as product:
+            quality, indicators = message.quality.measured(read_table(product, Limits()), now_us)
         inputs, signature = message.inputs(name, quality, indicators), message.signed()
     except PricingError as refused:
         raise appraisal.refused_by_pricing(refused) from refused

@@ -57,15 +57,24 @@ this process and what is left; past it 429, with `Retry-After`. `Request-Expires
 says until when a write may still be executed: past it a bid is refused on the record, any other write answers 409
 `request.expired`.
 
+**Sandboxes.** Each answer of a sandbox carries `Exchange-Sandbox: true`, and only a sandbox has `/v1/sandbox/clock`.
+
 **Versions.** `/v1` only ever gains members, routes and codes: pass over what you do not know.
 """
 
 TAGS = {
+    "sandbox": "What only a sandbox has.",
     "market": "Listings, purchases, lots, bids, trades, and the lookup of your own requests.",
+    "tenders": "Sealed tenders: publication, envelopes, the opening in public view, marks, award and protest.",
+    "demand board": "What buyers want, and which departments have it.",
     "parties and money": "Parties, their people, money in and out.",
+    "rules": "The market's rules, version by version, and how they change.",
     "identity": "Keys, access tokens, signing keys, and what a party forbids itself.",
+    "bank": "Payouts that come back, money in suspense, the bank's statements against the book.",
     "accounts": "Balances, statements, the trial balance.",
-    "assets": "An asset's path from declaration to certificate, and the catalogue.",
+    "assets": "An asset's path from declaration to its theme, its appraisal, and the catalogue.",
+    "registration": "What comes before the registrar, public notices, certificates and rights.",
+    "contracts": "The four contracts as data, a listing's standing terms, a trade's contract and who signed it.",
     "delivery": "Licences, links and files.",
     "log": "The public log: checkpoints, tiles, proofs, receipts.",
     "webhooks": "Where your party is told what concerns it.",
@@ -192,7 +201,11 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> Callable[[], dict[st
             summary=app.summary,
             description=ABOUT,
             routes=routes,
-            tags=[{"name": name, "description": text} for name, text in TAGS.items()],
+            tags=[
+                {"name": name, "description": text}
+                for name, text in TAGS.items()
+                if any(name in route.tags for route in routes)
+            ],
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         parts = document.setdefault("components", {})
@@ -381,7 +394,8 @@ def example(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "
             members = schema.get("properties", {})
             return {inner: example(of, schemas, inner) for inner, of in members.items() if inner != "whole"}
         case "array":
-            return [example(schema["items"], schemas, name)] if schema.get("items") else []
+            one = [example(schema["items"], schemas, name)] if schema.get("items") else []
+            return one * max(1, schema.get("minItems", 1))
         case "string":
             return _string(schema, name)
         case "integer":

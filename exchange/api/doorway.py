@@ -173,6 +173,27 @@ async def caller_of(request: Request, known: Annotated[Known, Depends(known_of)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
+async def reader_of(
+    request: Request, bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Caller | None:
+    """Who reads: nobody in particular without a key, and a wrong key is refused."""
+    return None if bearing is None else await caller_of(request, await known_of(request, bearing))
+
+
+ReaderDep = Annotated[Caller | None, Depends(reader_of)]
+
+
+VISITOR_COSTS = 100
+"""What a visitor writes counts as so many requests: who has no name has less to say at a time."""
+
+
+def visitor(request: Request) -> None:
+    """Count what somebody without a key writes, by where it comes from; TooMany where that was too much."""
+    host = "" if request.client is None else request.client.host
+    quota = request.state.quota = request.app.state.callers.quotas.spend(f"visitor {host}", VISITOR_COSTS)
+    quota.require()
+
+
 @dataclass(frozen=True, slots=True)
 class Once:
     """The caller's identifier of a write, and until when on the market's clock it may be executed (None: whenever)."""

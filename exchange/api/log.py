@@ -198,7 +198,7 @@ async def all_anchors(
     gate: GateDep, pages: PagesDep, after: AfterIndex = None, limit: Limit = 100
 ) -> list[dict[str, Any]]:
     """The checkpoints that were put on a chain, oldest first: pending, confirmed, final or refused."""
-    rows = [row for row in await gate.read(_anchors) if int(row["size"]) > (after or 0)][:limit]
+    rows = await gate.read(_anchors, after or 0, limit)
     pages.link(rows, limit, lambda row: row["size"])
     return rows
 
@@ -325,5 +325,5 @@ async def _watch(session: AsyncSession) -> dict[str, Any]:
     }
 
 
-async def _anchors(session: AsyncSession) -> list[dict[str, Any]]:
-    return await anchors(await driver(session))
+async def _anchors(session: AsyncSession, after: int, limit: int) -> list[dict[str, Any]]:
+    return await anchors(await driver(session), after=after, limit=limit)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from exchange import auctions, listings, rulebook, sales, settlement, venue
+from exchange import auctions, listings, metering, negotiation, rulebook, sales, settlement, venue
 from exchange.api.doorway import (
     AfterIndex,
     CallerDep,
@@ -42,22 +42,41 @@ from exchange.messages.outcomes import (
     LotOpened,
     Sale,
 )
-from exchange.messages.views import BidView, DryRunView, ListingView, LotView, MarketView, TradeView
+from exchange.messages.shapes import Purpose
+from exchange.messages.views import (
+    BidderView,
+    BidView,
+    DryRunView,
+    ListingView,
+    LotView,
+    MarketView,
+    TradeView,
+)
 
 router = APIRouter(prefix="/v1", tags=["market"])
+
+NonceQuery = Annotated[
+    str | None,
+    Query(
+        description="your part of a draw at the ceiling: 32 fresh random bytes as hex",
+        pattern="^[0-9a-f]{64}$",
+        examples=["ab" * 32],
+    ),
+]
 
 
 @router.get("/market", response_model=MarketView)
 async def market(gate: GateDep) -> dict[str, Any]:
     """What market this is: its log's name and key, its profile and rules, its time."""
     view = await gate.read(venue.about)
-    rules = rulebook.load(view["profile"])
+    now_us = await gate.now_us()
+    rules = await gate.read(rulebook.at, now_us)
     return {
         **view,
-        "now_us": str(await gate.now_us()),
+        "now_us": str(now_us),
         "origin": gate.signer.name,
         "vkey": gate.signer.vkey,
-        "rulebook": {"digest": rules.digest, "version": rules.version},
+        "rulebook": rules.reference(),
     }
 
 
@@ -68,15 +87,32 @@ async def all_listings(
     """Everything on offer or once offered, newest first."""
     rows = await gate.read(listings.listings, after, limit)
     pages.link(rows, limit, lambda row: row["log_index"])
-    return rows
+    return [{**row, "links": _links(row["id"], row["asset"])} for row in rows]
 
 
 @router.post("/listings", status_code=201, response_model=Answer[Listed])
 async def offer(body: ListingMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """Offer licences at a fixed price (supplier)."""
-    return await perform(
-        gate, sales.offer_fixed_price, sales.OfferFixedPrice(body.asset, _offer(body.offer)), caller, key
-    )
+    """Offer licences at a fixed price, for negotiation, or by use (supplier)."""
+    terms = _offer(body.offer)
+    match body.mode:
+        case "fixed":
+            return await perform(
+                gate, sales.offer_fixed_price, sales.OfferFixedPrice(body.asset, terms), caller, key
+            )
+        case "negotiated":
+            return await perform(
+                gate,
+                negotiation.offer_negotiated,
+                negotiation.OfferNegotiated(body.asset, terms),
+                caller,
+                key,
+            )
+        case "metered":
+            assert body.meter is not None  # as the message has it
+            by_use = metering.OfferMetered(body.asset, terms, **dict(body.meter))
+            return await perform(gate, metering.offer_metered, by_use, caller, key)
+        case _:
+            assert_never(body.mode)
 
 
 @router.post("/listings/{listing}/purchases", status_code=201, response_model=Answer[Sale])
@@ -84,7 +120,9 @@ async def buy(
     listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, key: KeyDep, signed: SignedDep
 ) -> Response:
     """Buy at the fixed price: paid, licensed and confirmed in one act (buyer)."""
-    return await perform(gate, sales.buy, sales.Buy(listing, body.licences, signed), caller, key)
+    return await perform(
+        gate, sales.buy, sales.Buy(listing, body.licences, signed, body.purpose, body.discount), caller, key
+    )
 
 
 @router.post("/listings/{listing}/purchases:dry-run", response_model=DryRunView)
@@ -92,7 +130,7 @@ async def rehearse_purchase(
     listing: Named, body: PurchaseMessage, gate: GateDep, caller: CallerDep, signed: SignedDep
 ) -> dict[str, Any]:
     """What would come of a purchase now, and the whole cost of it: price, fee, tax. Nothing is recorded."""
-    act = sales.Buy(listing, body.licences, signed)
+    act = sales.Buy(listing, body.licences, signed, body.purpose, body.discount)
     outcome = orjson.loads(await gate.rehearse(sales.buy, act, caller=caller))
     return await gate.read(sales.rehearsed, caller, act, outcome, await gate.now_us())
 
@@ -128,7 +166,15 @@ async def all_lots(
 async def open_lot(body: LotMessage, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Offer one grant by ascending auction (supplier)."""
     act = auctions.OpenLot(
-        body.asset, _offer(body.offer), body.increment_fen, body.deposit_fen, body.opens_us, body.closes_us
+        body.asset,
+        _offer(body.offer),
+        body.increment_fen,
+        body.deposit_fen,
+        body.opens_us,
+        body.closes_us,
+        body.again_of,
+        tuple(body.priority),
+        tuple(body.qualification),
     )
     return await perform(gate, auctions.open_lot, act, caller, key)
 
@@ -140,9 +186,25 @@ async def one_lot(lot: Named, gate: GateDep) -> dict[str, Any]:
 
 
 @router.post("/lots/{lot}/bidders", status_code=201, response_model=Answer[BidderAdmitted])
-async def join_lot(lot: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
-    """Have your deposit held and get a random code for this lot (buyer)."""
-    return await perform(gate, auctions.join_lot, auctions.JoinLot(lot), caller, key)
+async def join_lot(
+    lot: Named,
+    gate: GateDep,
+    caller: CallerDep,
+    key: KeyDep,
+    purpose: Annotated[
+        Purpose,
+        Query(description="for which purpose you want the data, where it is opened for some alone"),
+    ] = "",
+    nonce: NonceQuery = None,
+) -> Response:
+    """Have your deposit held and get a random code for this lot (buyer); of a lot with a ceiling, with your nonce."""
+    return await perform(gate, auctions.join_lot, auctions.JoinLot(lot, purpose, nonce), caller, key)
+
+
+@router.get("/lots/{lot}/bidder", response_model=BidderView)
+async def own_bidder(lot: Named, gate: GateDep, caller: CallerDep) -> dict[str, Any]:
+    """Your own place on a lot that you joined: your code, and what became of your deposit."""
+    return await gate.read(auctions.bidder, caller, lot)
 
 
 @router.get("/lots/{lot}/bids", response_model=list[BidView])
@@ -232,7 +294,25 @@ async def look_up(key: Named, gate: GateDep, caller: CallerDep) -> Response:
     )
 
 
+def _links(listing: str, asset: str) -> dict[str, str]:
+    """What there is to see beside a listing before one buys."""
+    return {
+        "asset": f"/v1/assets/{asset}",
+        "discounts": f"/v1/listings/{listing}/discounts",
+        "questions": f"/v1/listings/{listing}/questions",
+        "revenue": f"/v1/assets/{asset}/revenue-periods",
+        "sample": f"/v1/assets/{asset}/sample",
+    }
+
+
 def _offer(body: OfferMessage) -> listings.Offer:
     return listings.Offer(
-        body.grant, body.licences, body.term_days, body.price_fen, body.ceiling_fen, body.reason
+        body.grant,
+        body.licences,
+        body.term_days,
+        body.price_fen,
+        body.ceiling_fen,
+        body.reason,
+        body.contract,
+        body.terms,
     )

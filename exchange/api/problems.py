@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from exchange import acts, database, gate, vault
+from exchange import acts, database, gate, shelves, vault
 from exchange.api import doorway
 from exchange.errors import ExchangeError, Misconfigured, NotFound
 from exchange.registration.path import STEPS
@@ -24,14 +24,15 @@ from ledger import postings
 from pricing.auctions import Reason
 from pricing.sale import Shortage
 
-HANDS: Mapping[str, type] = {
-    "caller": acts.Caller,
-    "callers": doorway.Callers,
-    "database": database.Database,
-    "gate": gate.Gate,
-    "quota": doorway.Quota,
-    "tx": acts.Transaction,
-    "vault": vault.Vault,
+HANDS: Mapping[str, tuple[type, ...]] = {
+    "caller": (acts.Caller,),
+    "callers": (doorway.Callers,),
+    "database": (database.Database,),
+    "gate": (gate.Gate,),
+    "quota": (doorway.Quota,),
+    "shelf": (shelves.Directory, shelves.InBucket),
+    "tx": (acts.Transaction,),
+    "vault": (vault.Vault,),
 }
 """What routes and rooms are handed, by the names that it has everywhere."""
 
@@ -48,6 +49,10 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         *(f"bid.{reason}" for reason in Reason),
         *(f"bid.{reason}" for reason in ("above_limit", "unsigned", "expired", "suspended", "stopped")),
     ),
+    "licence.{}": tuple(
+        f"licence.{why}"
+        for why in ("suspended", "revoked", "annulled", "term", "purpose", "region", "quota", "policy")
+    ),
     "order.{}": ("order.above_limit", "order.unsigned"),
     "path.{}_missing": tuple(f"path.{step}_missing" for step in STEPS),
     "path.{}_taken": tuple(f"path.{step}_taken" for step in STEPS),
@@ -55,7 +60,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         f"release.{rule}"
         for rule in (
             "certificate", "undeclared_column", "not_as_declared", "grade", "biometric", "direct_identifier",
-            "exemption", "identifiers_not_declared", "k_anonymity", "l_diversity",
+            "exemption", "identifiers_not_declared", "k_anonymity", "l_diversity", "privacy_model",
         )
     ),
     "sale.{}": tuple(f"sale.{reason}" for reason in Shortage),
@@ -118,7 +123,7 @@ class _Source:
 @cache
 def _source(one: Any) -> _Source:
     if isinstance(one, type):
-        if issubclass(one, ExchangeError) or one in HANDS.values():
+        if issubclass(one, ExchangeError) or any(one in kinds for kinds in HANDS.values()):
             return _Source()
         return _Source(tuple(_methods(one)))
     tree = _definitions(one.__module__).get(one.__qualname__)
@@ -165,9 +170,9 @@ def _meant(node: ast.AST, space: Mapping[str, Any], itself: Any) -> list[Any]:
     if found is not None:
         return [found if isinstance(found, type) or inspect.isfunction(found) else type(found)]
     if isinstance(node, ast.Attribute):
-        hand = itself if (word := _word(node.value)) == "self" else HANDS.get(word)
-        if isinstance(hand, type) and inspect.isfunction(method := vars(hand).get(node.attr)):
-            return [method]
+        hands = (itself,) if (word := _word(node.value)) == "self" else HANDS.get(word, ())
+        methods = (inspect.getattr_static(hand, node.attr, None) for hand in hands if isinstance(hand, type))
+        return [method for method in methods if inspect.isfunction(method)]
     return []
 
 

@@ -32,6 +32,7 @@ from exchange.backup.chains import (
     position,
     to_json,
 )
+from exchange.backup.chains import reached as reached_by
 from exchange.backup.store import Store, full, pieces_of
 from exchange.embedded import SUPERUSER, Postgres
 from exchange.errors import Conflict, Unavailable
@@ -82,6 +83,10 @@ class Keeper:
     def stop(self) -> None:
         """Make what is under way in another thread end soon, with `Stopped`."""
         self._stopping.set()
+
+    def kept(self) -> tuple[list[Backup], Reached | None]:
+        """The backups that the store holds, oldest first, and how far it goes."""
+        return backups(self._store), reached_by(self._store)
 
     def ship(self) -> Reached:
         """Bring all that was committed before this call to the store, log and products, and remember how far it goes.

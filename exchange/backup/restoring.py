@@ -53,7 +53,7 @@ from exchange.embedded import (
     take_in,
 )
 from exchange.errors import Conflict, Misconfigured
-from exchange.vault import file_digest
+from exchange.shelves import file_digest
 
 BEHIND: Final = "behind.json"
 """In a data directory: what came back ends before what was seen of it outside, and serves nobody."""

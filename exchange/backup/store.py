@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, S3Store
 
 from exchange.backup.sealing import SALT_BYTES, damaged, seal, unseal
 from exchange.errors import Conflict, ExchangeError, Misconfigured, Unavailable
+from exchange.objects import opened
 from exchange.settings import Bucket
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
+    from obstore.store import LocalStore, S3Store
 
 _PART: Final = 32 << 20
 """Bytes of one part of a large upload: 10,000 parts, the most that S3 takes, are 312 GiB."""
@@ -44,15 +42,7 @@ class Store:
         self._key = key
         self._store: LocalStore | S3Store
         with self._explained(""):
-            match address:
-                case Path():
-                    if make and not address.exists():
-                        address.mkdir(mode=0o700, parents=True)
-                    if not address.is_dir():
-                        raise NotADirectoryError(errno.ENOTDIR, "it is no directory")
-                    self._store = LocalStore(address)
-                case Bucket():
-                    self._store = _bucket(address)
+            self._store = opened(address, make=make)
 
     def put(self, name: str, plain: Iterable[bytes]) -> int:
         """Seal `plain` into the store under `name`, in constant memory, and return the bytes that it takes there.
@@ -230,31 +220,4 @@ def full(address: Path | Bucket, detail: str) -> Misconfigured:
         field="target",
         rule="a backup is at most as large as the database and its products",
         remedy="free some space there, let this user write there, or name a directory on another disk",
-    )
-
-
-def _bucket(address: Bucket) -> S3Store:
-    endpoint = address.endpoint or ""
-    host = endpoint.partition("://")[2]
-    given: S3Config = {}
-    if endpoint:
-        given["endpoint"] = endpoint
-    if address.session_token:
-        given["session_token"] = address.session_token
-    return S3Store(
-        address.name,
-        prefix=address.prefix or None,
-        access_key_id=address.access_key_id,
-        secret_access_key=address.secret_access_key,
-        region=address.region,
-        # An address that names the bucket is one of a virtual host (Alibaba OSS, Tencent COS); others take it in the path.
-        virtual_hosted_style_request=host.startswith(f"{address.name}."),
-        disable_bulk_delete=True,  # not all compatible stores know it
-        client_options={
-            "allow_http": endpoint.startswith("http://"),  # settings allow that for 127.0.0.1 alone
-            "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=180),
-        },
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
-        config=given,
     )

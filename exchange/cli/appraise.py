@@ -95,8 +95,8 @@ def _appraised(
 ) -> tuple[Report, AppraisalMessage]:
     """The report on a form, and the form with the signature that it was given here."""
     from exchange.appraisal import ed25519
-    from exchange.desensitization.limits import Limits
-    from exchange.desensitization.source import read_table
+    from exchange.desensitization.reading.limits import Limits
+    from exchange.desensitization.reading.source import read_table
     from exchange.messages.assets import SignatureMessage
     from pricing.appraisal import appraise as compute
     from pricing.appraisal import require_signature

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,23 +18,30 @@ from rich.table import Table
 from rich.text import Text
 
 from exchange.desensitization import policy as policies
-from exchange.desensitization.certificate import Authorization
-from exchange.desensitization.declaration import Declaration, load
+from exchange.desensitization.detection.findings import KINDS
 from exchange.desensitization.errors import NotAuthorized, PolicyRefused
-from exchange.desensitization.findings import KINDS
-from exchange.desensitization.limits import inside
+from exchange.desensitization.pictures import percent
 from exchange.desensitization.policy import Policy
-from exchange.desensitization.report import markdown, percent
+from exchange.desensitization.policy.declaration import Declaration, load
+from exchange.desensitization.report import html
 from exchange.desensitization.verification import WHY, Check, Outcome
 from ledger.checkpoint import Verifier
 from ledger.entries import receipt_from_json, verify_receipt
 
+if TYPE_CHECKING:
+    from exchange.desensitization.certificate import Authorization
+    from exchange.desensitization.department import Scan
+    from exchange.desensitization.frontier import Candidate
+
 app = typer.Typer(
     help=(
         "Desensitize a raw table inside the department, under an authorization.\n\n"
-        "1. [bold]scan[/bold] finds what identifies persons and proposes a policy.\n\n"
-        "2. At the exchange: file the risk assessment (report.json); a second person authorizes it.\n\n"
-        "3. [bold]apply[/bold] makes the product and its certificate, which may cross.\n\n"
+        "1. [bold]scan[/bold] finds what identifies persons and proposes a policy; [bold]plan[/bold] shows what else "
+        "could be chosen, [bold]wizard[/bold] asks what you want of each column.\n\n"
+        "2. [bold]queue assessment[/bold] and [bold]send[/bold] file it at the exchange; other people approve it "
+        "([bold]queue approval[/bold]), then [bold]fetch[/bold] brings the authorization.\n\n"
+        "3. [bold]apply[/bold] makes the product and its certificate, which alone may cross: [bold]queue release[/bold] "
+        "and [bold]send[/bold].\n\n"
         "4. [bold]verify[/bold] recomputes a certificate from its product, for anyone."
     ),
     no_args_is_help=True,
@@ -81,27 +89,159 @@ def scan(
 
     A table above 256 MiB passes through a nameless temporary file (TMPDIR), gone with the process.
 
-    Writes to --out: report.json (for the risk assessment), report.md (for people), policy.json (to be
-    authorized) and raw.salt (stays here: it binds the report to this very file).
+    Writes to --out: report.json (for the risk assessment), report.html (for people, in both languages, with pictures),
+    policy.json (to be authorized) and raw.salt (stays here: it binds the report to this very file).
     """
     from exchange.desensitization import department
-    from exchange.desensitization.source import table_bytes
 
-    declaration = Declaration() if policy is None else load(_text(policy, "policy"))
+    declaration = Declaration() if policy is None else load(_text(policy, "policy"), policy.parent)
     salt = _secret(_directory(out) / SALT_FILE)
     with _progress() as stage:
-        scanned = department.scan(raw, declaration, salt, inside(table_bytes(raw)), stage)
+        scanned = department.scan(raw, declaration, salt, stage=stage)
+    _show(scanned.report)
+    _hand_over(scanned, out)
+
+
+@app.command()
+def plan(
+    raw: RawFile,
+    out: OutDirectory,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="What you declare, as for scan.", exists=True, dir_okay=False),
+    ] = None,
+    k: Annotated[
+        list[int] | None, typer.Option("--k", min=1, help="A k to try; may be repeated. Usually 2 to 50.")
+    ] = None,
+    suppress: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--suppress",
+            min=0,
+            max=100,
+            help="A limit of rows dropped, in percent, to try; may be repeated. Usually 0 to 10.",
+        ),
+    ] = None,
+    choose: Annotated[
+        int | None, typer.Option(help="The number of the candidate whose policy is written.", min=1)
+    ] = None,
+) -> None:
+    """Show what the table could become: for every k and suppression limit the best policy, its loss and its risk.
+
+    Those marked are efficient: no other has less loss at no more risk. On a terminal it asks which one you take; with
+    --choose it does not. What is chosen is rehearsed and written to --out as by scan.
+    """
+    from exchange.desensitization import department, frontier
+
+    declaration = Declaration() if policy is None else load(_text(policy, "policy"), policy.parent)
+    limits_ppm = None if suppress is None else [round(percent * 10_000) for percent in suppress]
+    demands = frontier.grid(
+        k or (*frontier.USUAL_K, declaration.k),
+        limits_ppm or (*frontier.USUAL_LIMITS_PPM, declaration.suppression_limit_ppm),
+    )
+    salt = _secret(_directory(out) / SALT_FILE)
+    with _progress() as stage:
+        planned = department.plan(raw, declaration, salt, stage=stage, demands=demands)
+        if choose is None:
+            _show_candidates(planned.candidates)
+    if not planned.candidates:
+        raise PolicyRefused(
+            "there is nothing to choose: no quasi-identifier is left to generalize, or no demand can be reached",
+            field="k",
+            rule="a plan chooses how far quasi-identifiers are generalized",
+            remedy="run `exchange desensitize scan`, which says what is missing, or try a smaller k",
+        )
+    if choose is None and sys.stdin.isatty():
+        choose = typer.prompt("Which one? (0 for none)", type=int, default=0) or None
+    if choose is None:
+        console.print("Take one with [bold]--choose NUMBER[/bold].")
+        return
+    if choose > len(planned.candidates):
+        raise PolicyRefused(
+            f"there is no candidate {choose}",
+            field="choose",
+            rule=f"a number from 1 to {len(planned.candidates)}",
+            remedy="run the plan without --choose and take a number from its table",
+        )
+    with _progress() as stage:
+        scanned = planned.scan(planned.candidates[choose - 1], stage)
+    _show(scanned.report)
+    _hand_over(scanned, out)
+
+
+@app.command()
+def wizard(
+    raw: RawFile,
+    out: OutDirectory,
+    lang: Annotated[Lang, typer.Option(help="The language of questions and comments: en or zh.")] = "en",
+) -> None:
+    """Ask what you want of each column, and write it as a commented declaration to be scanned with.
+
+    Writes declaration.toml to --out. Answers may be piped, one a line; an empty line takes what is proposed.
+    """
+    from exchange.cli.wizard import Wizard
+    from exchange.desensitization import department
+    from exchange.desensitization.commented import commented
+
+    with _progress() as stage:
+        proposer = department.look(raw, stage=stage)
+    declaration, notes = Wizard(console, lang).declare(proposer)
+    _write(_directory(out) / "declaration.toml", commented(declaration, lang, notes))
+    console.print(f"\nwritten to {out}: declaration.toml", soft_wrap=True)
+    console.print(
+        f"Next: [bold]exchange desensitize scan[/bold] {raw} --policy {out / 'declaration.toml'} --out {out}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policies and declarations, for an editor or a program."""
+    from exchange.desensitization.policy.schema import schema as made
+
+    typer.echo(json.dumps(made(), ensure_ascii=False, indent=1))
+
+
+def _hand_over(scanned: Scan, out: Path) -> None:
+    """Write what the assessor files, what people read, and what is to be authorized."""
     _write(out / "report.json", json.dumps(scanned.report, ensure_ascii=False, indent=1) + "\n")
-    _write(out / "report.md", markdown(scanned.report))
+    _write(out / "report.html", html(scanned.report))
     # Exactly the canonical bytes: `sha256sum policy.json` is the policy digest.
     _write(out / "policy.json", scanned.policy.canonical().decode())
-    _show(scanned.report)
-    console.print(f"\nwritten to {out}: report.json, report.md, policy.json", soft_wrap=True)
+    console.print(f"\nwritten to {out}: report.json, report.html, policy.json", soft_wrap=True)
     console.print(
         "Next: file the risk assessment with report.json; a second person authorizes it; then "
         "[bold]exchange desensitize apply[/bold].",
         soft_wrap=True,
     )
+
+
+def _show_candidates(candidates: Sequence[Candidate]) -> None:
+    """The candidates by number, the loss of each column under its name."""
+    table = Table(
+        title="candidates",
+        title_justify="left",
+        caption="✓ efficient: no other has less loss at no more risk",
+    )
+    searched = list(candidates[0].left.loss_ppm) if candidates else []
+    for header in ("", "", "k", "suppress up to", "rows dropped", "loss", "mean risk", "highest risk"):
+        table.add_column(header, justify="right")
+    for column in searched:
+        table.add_column(Text(f"loss of {column}"), justify="right", overflow="fold")
+    for number, one in enumerate(candidates, start=1):
+        table.add_row(
+            str(number),
+            "✓" if one.efficient else "",
+            str(one.k),
+            percent(str(one.suppression_limit_ppm)),
+            str(one.left.dropped_rows),
+            f"{one.left.loss[0]:.4g}",
+            percent(str(one.left.marketer_ppm)),
+            percent(str(one.left.prosecutor_ppm)),
+            *(percent(str(one.left.loss_ppm[column])) for column in searched),
+            style="bold" if one.efficient else "",
+        )
+    console.print(table)
 
 
 @app.command()
@@ -130,7 +270,6 @@ def apply(
     Writes product.parquet and certificate.json to --out; product.key stays there and makes the pseudonyms.
     """
     from exchange.desensitization import department
-    from exchange.desensitization.source import table_bytes
 
     authorized = _authorization(authorization, vkey)
     agreed = _policy(policy)
@@ -143,7 +282,7 @@ def apply(
             remedy="pass as --out the directory that `exchange desensitize scan` wrote to",
         )
     with _progress() as stage:
-        made = department.desensitize(
+        made = department.apply(
             raw,
             agreed,
             authorized,
@@ -151,7 +290,6 @@ def apply(
             key=_secret(out / KEY_FILE),
             product=out / "product.parquet",
             certificate=out / "certificate.json",
-            limits=inside(table_bytes(raw)),
             stage=stage,
         )
     _show_risk(made.certificate)
@@ -174,6 +312,14 @@ def verify(
     salt: Annotated[
         Path | None, typer.Option(help="With --raw: the raw.salt of the scan.", exists=True, dir_okay=False)
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --raw: the product.key of apply; the product is made again, byte by byte.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
     lang: Annotated[Lang, typer.Option(help="The language of the words: en or zh.")] = "en",
 ) -> None:
@@ -190,10 +336,22 @@ def verify(
             rule="the raw digest is made with the salt of the scan",
             remedy="pass --raw RAW --salt DIRECTORY/raw.salt, or neither",
         )
+    if key is not None and raw is None:
+        raise PolicyRefused(
+            "--key without --raw",
+            field="raw",
+            rule="the product is made again from the raw table",
+            remedy="pass --raw RAW --salt DIRECTORY/raw.salt too",
+        )
     document = _object(certificate, "certificate")
     with _progress() as stage:
         checks = department.verify(
-            document, product, raw=raw, salt=b"" if salt is None else salt.read_bytes(), stage=stage
+            document,
+            product,
+            raw=raw,
+            salt=b"" if salt is None else salt.read_bytes(),
+            key=None if key is None else _secret(key),
+            stage=stage,
         )
     differs = any(check.outcome == "differs" for check in checks)
     if json_:
@@ -229,6 +387,8 @@ def _show_checks(checks: Sequence[Check], language: int) -> None:
 
 def _authorization(path: Path, vkey: str) -> Authorization:
     """The authorization in a file, believed only as far as the exchange's signed log bears it out."""
+    from exchange.desensitization.certificate import Authorization
+
     document = _object(path, "authorization")
     said, receipt = document.get("authorization"), document.get("receipt")
     if not isinstance(said, dict) or not isinstance(receipt, dict):
@@ -348,6 +508,7 @@ _STAGES: Mapping[str, str] = {
     "read": "read the table",
     "detect": "look at the columns",
     "search": "search for a policy",
+    "frontier": "search for what else could be chosen",
     "apply": "desensitize",
     "measure": "measure the product",
 }

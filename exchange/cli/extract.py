@@ -34,7 +34,7 @@ def extract(
     A report binds the bytes of a file, which a live table has none of. Without --from the variables of libpq
     (PGHOST, PGSERVICE …) say where the database is.
     """
-    from exchange.desensitization.limits import inside
+    from exchange.desensitization.reading.limits import inside
     from exchange.extract import extract_table
 
     with Progress(

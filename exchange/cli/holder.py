@@ -84,7 +84,7 @@ def open_(
     """Decrypt your share of every bid of a lot, after its close. A bid that was dealt badly is disputed instead."""
     from pricing.sealed_bids import Dispute, check, open_share
 
-    sealed, holder = _lot_in(lot), _key_in(key)
+    sealed, holder = _lot_in(lot), key_in(key)
     now_us = time.time_ns() // 1000
     if now_us < sealed.ceremony.opens_at_us:
         raise Conflict(
@@ -236,7 +236,8 @@ def _opened_in(path: Path, lot: SealedLot) -> dict[str, Share | Dispute]:
     }
 
 
-def _key_in(path: Path) -> HolderKey:
+def key_in(path: Path) -> HolderKey:
+    """A holder's private key from its file, which nobody else may read."""
     from pricing.sealed_bids import HolderKey
 
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -21,25 +21,40 @@ def init(
     uscc: Annotated[str, typer.Option(help="Unified social credit code of the venue (GB 32100).")],
     name: Annotated[str, typer.Option(help="Name of the venue.")],
     administrator: Annotated[str, typer.Option(help="Name of the first administrator.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="The model whose figures the rulebook takes: top-level (state operator, closed unless planned, three "
+            "approvals), cooperation (mixed operator, dividends) or data-driven (open first, no operator)."
+        ),
+    ] = None,
 ) -> None:
     """Make the keys, open the market and print a one-time link for the first administrator."""
     from exchange.app import open_market, running
     from exchange.credentials import key_digest
     from exchange.parties import check_uscc
+    from exchange.rulebook import load
 
     check_uscc(uscc)
     settings = Settings.from_environment(os.environ)
+    rules = load(settings.profile, preset)
     token = secrets.token_urlsafe(32)
 
     async def begin() -> str:
         async with running(settings, work=False, make_keys=True, say=console.print) as house:
             await open_market(
-                house, uscc=uscc, name=name, person=administrator, token_digest=key_digest(token)
+                house,
+                uscc=uscc,
+                name=name,
+                person=administrator,
+                token_digest=key_digest(token),
+                preset=preset,
             )
             return house.gate.signer.vkey
 
     vkey = asyncio.run(begin())
     console.print(f"[green]✓[/] market opened in {settings.data_dir}", soft_wrap=True)
+    console.print(f"  rules                   {rules.version} {rules.digest}", soft_wrap=True)
     console.print(f"  log key (publish it)    {vkey}", soft_wrap=True)
     console.print(
         f"  one-time link (72 h)    {_url(settings.host, settings.port)}/zh/enrol#{token}", soft_wrap=True

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from exchange.client.answers import Agent, Done, Invited, Link, LogEntry
+from exchange.client.answers import Agent, Done, Endpoint, Invited, Link, LogEntry, Tracked
 from exchange.client.errors import (
     ClientError,
     Conflict,
@@ -33,13 +33,17 @@ from exchange.client.errors import (
 )
 from exchange.client.events import StreamEvent
 from exchange.client.exchange import AsyncExchange, Exchange
+from exchange.client.sandbox import AsyncSandbox, AsyncSandboxBank, Sandbox, SandboxBank, SandboxUnavailable
 
 __all__ = [
     "Agent",
     "AsyncExchange",
+    "AsyncSandbox",
+    "AsyncSandboxBank",
     "ClientError",
     "Conflict",
     "Done",
+    "Endpoint",
     "Exchange",
     "ExchangeProblem",
     "Forbidden",
@@ -51,9 +55,13 @@ __all__ = [
     "Malformed",
     "NotFound",
     "Refused",
+    "Sandbox",
+    "SandboxBank",
+    "SandboxUnavailable",
     "StreamEvent",
     "TooLarge",
     "TooMany",
+    "Tracked",
     "Unauthenticated",
     "Unknown",
     "Unprocessable",

@@ -49,6 +49,15 @@ class Invited:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that is told what concerns the party; `secret` verifies the deliveries and is shown this once: keep it."""
+
+    id: str
+    secret: str = field(repr=False)
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A link to a licensed product: whoever has it can download until `expires_us` of the market's clock.
 
@@ -77,3 +86,11 @@ class Agent:
 
     standing: bool
     bids: tuple[Done, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What was filed by anybody: the tracking number that leads to its answer, and the proof that it is in the log."""
+
+    number: str
+    done: Done

@@ -64,7 +64,8 @@ class LogEnded(ClientError):
 class ExchangeProblem(ClientError):
     """The exchange answered no.
 
-    `code` is stable and machine-readable; `field`, `rule` and `remedy` are None where they do not apply.
+    `code` is stable and machine-readable; `field`, `rule` and `remedy` are None where they do not apply. Where two are related,
+    and that is the reason, `path` tells how, step by step.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -75,6 +76,8 @@ class ExchangeProblem(ClientError):
         self.field, self.rule, self.remedy = (
             None if problem.get(name) is None else str(problem[name]) for name in ("field", "rule", "remedy")
         )
+        steps = problem.get("path")
+        self.path: list[Mapping[str, str]] = steps if isinstance(steps, list) else []
         super().__init__(f"{self.code}: {self.detail}" + (f" ({self.remedy})" if self.remedy else ""))
 
 

@@ -129,7 +129,7 @@ class Wire:
         headers: Mapping[str, str],
         *,
         params: Mapping[str, str] | None = None,
-        content: Path | None = None,
+        content: bytes | Path | None = None,
         sink: Sink | None = None,
     ) -> Steps[httpx.Response]:
         """One attempt whose body is taken (or sent) piece by piece, without the key; the caller tries again."""

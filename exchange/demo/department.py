@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from exchange.client import Done, Exchange
-from exchange.demo.sandbox import Sandbox, finish
 from exchange.demo.tables import RawTable
 from exchange.messages.assets import (
     AppraisalMessage,
@@ -23,6 +22,7 @@ from exchange.messages.assets import (
     ImpactMessage,
     QualityMessage,
 )
+from exchange.sandbox.site import Site, finish
 
 QUALITY_KINDS = {"int": "integer", "uin": "integer", "dou": "number", "flo": "number", "boo": "boolean",
                  "dat": "date", "tim": "time"}  # fmt: skip
@@ -51,7 +51,7 @@ class Dataset:
 class Department:
     """The clients of its two people, and the sandbox for its own commands."""
 
-    sandbox: Sandbox
+    sandbox: Site
     party: str
     assessor: Exchange
     approver: Exchange
@@ -104,13 +104,12 @@ class Department:
         )  # fmt: skip
 
     def release(self, data: Dataset, authorization: Done) -> Done:
-        """Let the desensitized file cross, and register it under its theme."""
+        """Let the desensitized file cross, and put it under its theme."""
         digest = self.assessor.upload(data.work / "product.parquet")
         done = self.assessor.release(
             data.asset, authorization.outcome["authorization"], digest, data.read("certificate.json")
         )
         self.assessor.assign_theme(data.asset, data.theme)
-        data.code = self.assessor.register_asset(data.asset).outcome["code"]
         return done
 
     def appraise(self, data: Dataset, costs: Sequence[tuple[str, int]]) -> Done:

@@ -25,13 +25,15 @@ from rich.markup import escape
 from rich.status import Status
 
 from exchange.client import ClientError, Exchange, ExchangeProblem, Refused
-from exchange.demo.bank import SandboxBank
+from exchange.client.statement import read_statement
 from exchange.demo.department import Dataset, Department
-from exchange.demo.sandbox import Sandbox, code_of, finish, json_of
 from exchange.demo.tables import RawTable, write_flights, write_patients, write_weather
 from exchange.embedded import SUPERUSER, Postgres
 from exchange.errors import ExchangeError
-from exchange.messages.market import HolderMessage, OfferMessage, Role
+from exchange.messages.market import AgreementPartsMessage, HolderMessage, OfferMessage, Role
+from exchange.sandbox.bank import Bank, Delays
+from exchange.sandbox.registering import Registrar, clock_of, concluded
+from exchange.sandbox.site import Site, code_of, finish, json_of
 from ledger.anchor import anchor_reader
 from ledger.audit.disclosed import bodies
 from ledger.errors import LedgerError
@@ -42,6 +44,17 @@ MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 LOT_HOURS = 24
 INCREMENT_FEN = 250_000
+AGREED = AgreementPartsMessage(
+    scope="天气与住院数据 weather and hospital data",
+    products="数据集 datasets",
+    duties="加工、销售、答复买方 processing, selling, answering buyers",
+    security="原始数据不出部门 raw data stays with the department",
+    evaluation="每年一次 once a year",
+    exit="到期交还，停止新的销售 handed back at the end, nothing new is sold",
+)
+"""What departments and operator agree on, part by part."""
+
+YEARS_US = 3 * 365 * 86_400_000_000
 HOLDERS = ((490_000, "甲 A"), (180_000, "乙 B"), (165_000, "丙 C"), (165_000, "丁 D"))
 """49/18/16.5/16.5, as of 数字广东 (DOMAIN S33)."""
 
@@ -105,7 +118,7 @@ def tell(*, keep: bool, json: bool, lang: Language, port: int) -> int:
     narrator = Narrator(console, lang)
     told = Told()
     try:
-        with Sandbox(port) as sandbox, ExitStack() as clients:
+        with Site(port) as sandbox, ExitStack() as clients:
             play = _Play(sandbox, narrator, told, clients.enter_context)
             play.all()
             told.seconds = round(time.monotonic() - narrator.begun, 1)
@@ -156,7 +169,7 @@ def _conclude(narrator: Narrator, told: Told) -> None:
     )
 
 
-def _stay(console: Console, sandbox: Sandbox, lang: Language) -> None:
+def _stay(console: Console, sandbox: Site, lang: Language) -> None:
     words = "控制台在 {} ,按 Ctrl-C 结束" if lang == "zh" else "The console is at {}; Ctrl-C ends the sandbox"
     console.print("\n" + words.format(f"[bold]{sandbox.url}/{lang}/[/]"))
     try:
@@ -179,7 +192,7 @@ class _Play:
 
     def __init__(
         self,
-        sandbox: Sandbox,
+        sandbox: Site,
         narrator: Narrator,
         told: Told,
         keep: Callable[[AbstractContextManager[Exchange]], Exchange],
@@ -283,6 +296,10 @@ class _Play:
         self.operator = self._party(4, "数据运营公司 Operator", "operator", holders=holders)
         regulator = self._party(5, "监管机构 Regulator", "regulator")
         bank = self._party(6, "存管银行 Bank", "bank")
+        registrar = self._party(12, "登记机构 Registrar", "registrar")
+        self.registrar = Registrar(
+            self._person(registrar, "受理人 clerk"), self._person(registrar, "审核人 reviewer")
+        )
         self.regulator = self._person(regulator, "监管员 auditor")
         self.departments = {
             name: Department(
@@ -294,20 +311,23 @@ class _Play:
             for name, party in (("transport", transport), ("health", health))
         }
         for department in self.departments.values():
-            department.approver.agree_operation(self.operator, 200_000)
-        self.bank = SandboxBank(
-            self._person(bank, "存管员 clerk"), self.sandbox.directory("bank") / "statement.csv"
-        )
+            now_us = department.approver.market().now_us
+            department.approver.agree_operation(
+                self.operator, 200_000, AGREED, starts_us=now_us, ends_us=now_us + YEARS_US
+            )
+        self.clerk = self._person(bank, "存管员 clerk")
+        self.bank = Bank(self.clerk, self.sandbox.directory("bank"), Delays(payout_us=0))
         for number, (letter, maximum_fen) in enumerate(
             (("A", 9_000_000), ("B", 9_800_000), ("C", 8_000_000), ("D", 11_000_000), ("E", 0)), 7
         ):
             party = self._party(number, f"企业 {letter} Enterprise {letter}", "buyer")
             client = self._person(party, f"交易员 trader {letter}")
-            self.bank.pay_in(party, maximum_fen * 4 or 100)
+            self.bank.order_transfer(party, maximum_fen * 4 or 100)
             self.enterprises.append(_Enterprise(letter, party, client, maximum_fen))
+        self.bank.turn()
         say.did(
-            "两个部门、一家运营公司(49/18/16.5/16.5)、监管、银行、五家企业;每人用自己机器上生成的密钥",
-            "two departments, an operator (49/18/16.5/16.5), a regulator, a bank, five enterprises; "
+            "两个部门、一家运营公司(49/18/16.5/16.5)、登记机构、监管、银行、五家企业;每人用自己机器上生成的密钥",
+            "two departments, an operator (49/18/16.5/16.5), a registrar, a regulator, a bank, five enterprises; "
             "each person with a key made on the own machine",
         )
 
@@ -357,12 +377,39 @@ class _Play:
             f"部门本地脱敏,交易所复测通过:患者表 k = {after['k']}",
             f"desensitized at the departments and measured again here: the patients' table has k = {after['k']}",
         )
-        for data, _ in plan:
+        self._register(plan)
+        self._search_for_names(patients)
+
+    def _register(self, plan: Sequence[tuple[Dataset, Department]]) -> None:
+        """Apply, acceptance, review by a second registrar, public notice, code."""
+        clerk, reviewer = self.registrar
+        names = [department.assessor.apply(data.asset).outcome["application"] for data, department in plan]
+        for name in names:
+            clerk.accept(name)
+        self.must_refuse(
+            "who accepted the application reviews it as well",
+            "受理人自己审核",
+            lambda: clerk.review(names[0]),
+        )
+        ends_us = max(int(reviewer.review(name).outcome["ends_us"]) for name in names)
+        self.must_refuse(
+            "a listing while the public notice runs",
+            "公示期内挂牌",
+            lambda: plan[0][1].approver.offer_fixed_price(
+                plan[0][0].asset, OfferMessage(grant="licence", term_days=365, price_fen=100)
+            ),
+        )
+        with self.narrator.waiting("公示…", "the public notice …"):
+            concluded(names, ends_us, self.registrar, clock_of(self.admin))
+        for data, department in plan:
+            data.code = department.assessor.asset(data.asset).asset.code or ""
             self.admin.certificate(data.code)
         self.told.assets = len(plan)
         codes = ", ".join(d.code for d in self.data)
-        say.did(f"主题归集并登记赋码:{codes}", f"aggregated by theme and registered: {codes}")
-        self._search_for_names(patients)
+        self.narrator.did(
+            f"受理、第二人形式审核、公示(十个工作日)期满,登记赋码:{codes}",
+            f"accepted, reviewed by a second registrar, ten working days in public notice, then registered: {codes}",
+        )
 
     def _try_raw(self, data: Dataset, department: Department, authorization: str) -> None:
         """Send the raw table itself as if it were the product, on a sandbox copy of the certificate's form."""
@@ -417,6 +464,10 @@ class _Play:
         )
         terms = OfferMessage(grant="licence", licences=3, term_days=365, price_fen=1_000_000)
         listing = transport.approver.offer_fixed_price(weather.asset, terms).outcome["id"]
+        # The department signs its terms once; then each purchase needs only the buyer's signature.
+        for department in self.departments.values():
+            department.approver.add_signing_key("contracts")
+        transport.approver.sign_terms(listing)
         for enterprise in self.enterprises[:2]:
             enterprise.client.buy(listing)
             self.told.trades += 1
@@ -444,6 +495,7 @@ class _Play:
                 closes_us=now_us + 60 * MINUTE_US + LOT_HOURS * HOUR_US,
             )
             self.lots.append(done.outcome["id"])
+            department.approver.sign_terms(done.outcome["listing"])
         self.told.auctions = len(self.lots)
         say.did(
             f"两个标的挂牌竞价,公开 {LOT_HOURS} 小时", f"two lots are open for {LOT_HOURS} hours by auction"
@@ -463,7 +515,8 @@ class _Play:
             lambda: poor.client.join_lot(self.lots[0]),
         )
         say.did("保证金已冻结,各得随机代码", "deposits are held, each bidder has a random code")
-        self.bank.pay_in(poor.party, 40_000_000)
+        self.bank.order_transfer(poor.party, 40_000_000)
+        self.bank.turn()
         poor.maximum_fen = 9_500_000
         for lot in self.lots:
             poor.client.join_lot(lot)
@@ -537,29 +590,42 @@ class _Play:
         raise Unexpected("the lots were not settled within 30 s")
 
     def deliver(self) -> None:
-        """The winners fetch what they bought, by an expiring link."""
+        """The winners sign their contracts, and fetch what they bought, by an expiring link."""
         say = self.narrator
         say.chapter("六、交付", "6. Delivery")
         folder = self.sandbox.directory("enterprises")
         for enterprise in self.enterprises:
-            for licence in enterprise.client.licences():
+            for nth, licence in enumerate(enterprise.client.licences()):
+                if not nth:
+                    enterprise.client.add_signing_key("contracts")
+                enterprise.client.sign_contract(licence.trade)
                 link = enterprise.client.link(licence.id)
                 path = folder / f"{enterprise.name}-{licence.id}.parquet"
                 enterprise.client.download(link, path)
                 say.did(
-                    f"企业 {enterprise.name} 下载 {path.stat().st_size:,} 字节,摘要与目录一致",
-                    f"enterprise {enterprise.name} downloaded {path.stat().st_size:,} bytes, the digest is the catalogue's",
+                    f"企业 {enterprise.name} 签署合同并下载 {path.stat().st_size:,} 字节,摘要与目录一致",
+                    f"enterprise {enterprise.name} signed its contract and downloaded {path.stat().st_size:,} bytes, the digest is the catalogue's",
                 )
 
     def pay_out(self) -> None:
         """The departments take their income home; the bank pays only against a verified receipt."""
         for name, department in self.departments.items():
             available = department.approver.me().available_fen or 0
-            self.bank.pay_out(department.approver.withdraw(available))
+            department.approver.withdraw(available)
+            self.bank.turn()
             self.narrator.did(
                 f"部门 {name} 提取收入 {available / 100:,.2f} 元,银行核验回执后付款",
                 f"department {name} withdrew {available / 100:,.2f} yuan; the bank paid against the verified receipt",
             )
+
+        self.bank.close_statement()
+        for statement in self.bank.statements():
+            came = self.clerk.import_statement(read_statement(statement)).outcome
+            self.require(came["state"] == "agreed", f"the bank's statement: {came['findings']}")
+        self.narrator.did(
+            f"银行对账单逐笔核对相符,在途 {int(came['in_transit_fen']) / 100:,.2f} 元",
+            f"the bank's statements agree with the book line by line; {int(came['in_transit_fen']) / 100:,.2f} yuan are on their way",
+        )
 
     def audit(self) -> None:
         """The regulator takes the log home, judges it in a process of its own and reads the chain."""
@@ -638,7 +704,7 @@ class _Play:
             abs(int(a["balance"])) for name, a in folded.items() if name not in {r["id"] for r in rows}
         )
         escrow = -int(folded["bank:escrow"]["balance"])
-        return total + abs(escrow - self.bank.balance_fen())
+        return total + abs(escrow - self.bank.balance_fen)
 
     def tamper(self) -> None:
         """Restore a backup elsewhere, change a row behind the ledger's back there, and have it found."""

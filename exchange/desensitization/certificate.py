@@ -14,13 +14,18 @@ from typing import Any
 import pyarrow as pa
 import rfc8785
 
-from exchange.desensitization import ENGINE_NAME, ENGINE_VERSION
-from exchange.desensitization.apply import Applied
+from exchange.desensitization import ENGINE_NAME, ENGINE_VERSION, indices
 from exchange.desensitization.errors import NotAuthorized
+from exchange.desensitization.frontier import decimal
 from exchange.desensitization.judge import Measurement
-from exchange.desensitization.policy import Policy, Pseudonymize
-from exchange.desensitization.techniques import PSEUDONYM_ALGORITHM
+from exchange.desensitization.policy import Policy, Pseudonymize, Tokenize
+from exchange.desensitization.policy.requirements import loss_to_json
+from exchange.desensitization.product import Applied
+from exchange.desensitization.techniques import PSEUDONYM_ALGORITHM, TOKEN_ALGORITHM
 from exchange.desensitization.verification import EXEMPTION_RULE, FORMAT
+
+WRITER = f"pyarrow {pa.__version__}"
+"""What lays the product's bytes: another version may lay the same table otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,9 @@ def certify(
     authorization: Authorization, policy: Policy, applied: Applied, measurement: Measurement, raw_rows: int
 ) -> dict[str, Any]:
     """The certificate of one product; `measurement` is of the product's file as it was written."""
-    pseudonyms = any(isinstance(column.technique, Pseudonymize) for column in policy.columns)
     return {
         "format": FORMAT,
-        "engine": {"name": ENGINE_NAME, "version": ENGINE_VERSION, "writer": f"pyarrow {pa.__version__}"},
+        "engine": {"name": ENGINE_NAME, "version": ENGINE_VERSION, "writer": WRITER},
         "authorization": {"id": authorization.id, "asset": authorization.asset},
         "raw_digest": authorization.raw_digest,
         "raw_rows": str(raw_rows),
@@ -76,20 +80,45 @@ def certify(
             "columns": [column.name for column in measurement.columns],
         },
         "exemption": {"from": "k", "rule": EXEMPTION_RULE} if policy.exempt_from_k else None,
-        "pseudonyms": PSEUDONYM_ALGORITHM if pseudonyms else None,
+        **keyed_algorithms(policy),
         "grade": measurement.grade,
         "after": measurement.risk.to_json(),
-        **costs(applied),
+        "privacy": [measure.to_json() for measure in measurement.privacy],
+        **costs(applied, policy),
     }
 
 
-def costs(applied: Applied) -> dict[str, Any]:
-    """What only the raw table shows: the risk before, and what was lost on the way."""
+def keyed_algorithms(policy: Policy) -> dict[str, str | None]:
+    """By which algorithm keyed values are made, of each kind that the policy has."""
+    used = {type(column.technique) for column in policy.columns}
+    return {
+        "pseudonyms": PSEUDONYM_ALGORITHM if Pseudonymize in used else None,
+        "tokens": TOKEN_ALGORITHM if Tokenize in used else None,
+    }
+
+
+def costs(applied: Applied, policy: Policy) -> dict[str, Any]:
+    """What only the raw table shows: the risk before, what was lost on the way, and how far it can be turned back.
+
+    `utility` is the loss that the policy chose (one number, or one a column where its aggregate is `rank`), nine
+    digits of it. `indices` are those of T/CSAC 007-2024 as `indices` computes them, by column and over all that can
+    harm a person.
+    """
+    harmful = [column.name for column in policy.columns if column.role != "other"]
     return {
         "before": applied.before.to_json(),
         "suppressed_rows": str(applied.suppressed_rows),
         "row_suppression_ppm": str(applied.row_suppression_ppm),
         "loss_ppm": {name: str(loss) for name, loss in applied.loss_ppm.items()},
+        "utility": {
+            "loss": loss_to_json(policy.loss),
+            "value": [decimal(part) for part in applied.utility],
+        },
+        "indices": {
+            "source": indices.SOURCE,
+            "overall": indices.overall(applied.indices, harmful).to_json(),
+            "columns": {name: index.to_json() for name, index in applied.indices.items()},
+        },
     }
 
 

@@ -21,8 +21,8 @@ from typing import Any
 from exchange.arrow import without_pandas
 from exchange.desensitization.errors import MeasurementFailed, TableTooLarge, UnreadableTable
 from exchange.desensitization.judge import Measurement
-from exchange.desensitization.limits import Limits
 from exchange.desensitization.policy import Policy, parse
+from exchange.desensitization.reading.limits import Limits
 
 DEFAULT_TIMEOUT_S = 120
 DEFAULT_MEMORY_BYTES = 6 * 1024 * 1024 * 1024
@@ -130,6 +130,29 @@ def read_in_child(
             listener.join()
 
 
+SAMPLE_ROWS = 10
+SAMPLE_CHARACTERS = 80
+
+
+def sample_in_child(path: Path, limits: Limits | None = None) -> list[list[str | None]]:
+    """The first rows of a table as text, ten at most, a cell of at most 80 characters; raises as `read_in_child` does."""
+    with read_in_child(path, limits or Limits()) as batches:
+        rows: list[list[str | None]] = []
+        for batch in batches:
+            columns = [column.to_pylist() for column in batch.slice(0, SAMPLE_ROWS - len(rows)).columns]
+            rows += [[_told_cell(cell) for cell in row] for row in zip(*columns, strict=True)]
+            if len(rows) == SAMPLE_ROWS:
+                break
+        return rows
+
+
+def _told_cell(cell: object) -> str | None:
+    if cell is None:
+        return None
+    text = str(cell)
+    return text if len(text) <= SAMPLE_CHARACTERS else f"{text[: SAMPLE_CHARACTERS - 1]}…"
+
+
 _LAST_WORDS_S = 5
 """How long a child whose stream broke may take to say why."""
 
@@ -195,7 +218,7 @@ def main() -> None:
     import pyarrow as pa
 
     from exchange.desensitization.measure import measure
-    from exchange.desensitization.source import read_batches
+    from exchange.desensitization.reading.source import read_batches
 
     # After the libraries are loaded, before a byte of the file is read.
     pa.set_cpu_count(1)

@@ -1,39 +1,45 @@
-"""The department's acts in one call each: scan a raw file, desensitize it under an authorization, verify a certificate."""
+"""The department's acts in one call each: scan a raw file, plan what it becomes, apply what was authorized, verify a certificate."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exchange.desensitization import grade
 from exchange.desensitization import policy as policies
-from exchange.desensitization.apply import apply_policy, write_product
 from exchange.desensitization.certificate import (
+    WRITER,
     Authorization,
     certify,
     costs,
+    keyed_algorithms,
     require_authorized,
     write_canonical,
 )
 from exchange.desensitization.child import measure_in_child, read_in_child
-from exchange.desensitization.declaration import Declaration
-from exchange.desensitization.detect import detect
+from exchange.desensitization.detection.detect import detect
 from exchange.desensitization.errors import NotReached
+from exchange.desensitization.frontier import USUAL_K, USUAL_LIMITS_PPM, Candidate, candidates, grid
 from exchange.desensitization.judge import Failure, Measurement, Requirements, judge
-from exchange.desensitization.limits import Limits, inside
 from exchange.desensitization.measure import ENGINE, measure, measure_table
-from exchange.desensitization.policy import Policy, technique_to_json
-from exchange.desensitization.propose import Proposal, propose
+from exchange.desensitization.policy import Noise, Policy, ShiftDates, technique_to_json
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.product import Applied, apply_policy, write_product
+from exchange.desensitization.propose import Proposal, Proposer
+from exchange.desensitization.reading.limits import Limits, inside
+from exchange.desensitization.reading.source import file_digest, table_bytes
+from exchange.desensitization.reading.spool import Spool
+from exchange.desensitization.samples import becomes
 from exchange.desensitization.scanned import FORMAT
 from exchange.desensitization.screening import is_marked, measured_factors, screen
-from exchange.desensitization.source import file_digest, table_bytes
-from exchange.desensitization.spool import Spool
+from exchange.desensitization.search.lattice import Solution
 from exchange.desensitization.techniques import KEY_BYTES
-from exchange.desensitization.verification import Check, compare, compare_raw
+from exchange.desensitization.verification import Check, compare, compare_raw, without_key
 
 Stage = Callable[[str, int, int], None]
 """Called with the stage's name, the work done in it and the work in all."""
@@ -52,68 +58,143 @@ class Scan:
     proposal: Proposal
 
 
-def scan(path: Path, declaration: Declaration, salt: bytes, limits: Limits, stage: Stage = unseen) -> Scan:
+class Plan:
+    """A raw table that was read and looked at, with the transformations that can be chosen for it."""
+
+    def __init__(
+        self, path: Path, declaration: Declaration, salt: bytes, limits: Limits, stage: Stage
+    ) -> None:
+        self._digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
+        self._bytes = table_bytes(path)
+        with _read(path, limits, stage) as table:
+            self.raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+        self._proposer = Proposer(self.raw, declaration)
+        self.candidates: tuple[Candidate, ...] = ()
+
+    def search(self, demands: Sequence[tuple[int, int]], stage: Stage = unseen) -> None:
+        """Find the best transformation for each pair of a k and a suppression limit in ppm."""
+        self.candidates = candidates(
+            self._proposer, demands, lambda done, total: stage("frontier", done, total)
+        )
+
+    def scan(self, chosen: Candidate | None = None, stage: Stage = unseen) -> Scan:
+        """Rehearse a candidate, or what was declared, and report it.
+
+        Raises PolicyRefused where what was declared cannot be reached, NotReached where even the rehearsal leaves
+        too much risk.
+        """
+        raw, proposer = self.raw, self._proposer
+        declaration = proposer.declaration
+        if chosen is not None:
+            declaration = replace(declaration, k=chosen.k, suppression_limit_ppm=chosen.suppression_limit_ppm)
+        asked = (declaration.k, declaration.suppression_limit_ppm)
+        same = [one for one in self.candidates if (one.k, one.suppression_limit_ppm) == asked]
+        solution = (
+            same[0].solution
+            if same
+            else proposer.search(declaration, lambda done, total: stage("search", done, total))
+        )
+        policy = proposer.policy(declaration, solution)
+        # Pseudonyms under a key of zeros measure like any others, and this table is thrown away.
+        rehearsed = apply_policy(raw, policy, bytes(KEY_BYTES))
+        after = measure_table(rehearsed.table, policy, file_digest="", file_bytes=0)
+        _require_clean(after, policy)
+        return Scan(self._report(policy, solution, rehearsed, after), policy, Proposal(policy, solution))
+
+    def _report(
+        self, policy: Policy, solution: Solution | None, rehearsed: Applied, after: Measurement
+    ) -> dict[str, Any]:
+        raw = self.raw
+        rows = raw.columns[0].rows
+        screened = screen(raw)
+        declared = {column.name: column for column in policy.columns}
+        return {
+            "format": FORMAT,
+            "engine": ENGINE,
+            "raw": {
+                "digest": self._digest,
+                "algorithm": "SHA-256(salt ‖ file)",
+                "rows": str(rows),
+                "bytes": str(self._bytes),
+            },
+            "about_persons": raw.about_persons,
+            "grade": grade.grade(
+                grade.measured_impacts(rows=rows, about_persons=raw.about_persons, marked=is_marked(screened))
+            ),
+            "grading": grade.VERSION,
+            "factors": grade.factors(measured_factors(raw)),
+            "screened": [one.to_json() for one in screened],
+            "columns": [
+                {
+                    "name": column.name,
+                    "type": str(column.type),
+                    "nulls": str(column.nulls),
+                    "distinct": str(len(column.distinct)),
+                    "role": declared[column.name].role,
+                    "technique": technique_to_json(declared[column.name].technique)["name"],
+                    "becomes": becomes(rehearsed.table, declared[column.name], column),
+                }
+                for column in raw.columns
+            ],
+            "findings": [finding.to_json() for finding in raw.findings],
+            "privacy": [measure.to_json() for measure in after.privacy],
+            "after": after.risk.to_json(),
+            **costs(rehearsed, policy),
+            "search": None
+            if solution is None
+            else {
+                "judged": str(solution.judged),
+                "dropped_rows": str(solution.dropped_rows),
+                "optimal": solution.optimal,
+            },
+            "frontier": [one.to_json() for one in self.candidates],
+            "policy": policy.to_json(),
+            "policy_digest": policy.digest(),
+        }
+
+
+def look(path: Path, limits: Limits | None = None, stage: Stage = unseen) -> Proposer:
+    """A raw table with what is found in it and what would be done by itself, before anything is declared. Raises like `scan`."""
+    with _read(path, limits or inside(table_bytes(path)), stage) as table:
+        raw = detect(table, progress=lambda done, total: stage("detect", done, total))
+    return Proposer(raw, Declaration())
+
+
+def scan(
+    path: Path,
+    declaration: Declaration,
+    salt: bytes,
+    limits: Limits | None = None,
+    stage: Stage = unseen,
+) -> Scan:
     """Read a raw file, find what identifies persons, propose a policy and rehearse it.
 
-    The same file, declaration and salt give the same report. Raises UnreadableTable, TableTooLarge,
-    PolicyRefused, and NotReached where even the rehearsal leaves too much risk.
+    The same file, declaration and salt give the same report. Without limits those of a department's own table hold.
+    Raises UnreadableTable, TableTooLarge, PolicyRefused, and NotReached where even the rehearsal leaves too much risk.
     """
-    digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
-    with _read(path, limits, stage) as table:
-        raw, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
-    screened = screen(raw)
-    proposal = propose(raw, declaration, lambda done, total: stage("search", done, total))
-    policy = proposal.policy
-    # Pseudonyms under a key of zeros measure like any others, and this table is thrown away.
-    rehearsed = apply_policy(raw, policy, bytes(KEY_BYTES))
-    after = measure_table(rehearsed.table, policy, file_digest="", file_bytes=0)
-    _require_clean(after, policy)
-    role = {column.name: column for column in policy.columns}
-    solution = proposal.solution
-    report: dict[str, Any] = {
-        "format": FORMAT,
-        "engine": ENGINE,
-        "raw": {
-            "digest": digest,
-            "algorithm": "SHA-256(salt ‖ file)",
-            "rows": str(rows),
-            "bytes": str(table_bytes(path)),
-        },
-        "about_persons": raw.about_persons,
-        "grade": grade.grade(
-            grade.measured_impacts(rows=rows, about_persons=raw.about_persons, marked=is_marked(screened))
-        ),
-        "grading": grade.VERSION,
-        "factors": grade.factors(measured_factors(raw)),
-        "screened": [one.to_json() for one in screened],
-        "columns": [
-            {
-                "name": column.name,
-                "type": str(column.type),
-                "nulls": str(column.nulls),
-                "distinct": str(len(column.distinct)),
-                "role": role[column.name].role,
-                "technique": technique_to_json(role[column.name].technique)["name"],
-            }
-            for column in raw.columns
-        ],
-        "findings": [finding.to_json() for finding in raw.findings],
-        "before": rehearsed.before.to_json(),
-        "after": after.risk.to_json(),
-        "suppressed_rows": str(rehearsed.suppressed_rows),
-        "row_suppression_ppm": str(rehearsed.row_suppression_ppm),
-        "loss_ppm": {name: str(loss) for name, loss in rehearsed.loss_ppm.items()},
-        "search": None
-        if solution is None
-        else {
-            "judged": str(solution.judged),
-            "dropped_rows": str(solution.dropped_rows),
-            "optimal": solution.optimal,
-        },
-        "policy": policy.to_json(),
-        "policy_digest": policy.digest(),
-    }
-    return Scan(report, policy, proposal)
+    found = Plan(path, declaration, salt, limits or inside(table_bytes(path)), stage)
+    limit_ppm = declaration.suppression_limit_ppm
+    found.search(grid((*USUAL_K, declaration.k), (limit_ppm,)), stage)
+    return found.scan(stage=stage)
+
+
+def plan(
+    path: Path,
+    declaration: Declaration,
+    salt: bytes,
+    limits: Limits | None = None,
+    stage: Stage = unseen,
+    *,
+    demands: Sequence[tuple[int, int]] = (),
+) -> Plan:
+    """Read a raw file and find the transformations that can be chosen, for pairs of a k and a suppression limit in ppm.
+
+    Without `demands` the usual ones and the declared one. `Plan.scan` rehearses one of them. Raises like `scan`.
+    """
+    found = Plan(path, declaration, salt, limits or inside(table_bytes(path)), stage)
+    declared = (declaration.k, declaration.suppression_limit_ppm)
+    found.search(demands or [*grid(USUAL_K, USUAL_LIMITS_PPM), declared], stage)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +206,7 @@ class Product:
     certificate_digest: str
 
 
-def desensitize(
+def apply(
     path: Path,
     policy: Policy,
     authorization: Authorization,
@@ -134,7 +215,7 @@ def desensitize(
     key: bytes,
     product: Path,
     certificate: Path,
-    limits: Limits,
+    limits: Limits | None = None,
     stage: Stage = unseen,
 ) -> Product:
     """Make the product of an authorized policy, measure the file as written, and certify it.
@@ -145,6 +226,7 @@ def desensitize(
     """
     digest = file_digest(path, salt, lambda done, total: stage("digest", done, total))
     require_authorized(authorization, raw_digest=digest, policy=policy)
+    limits = limits or inside(table_bytes(path))
     with _read(path, limits, stage) as table:
         raw, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
     stage("apply", 0, 1)
@@ -165,13 +247,14 @@ def verify(
     *,
     raw: Path | None = None,
     salt: bytes = b"",
+    key: bytes | None = None,
     stage: Stage = unseen,
 ) -> list[Check]:
     """A certificate recomputed from the product it speaks of, and with the raw table and its salt from both.
 
     The product is read in a child under the exchange's own limits. A product that breaks the certificate's own
-    policy differs in the member `policy`, by the rule. Raises PolicyRefused where the certificate holds no policy,
-    and what reading refuses.
+    policy differs in the member `policy`, by the rule. With the product's key it is made again, byte by byte.
+    Raises PolicyRefused where the certificate holds no policy, and what reading refuses.
     """
     policy = policies.parse(document.get("policy"))
     stage("measure", 0, 1)
@@ -191,11 +274,38 @@ def verify(
         found, rows = detect(table, progress=lambda done, total: stage("detect", done, total)), table.num_rows
     stage("apply", 0, 1)
     # Pseudonyms under a key of zeros lose and suppress like any others.
-    applied = apply_policy(found, policy, bytes(KEY_BYTES))
+    applied = apply_policy(found, policy, bytes(KEY_BYTES) if key is None else key)
     stage("apply", 1, 1)
-    recomputed = compare_raw(document, {"raw_digest": digest, "raw_rows": str(rows), **costs(applied)})
-    settled = {check.member for check in recomputed} | {"before"}
-    return [check for check in checks if check.member not in settled] + recomputed
+    recomputed = compare_raw(
+        document, {"raw_digest": digest, "raw_rows": str(rows), **costs(applied, policy)}
+    )
+    if key is not None:
+        recomputed += _remade(document, applied, policy)
+    elif any(isinstance(column.technique, Noise | ShiftDates) for column in policy.columns):
+        recomputed = without_key(recomputed)
+    settled = {check.member for check in recomputed} | {"before", "utility", "indices"}
+    return [
+        check for check in checks if check.member not in settled or check.outcome == "differs"
+    ] + recomputed
+
+
+def _remade(document: Mapping[str, Any], applied: Applied, policy: Policy) -> Iterator[Check]:
+    """The product made again under its key: the same bytes, and so the algorithms that its keyed values name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "product.parquet"
+        write_product(applied.table, path)
+        digest = file_digest(path)
+    said = document.get("product_digest")
+    same = said == digest
+    engine = document.get("engine")
+    writer = engine.get("writer") if isinstance(engine, Mapping) else None
+    if not same and writer != WRITER:
+        yield Check("product_digest", "unchecked", "other_engine", said, digest)
+        return
+    yield Check("product_digest", "agrees" if same else "differs", "remade", said, digest)
+    for member, found in keyed_algorithms(policy).items():
+        agrees = same and document.get(member) == found
+        yield Check(member, "agrees" if agrees else "differs", "remade", document.get(member), found)
 
 
 _BYTES_A_SECOND = 2_000_000

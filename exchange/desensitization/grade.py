@@ -95,14 +95,18 @@ def derive(parents: Sequence[Grade | None], own: Iterable[Impact]) -> Grade:
 Factor = Literal["domain", "group", "region", "precision", "scale", "depth", "coverage", "importance"]
 
 
-def factors(found: Mapping[Factor, str]) -> list[dict[str, str]]:
-    """The eight factors in the standard's order, with what is known of each; an empty one is left to the assessor."""
+def factors(found: Mapping[Factor, tuple[str, str]]) -> list[dict[str, str]]:
+    """The eight factors in the standard's order, with what is known of each in Chinese and in English.
+
+    An empty one is left to the assessor.
+    """
     return [
         {
             "factor": factor,
             "zh": _RULES["factors"][factor]["zh"],
             "by": _RULES["factors"][factor]["by"],
-            "found": found.get(factor, ""),
+            "found": found.get(factor, ("", ""))[1],
+            "found_zh": found.get(factor, ("", ""))[0],
         }
         for factor in get_args(Factor)
     ]

@@ -3,12 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from exchange.desensitization import grade as grading
-from exchange.desensitization.findings import KINDS, Finding
+from exchange.desensitization.detection.findings import KINDS, Finding
 from exchange.desensitization.policy import Policy
+from exchange.desensitization.policy.requirements import MODELS
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What the classes betray of one sensitive column, each figure that of the worst class.
+
+    Shares in parts per million (`ppm`), other figures in millionths (`micro`); risks are rounded up, protections
+    down. `distinct_l` and `entropy_l_micro` are the l of distinct and of entropy l-diversity (the exponential of the
+    least entropy); for every c above `recursive_c_micro` the table is recursively (c, l)-diverse at l =
+    `distinct_l` (Machanavajjhala et al., 2007). `t_*_ppm` is the earth mover's distance to the column's
+    distribution in the table: with equal distances; on a line, where the column has an order (NULL before all
+    values); on a tree, where the policy has a hierarchy of it (Li, Li, Venkatasubramanian, 2007). `beta_micro` is the
+    largest relative gain of a value's share (Cao and Karras, 2012), `delta_micro` the largest change of its
+    logarithm, over the values that a class holds (Brickell and Shmatikov, 2008).
+    """
+
+    column: str
+    distinct_l: int
+    entropy_l_micro: int
+    recursive_c_micro: int
+    t_equal_ppm: int
+    t_ordered_ppm: int | None
+    t_hierarchical_ppm: int | None
+    beta_micro: int
+    delta_micro: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers as strings, without the column's name."""
+        figures = {name: getattr(self, name) for name in _FIGURES}
+        return {name: None if found is None else str(found) for name, found in figures.items()}
+
+    @classmethod
+    def from_json(cls, column: str, data: Mapping[str, Any]) -> Disclosure:
+        """The inverse of `to_json`."""
+        figures: dict[str, Any] = {name: data[name] and int(data[name]) for name in _FIGURES}
+        return cls(column, **figures)
+
+
+_FIGURES = tuple(field.name for field in fields(Disclosure) if field.name != "column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +56,14 @@ class Risk:
     """Re-identification risk over the quasi-identifiers; shares in parts per million, rounded up.
 
     A class is a set of rows that agree in every quasi-identifier (NULL agrees with NULL). `k` is the
-    smallest class, counted in persons where a pseudonym shows that several rows are of one; `l` the smallest number of distinct values of a sensitive column in a class, per
-    column; prosecutor risk is that of the row most at risk (1/k), marketer risk the expected share of
-    rows re-identified (classes/rows), uniqueness the share of rows alone in their class. The journalist
-    attacker knows no more than the table here (no population table is given), so his risk is the
-    prosecutor's. Definitions: El Emam, Guide to the De-Identification of Personal Health Information, ch. 16;
-    Machanavajjhala et al., l-Diversity (2007), for distinct l.
+    smallest class, counted in persons where a pseudonym shows that several rows are of one; `l` the smallest number
+    of distinct values of a sensitive column in a class, per column; prosecutor risk is that of the row most at risk
+    (1/k), marketer risk the expected share of rows re-identified (classes/rows, more where several rows of a class
+    are of one person), uniqueness the share of rows alone in their class. The journalist attacker knows no more than the table here (no population table is given), so his
+    risk is the prosecutor's. Of the persons in the table, `population_uniqueness_ppm` are expected to be unique in
+    the `population` that they were drawn from too (Zayatz, 1991); none stated, they are all there are. Definitions:
+    El Emam, Guide to the De-Identification of Personal Health Information, ch. 16; Machanavajjhala et al.,
+    l-Diversity (2007), for distinct l; `disclosure` holds the other models' figures, per sensitive column.
     """
 
     quasi_identifiers: tuple[str, ...]
@@ -33,6 +75,9 @@ class Risk:
     prosecutor_ppm: int
     marketer_ppm: int
     uniqueness_ppm: int
+    population: int | None
+    population_uniqueness_ppm: int
+    disclosure: tuple[Disclosure, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Numbers as strings, so that the figures can stand in a log body."""
@@ -47,11 +92,15 @@ class Risk:
             "journalist_ppm": str(self.prosecutor_ppm),
             "marketer_ppm": str(self.marketer_ppm),
             "uniqueness_ppm": str(self.uniqueness_ppm),
+            "population": None if self.population is None else str(self.population),
+            "population_uniqueness_ppm": str(self.population_uniqueness_ppm),
+            "disclosure": {found.column: found.to_json() for found in self.disclosure},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Risk:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; what engines before 3 did not measure is unknown: the worst, or nothing said."""
+        population = data.get("population")
         return cls(
             quasi_identifiers=tuple(data["quasi_identifiers"]),
             rows=int(data["rows"]),
@@ -62,6 +111,20 @@ class Risk:
             prosecutor_ppm=int(data["prosecutor_ppm"]),
             marketer_ppm=int(data["marketer_ppm"]),
             uniqueness_ppm=int(data["uniqueness_ppm"]),
+            population=None if population is None else int(population),
+            population_uniqueness_ppm=int(data.get("population_uniqueness_ppm", data["uniqueness_ppm"])),
+            disclosure=tuple(
+                Disclosure.from_json(column, found) for column, found in data.get("disclosure", {}).items()
+            ),
+        )
+
+    def renamed(self, called: Mapping[str, str]) -> Risk:
+        """The same with other names for its columns."""
+        return replace(
+            self,
+            quasi_identifiers=tuple(called[name] for name in self.quasi_identifiers),
+            l=tuple((called[name], distinct) for name, distinct in self.l),
+            disclosure=tuple(replace(found, column=called[found.column]) for found in self.disclosure),
         )
 
 
@@ -74,6 +137,34 @@ class ColumnMeasure:
     nulls: int
     distinct: int
     misfits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMeasure:
+    """One privacy model of the policy on the table: what it bounds where that is worst, and how many rows break it.
+
+    `model` is the model as the policy states it; `column` the sensitive one that it was measured on, none where
+    it speaks of classes alone.
+    """
+
+    model: Mapping[str, Any]
+    column: str | None
+    found: str
+    rows_broken: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers as strings, so that the measure can stand in a log body."""
+        return {
+            "model": dict(self.model),
+            "column": self.column,
+            "found": self.found,
+            "rows_broken": str(self.rows_broken),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelMeasure:
+        """The inverse of `to_json`."""
+        return cls(dict(data["model"]), data["column"], str(data["found"]), int(data["rows_broken"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +184,7 @@ class Measurement:
     about_persons: bool
     risk: Risk
     grade: grading.Grade
+    privacy: tuple[ModelMeasure, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Numbers as strings, so that the measurement can stand in a log body."""
@@ -115,6 +207,7 @@ class Measurement:
             "about_persons": self.about_persons,
             "risk": self.risk.to_json(),
             "grade": self.grade,
+            "privacy": [measure.to_json() for measure in self.privacy],
         }
 
     @classmethod
@@ -139,6 +232,8 @@ class Measurement:
             about_persons=bool(data["about_persons"]),
             risk=Risk.from_json(data["risk"]),
             grade=cast(grading.Grade, data["grade"]),
+            # A log may hold measurements from before models were measured.
+            privacy=tuple(ModelMeasure.from_json(one) for one in data.get("privacy", ())),
         )
 
 
@@ -171,7 +266,7 @@ def judge(measurement: Measurement, requirements: Requirements) -> list[Failure]
     """Every reason to send the table back, in a fixed order; an empty list lets it cross.
 
     Rules: `undeclared_column`, `biometric`, `direct_identifier`, `not_as_declared`, `exemption`,
-    `identifiers_not_declared`, `k_anonymity`, `l_diversity`, `grade`.
+    `identifiers_not_declared`, `k_anonymity`, `l_diversity`, `privacy_model`, `grade`.
     """
     policy = requirements.policy
     failures: list[Failure] = []
@@ -281,4 +376,22 @@ def _risk(measurement: Measurement, requirements: Requirements) -> list[Failure]
         for column, found in risk.l
         if found < requirements.l
     )
+    failures.extend(
+        Failure(
+            measure.column,
+            "privacy_model",
+            f"{MODELS[measure.model['model']][1]} ({_bounds(measure.model)}) is broken by {measure.rows_broken} rows; "
+            f"found {measure.found}",
+            "generalize the quasi-identifiers further, allow more rows to be suppressed, or suppress this column",
+        )
+        for measure in measurement.privacy
+        if measure.rows_broken
+    )
     return failures
+
+
+def _bounds(model: Mapping[str, Any]) -> str:
+    """What a model was asked to hold, without the values that its distance may name."""
+    return ", ".join(
+        f"{name} {value}" for name, value in model.items() if name not in ("model", "column", "distance")
+    )

@@ -3,7 +3,7 @@
 The report (`report.json`, numbers as strings, no value of the raw table in it):
 
     {"format": "data-asset-exchange-desensitization-report@1",
-     "engine": "exchange.desensitization 2",
+     "engine": "exchange.desensitization 3",
      "raw": {"digest": hex, "algorithm": "SHA-256(salt ‖ file)", "rows": "1000", "bytes": "65042"},
      "about_persons": true,
      "grade": "general", "grading": "grading@1",
@@ -11,7 +11,7 @@ The report (`report.json`, numbers as strings, no value of the raw table in it):
      "screened": [{"column", "secret", "certain", "sign", "sign_zh", "values", "source"}],
      "columns": [{"name", "type", "nulls", "distinct", "role", "technique"}],
      "findings": [{"column", "kind", "role", "by", "checked", "matched", "chance_ppm", "p_exponent", "samples", "source"}],
-     "before": {"quasi_identifiers", "rows", "classes", "k", "l", "unique_rows", "prosecutor_ppm", ...},
+     "before": {"quasi_identifiers", "rows", "classes", "k", "l", "unique_rows", "prosecutor_ppm", ..., "disclosure": {column: {"distinct_l", "t_equal_ppm", ...}}},
      "after": {...the same, of the product that the policy makes...},
      "suppressed_rows": "31", "row_suppression_ppm": "31000", "loss_ppm": {column: "198217"},
      "search": {"levels": {column: "2"}, "judged": "15", "optimal": true} or null,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exchange.desensitization.detect import Column, Detected
-from exchange.desensitization.findings import KINDS
+from exchange.desensitization.detection.detect import Column, Detected
+from exchange.desensitization.detection.findings import KINDS
 from exchange.desensitization.grade import SIGNS, Factor, Screened, screened_header
 
 _PERSONAL = ("always", "in_person_table")
@@ -33,34 +34,56 @@ def is_marked(screened: tuple[Screened, ...]) -> bool:
     return any(one.sign.certain and one.sign.secret == "state_secret" for one in screened)  # noqa: S105  # a kind
 
 
-def measured_factors(detected: Detected) -> dict[Factor, str]:
-    """What the table shows of the factors that can be measured; domain and importance are the assessor's to say."""
+def measured_factors(detected: Detected) -> dict[Factor, tuple[str, str]]:
+    """What the table shows of the factors that can be measured, in Chinese and in English.
+
+    Domain and importance are the assessor's to say.
+    """
     kinds = {finding.column: finding.kind for finding in detected.findings}
     rows = detected.columns[0].rows
-    personal = sorted({kind for kind in kinds.values() if KINDS[kind].personal in _PERSONAL})
+    personal = [KINDS[kind] for kind in sorted(set(kinds.values())) if KINDS[kind].personal in _PERSONAL]
     regions = [column for column in detected.columns if kinds.get(column.name) == "region"]
-    facts: dict[Factor, str] = {
-        "group": f"persons: {', '.join(personal)}" if detected.about_persons else "no person column found",
-        "scale": f"{rows} rows, {len(detected.columns)} columns",
-        "depth": "as the file holds it; derived data is graded anew, never below its highest parent",
+    facts: dict[Factor, tuple[str, str]] = {
+        "group": (
+            f"个人：{'、'.join(kind.zh for kind in personal)}",
+            f"persons: {', '.join(kind.en for kind in personal)}",
+        )
+        if detected.about_persons
+        else ("未发现个人信息列", "no person column found"),
+        "scale": (f"{rows} 行，{len(detected.columns)} 列", f"{rows} rows, {len(detected.columns)} columns"),
+        "depth": (
+            "以文件所载为准；衍生数据重新定级，不低于其最高的来源",
+            "as the file holds it; derived data is graded anew, never below its highest parent",
+        ),
     }
     if regions:
-        facts["region"] = "; ".join(f"{column.name}: {len(column.distinct)} values" for column in regions)
-    fine = [text for column in detected.columns if (text := _precision(column, kinds.get(column.name)))]
+        facts["region"] = (
+            "；".join(f"{column.name}：{len(column.distinct)} 个取值" for column in regions),
+            "; ".join(f"{column.name}: {len(column.distinct)} values" for column in regions),
+        )
+    fine = [said for column in detected.columns if (said := _precision(column, kinds.get(column.name)))]
     if fine:
-        facts["precision"] = "; ".join(fine)
-    spans = [text for column in detected.columns if (text := _span(column))]
+        facts["precision"] = _joined(fine)
+    spans = [said for column in detected.columns if (said := _span(column))]
     filled = 1 - sum(column.nulls for column in detected.columns) / (rows * len(detected.columns))
-    facts["coverage"] = "; ".join([f"{filled:.1%} of all cells filled", *spans])
+    facts["coverage"] = _joined([(f"{filled:.1%} 的单元格有值", f"{filled:.1%} of all cells filled"), *spans])
     return facts
 
 
-def _precision(column: Column, kind: str | None) -> str:
+def _joined(said: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    return "；".join(zh for zh, _ in said), "; ".join(en for _, en in said)
+
+
+def _precision(column: Column, kind: str | None) -> tuple[str, str] | None:
     """How fine a column of places is: a degree's fourth decimal is some eleven metres."""
     if kind != "coordinates" or not pa.types.is_floating(column.type):
-        return ""
+        return None
     digits = _decimals(column.distinct)
-    return f"{column.name}: {digits} decimals of a degree, about {111_000 / 10**digits:.3g} m"
+    metres = f"{111_000 / 10**digits:.3g}"
+    return (
+        f"{column.name}：精确到小数点后 {digits} 位（度），约 {metres} 米",
+        f"{column.name}: {digits} decimals of a degree, about {metres} m",
+    )
 
 
 def _decimals(values: Any) -> int:
@@ -75,9 +98,12 @@ def _decimals(values: Any) -> int:
     )
 
 
-def _span(column: Column) -> str:
+def _span(column: Column) -> tuple[str, str] | None:
     if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)) or not len(column.distinct):
-        return ""
+        return None
     # Years, since the first and last day of a small table can be somebody's.
     ends = pc.min_max(pc.year(column.distinct)).as_py()
-    return f"{column.name}: {ends['min']} to {ends['max']}"
+    return (
+        f"{column.name}：{ends['min']} 至 {ends['max']}",
+        f"{column.name}: {ends['min']} to {ends['max']}",
+    )

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from exchange.desensitization import ENGINE_NAME, ENGINE_VERSION
 from exchange.desensitization.judge import Measurement
-from exchange.desensitization.policy import Keep, Policy, Pseudonymize, Suppress
+from exchange.desensitization.policy import Keep, Policy, Pseudonymize, Suppress, Tokenize
+from exchange.desensitization.policy.requirements import loss_to_json
 
 FORMAT = "data-asset-exchange-desensitization-certificate@1"
 EXEMPTION_RULE = "no column about a person is found, and the risk assessment says so (GB/T 37964-2019)"
 
 Outcome = Literal["agrees", "differs", "unchecked"]
-Why = Literal["recomputed", "follows", "needs_raw", "needs_log", "other_engine", "unknown_member"]
+Why = Literal[
+    "recomputed", "remade", "follows", "needs_raw", "needs_key", "needs_log", "other_engine", "unknown_member"
+]
 
 WHY: Mapping[Why, tuple[str, str]] = {
     "recomputed": ("由文件重新计算", "recomputed from the file"),
+    "remade": ("由原始数据与密钥重新制作", "made again from the raw table and the key"),
     "follows": ("由证书其他各项推得", "follows from the certificate's other members"),
     "needs_raw": ("须有原始数据及其盐方可核验", "needs the raw table and its salt"),
+    "needs_key": ("须有产品密钥方可核验", "needs the product's key"),
     "needs_log": ("须向交易所的日志核验", "is for the exchange's log to prove"),
     "other_engine": (
         "证书由另一版本的引擎签发，数值由本版本重新计算",
@@ -32,8 +37,8 @@ WHY: Mapping[Why, tuple[str, str]] = {
 _MILLION = 1_000_000
 _KNOWN = {
     "format", "engine", "authorization", "raw_digest", "raw_rows", "policy", "policy_digest", "product_digest",
-    "product", "exemption", "pseudonyms", "grade", "before", "after", "suppressed_rows", "row_suppression_ppm",
-    "loss_ppm",
+    "product", "exemption", "pseudonyms", "tokens", "grade", "before", "after", "privacy", "suppressed_rows",
+    "row_suppression_ppm", "loss_ppm", "utility", "indices",
 }  # fmt: skip
 
 
@@ -85,20 +90,24 @@ def compare(certificate: Mapping[str, Any], policy: Policy, measurement: Measure
     checks += _members(certificate, "product", product)
     exemption = {"from": "k", "rule": EXEMPTION_RULE} if policy.exempt_from_k else None
     checks.append(_equal(certificate, "exemption", exemption, "follows"))
-    pseudonyms = any(isinstance(column.technique, Pseudonymize) for column in policy.columns)
-    if not pseudonyms or certificate.get("pseudonyms") is None:
-        found = "a pseudonymized column" if pseudonyms else None
-        checks.append(_equal(certificate, "pseudonyms", found, "follows"))
-    else:
-        # The keys never leave the department, so nobody else can tell by what algorithm they were used.
-        checks.append(Check("pseudonyms", "unchecked", "needs_raw", certificate["pseudonyms"]))
+    checks += _algorithms(certificate, policy)
     checks.append(_equal(certificate, "grade", measurement.grade, "recomputed"))
     checks += _members(certificate, "after", measurement.risk.to_json())
+    held = [measure.to_json() for measure in measurement.privacy]
+    checks.append(_equal(certificate, "privacy", held, "recomputed"))
     checks += _of_the_raw_table(certificate, policy, measurement)
     checks += [
         Check(name, "unchecked", "unknown_member", certificate[name])
         for name in sorted(set(certificate) - _KNOWN)
     ]
+    if checks[1].why == "other_engine":
+        # What another version did not state is no lie.
+        checks = [
+            replace(check, outcome="unchecked", why="other_engine")
+            if check.outcome == "differs" and check.said is None
+            else check
+            for check in checks
+        ]
     return checks
 
 
@@ -107,10 +116,31 @@ def compare_raw(certificate: Mapping[str, Any], recomputed: Mapping[str, Any]) -
     checks: list[Check] = []
     for name, found in recomputed.items():
         if isinstance(found, Mapping):
-            checks += _members(certificate, name, found)
+            checks += _members(certificate, name, found, deep=True)
         else:
             checks.append(_equal(certificate, name, found, "recomputed"))
     return checks
+
+
+def without_key(checks: Iterable[Check]) -> list[Check]:
+    """What was recomputed from the raw table under another key than the product's: where chance counts, a difference says nothing."""
+    by_chance = ("suppressed_rows", "row_suppression_ppm", "loss_ppm", "utility", "indices")
+    return [
+        replace(check, outcome="unchecked", why="needs_key")
+        if check.outcome == "differs" and check.member.partition(".")[0] in by_chance
+        else check
+        for check in checks
+    ]
+
+
+def _algorithms(certificate: Mapping[str, Any], policy: Policy) -> Iterator[Check]:
+    """The algorithms of keyed values: the keys never leave the department, so nobody else can tell how they were used."""
+    for member, technique in (("pseudonyms", Pseudonymize), ("tokens", Tokenize)):
+        used = any(isinstance(column.technique, technique) for column in policy.columns)
+        if used and certificate.get(member) is not None:
+            yield Check(member, "unchecked", "needs_key", certificate[member])
+        else:
+            yield _equal(certificate, member, "an algorithm" if used else None, "follows")
 
 
 def _of_the_raw_table(
@@ -148,6 +178,10 @@ def _of_the_raw_table(
                 yield Check(member, "unchecked", "needs_raw", said)
     for extra in sorted(set(losses) - {column.name for column in policy.columns}):
         yield Check(f"loss_ppm.{extra}", "differs", "follows", losses[extra], None)
+    chosen = loss_to_json(policy.loss)
+    yield _equal(_object(certificate, "utility"), "loss", chosen, "follows", "utility.loss")
+    yield Check("utility", "unchecked", "needs_raw", certificate.get("utility"))
+    yield Check("indices", "unchecked", "needs_raw", certificate.get("indices"))
 
 
 def _engine(certificate: Mapping[str, Any]) -> Check:
@@ -159,12 +193,18 @@ def _engine(certificate: Mapping[str, Any]) -> Check:
     return Check("engine", "unchecked", "other_engine", said, found)
 
 
-def _members(certificate: Mapping[str, Any], name: str, found: Mapping[str, Any]) -> list[Check]:
-    """One check for each member of a member; one that is missing or too many differs."""
+def _members(
+    certificate: Mapping[str, Any], name: str, found: Mapping[str, Any], *, deep: bool = False
+) -> list[Check]:
+    """One check for each member of a member, and of theirs where `deep`; one that is missing or too many differs."""
     said = _object(certificate, name)
-    checks = [
-        _equal(said, member, value, "recomputed", f"{name}.{member}") for member, value in found.items()
-    ]
+    checks = []
+    for member, value in found.items():
+        if deep and isinstance(value, Mapping):
+            inner = _members(said, member, value, deep=True)
+            checks += [replace(check, member=f"{name}.{check.member}") for check in inner]
+        else:
+            checks.append(_equal(said, member, value, "recomputed", f"{name}.{member}"))
     checks += [
         Check(f"{name}.{member}", "differs", "recomputed", said[member], None)
         for member in sorted(set(said) - set(found))

@@ -2,9 +2,11 @@
 
 Run as `python -m exchange.drill.load` with an `Order` as JSON on standard input. It says how it goes on standard output,
 a line of JSON for each tenth of a second, ends when its phases are over or its standard input does, and then waits for
-what is under way. Written to cost little beside the server that it drives: one small protocol object a client.
+what is under way. Written to cost little beside the server that it drives: one small protocol object a client, and a
+process that gives way to the server's, for a real crowd computes elsewhere.
 
-What a client was told is a line of the journal, from which `promises` judges:
+What a client was told is a line of the journal, from which `promises` judges. It is written when the crowd has ended:
+clients have disks of their own, and this one is the server's.
 
     A <TAB> identifier <TAB> answer     acknowledged: done, or refused on the record; the answer carries the receipt
     U <TAB> identifier                  unknown: no answer came in the client's patience
@@ -24,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import orjson
 
@@ -242,7 +244,7 @@ class Client(asyncio.Protocol):
 
     def _end(self, line: bytes) -> None:
         self.identifier = ""
-        self.crowd.journal.write(line)
+        self.crowd.journal.append(line)
         self.crowd.ended(self)
 
     def give_up(self) -> None:
@@ -259,15 +261,15 @@ class Client(asyncio.Protocol):
 class Crowd:
     """All clients, and the acts that come: one after the other by each, or by the clock whatever the answers do."""
 
-    def __init__(self, order: Order, journal: IO[bytes]) -> None:
+    def __init__(self, order: Order) -> None:
         self.order = order
-        self.journal = journal
+        self.journal: list[bytes] = []
         self.loop = asyncio.get_running_loop()
         self.chance = random.Random(order.seed)  # noqa: S311  # spreads retries, guards nothing
         self.bin = Bin()
         self.clients: list[Client] = []
         self._idle: list[Client] = []
-        self._arrivals: deque[float] = deque()
+        self._arrivals: deque[tuple[float, int]] = deque()  # when, and how many
         self._phase: Phase | None = None
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -297,7 +299,10 @@ class Crowd:
             else:
                 self._idle.append(client)
         elif self._arrivals:
-            self._begin(client, self._arrivals.popleft())
+            came, count = self._arrivals.popleft()
+            if count > 1:
+                self._arrivals.appendleft((came, count - 1))
+            self._begin(client, came)
         else:
             self._idle.append(client)
 
@@ -360,13 +365,13 @@ class Crowd:
     def _arrive(self, count: int, now: float) -> None:
         """So many acts are wanted now. Who finds no client free waits, and goes away after an attempt's time."""
         self.bin.offered += count
-        while self._arrivals and self._arrivals[0] < now - self.order.attempt_s:
-            self._arrivals.popleft()
-            self.bin.dropped += 1
+        while self._arrivals and self._arrivals[0][0] < now - self.order.attempt_s:
+            self.bin.dropped += self._arrivals.popleft()[1]
         for _ in range(min(count, len(self._idle))):
             self._begin(self._idle.pop(), now)
             count -= 1
-        self._arrivals.extend(itertools.repeat(now, count))
+        if count:
+            self._arrivals.append((now, count))
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -386,11 +391,12 @@ class Crowd:
             print(orjson.dumps(done.json(number)).decode(), flush=True)
 
 
-async def play(order: Order, journal: IO[bytes]) -> None:
-    """Do what was ordered, until it is done or standard input ends."""
-    crowd = Crowd(order, journal)
+async def play(order: Order) -> list[bytes]:
+    """Do what was ordered, until it is done or standard input ends; gives the journal."""
+    crowd = Crowd(order)
     crowd.loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(0, 64) else _hang_up(crowd))
     await crowd.run()
+    return crowd.journal
 
 
 def _hang_up(crowd: Crowd) -> None:
@@ -401,6 +407,8 @@ def _hang_up(crowd: Crowd) -> None:
 if __name__ == "__main__":
     import uvloop
 
+    os.nice(5)
     ordered = Order.read(sys.stdin.buffer.readline())
-    with Path(ordered.journal).open("ab", buffering=1 << 20) as kept:
-        uvloop.run(play(ordered, kept))
+    kept = uvloop.run(play(ordered))
+    with Path(ordered.journal).open("ab") as journal:
+        journal.writelines(kept)

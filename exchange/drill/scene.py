@@ -27,8 +27,8 @@ from exchange import app as exchange_app
 from exchange.client import Exchange
 from exchange.desensitization import department
 from exchange.desensitization.certificate import Authorization
-from exchange.desensitization.declaration import Declaration
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
 from exchange.drill.load import Order, Phase, Speaker
 from exchange.embedded import Postgres
 from exchange.embedded.processes import PidFile, works_in
@@ -45,6 +45,7 @@ from exchange.messages.assets import (
 )
 from exchange.messages.market import OfferMessage, Role
 from exchange.parties import uscc_check_character
+from exchange.sandbox.registering import Registrar, registered
 from exchange.settings import Settings
 from pricing.appraisal import InformationAttributes, LegalAttributes, ValueAttributes
 
@@ -272,7 +273,7 @@ class Scene:
         )
         granted = approver.authorize(asset, assessed.outcome["assessment"]).outcome
         product = folder / "product.parquet"
-        made = department.desensitize(
+        made = department.apply(
             raw,
             policy,
             Authorization(
@@ -290,7 +291,8 @@ class Scene:
         digest = assessor.upload(product)
         assessor.release(asset, granted["authorization"], digest, made.certificate)
         assessor.assign_theme(asset, "weather")
-        assessor.register_asset(asset)
+        registrar = Registrar(*(member.client for member in self.admit("registrar", people=2)))
+        registered([(assessor, asset)], registrar, self.move_to)
         assessor.appraise(asset, _costs(product))
         return asset
 

@@ -22,6 +22,9 @@ MarkKind = Literal["fault", "detected", "recovered", "note"]
 PATIENCE_S = 90.0
 """How long a stage waits for acts to be acknowledged again before the case counts as failed."""
 
+STILL_S = 1.0
+"""A log that did not grow for so long after the crowd ended has all that the crowd asked for."""
+
 
 def words(zh: str, en: str) -> Words:
     """One text in both languages."""
@@ -39,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time without an acknowledged act after a fault; `recovery_ms` counts from the fault to the next one."""
+    """A time without an acknowledged act, and how long it was: from the fault on where it began before it."""
 
     from_s: float
     to_s: float
@@ -99,9 +102,12 @@ class Stage:
         load.wait_for(self.acts, PATIENCE_S)
 
     def judge(self, scene: Scene, load: Load, *, patience_s: float = 60.0) -> Promises:
-        """Fetch the log as a regulator does, and judge what the crowd was told."""
+        """Fetch the log as a regulator does, once it stands still, and judge what the crowd was told."""
         self.say("取回日志,核对客户端得到的应答", "fetching the log and judging what the clients were told")
         bundle = self.bundle
+        size = -1
+        while size != (size := scene.regulator.checkpoint().size):
+            time.sleep(STILL_S)  # of acts whose senders gave up some may be under way
         scene.regulator.audit_bundle(bundle)
         with contextlib.ExitStack() as stack:
             clients = {
@@ -130,7 +136,7 @@ class Stage:
             silent = [(a, b) for a, b in silences(self.bins) if b > at_s and a < end_s]
             if silent:
                 a, b = max(silent, key=lambda pair: pair[1] - pair[0])
-                found.append(Outage(a, b, round(1000 * (b - at_s))))
+                found.append(Outage(a, b, round(1000 * (b - max(a, at_s)))))
         return found
 
 

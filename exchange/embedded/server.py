@@ -253,7 +253,7 @@ class Postgres:
     def discard(self) -> None:
         """Stop the server and delete the cluster, its archive and its credentials: for sandboxes."""
         assert self._lock is not None, "only the holder discards the cluster"
-        self._stop_server()
+        self._stop_server(signal.SIGQUIT)  # nothing of it is kept: no checkpoint is worth the wait
         self._place.remove()
         self.stop()
 
@@ -332,9 +332,9 @@ class Postgres:
             time.sleep(POLL_S)
         return False
 
-    def _stop_server(self) -> None:
+    def _stop_server(self, *signals: signal.Signals) -> None:
         # Fast; then at once, to recover at the next start.
-        for signal_number in (signal.SIGINT, signal.SIGQUIT):
+        for signal_number in signals or (signal.SIGINT, signal.SIGQUIT):
             if self._ends_within(_STOP_S, signal_number):
                 break
         wait_until_empty(self.data)

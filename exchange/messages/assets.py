@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from exchange.desensitization.grade import Degree, Harmed
-from exchange.messages.shapes import Digest, Identifier, Message, Whole, Words
+from exchange.desensitization.grade import Degree, Harmed, Opening
+from exchange.messages.shapes import Digest, Identifier, Message, Purpose, Whole, Words
 from pricing.appraisal import Inputs, Signature
 from pricing.errors import QualityError
 from pricing.quality import (
@@ -29,12 +29,21 @@ if TYPE_CHECKING:
 
 
 class AssetMessage(Message):
-    """What a department has; `operator` where a company runs it."""
+    """What a department has; `operator` where a company runs it, `opening` how far it is opened.
+
+    Left out, `opening` is what the market's model has it; wider than that takes a reason. `purposes` and `qualified` are the
+    condition of what is opened on one; `update_days` is how often new data is promised.
+    """
 
     title: Words
     summary: Annotated[str, Field(max_length=4000)] = ""
     kind: Annotated[str, Field(examples=["transport"])]
     operator: Identifier | None = None
+    opening: Opening | None = None
+    opening_reason: Annotated[str, Field(max_length=1000)] = ""
+    purposes: list[Purpose] = Field(default_factory=list, max_length=16)
+    qualified: bool = False
+    update_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
 
 
 class ImpactMessage(Message):
@@ -66,9 +75,11 @@ class AssessmentMessage(Message):
 
 
 class AuthorizationMessage(Message):
-    """Which assessment the second person authorizes."""
+    """What another person says to an assessment at the next level; a file is returned with a reason."""
 
     assessment: Identifier
+    decision: Literal["approve", "return"] = "approve"
+    reason: Annotated[str, Field(max_length=1000)] = ""
 
 
 class ReleaseMessage(Message):
@@ -423,12 +434,6 @@ class AppraisalMessage(Message):
         return None if self.signature is None else Signature(**self.signature.model_dump())
 
 
-class LinkMessage(Message):
-    """How long a delivery link shall work, in seconds."""
-
-    valid_seconds: Whole = 3600
-
-
 class UploadView(Message):
     """A file as it arrived."""
 
@@ -436,11 +441,26 @@ class UploadView(Message):
     size_bytes: Whole
 
 
+class TransparencyView(Message):
+    """What an asset's card states, 25 points each: its price, its source, how often it is updated, what limits its use."""
+
+    score: Whole
+    price: bool
+    source: bool
+    update: bool
+    limits: bool
+
+
 class AssetView(Message):
-    """An asset as its state allows the caller to see it."""
+    """An asset as its state allows the caller to see it.
+
+    `price` is how it is to be had (free, fixed, auction, unlisted …), `listing` and `price_fen` its newest open offer;
+    `freshness` is held to the update that its department promised every `update_days`.
+    """
 
     id: str
     supplier: str
+    supplier_name: str
     operator: str | None
     title: str
     summary: str
@@ -448,14 +468,50 @@ class AssetView(Message):
     theme: str | None
     code: str | None
     grade: str | None
+    opening: Opening
+    opening_declared: Opening
+    opening_reason: str
+    purposes: list[str]
+    qualified: bool
     state: str
+    update_days: Whole | None
+    updated_us: Whole | None
+    freshness: str
+    listing: str | None
+    price: str
+    price_fen: Whole | None
+    transparency: TransparencyView
     log_index: Whole
 
 
+class FacetView(Message):
+    """How many assets have a value, under the filters of all other facets; `name` is a supplier's."""
+
+    value: str
+    name: str | None
+    assets: Whole
+
+
+class FacetsView(Message):
+    """The counts by facet, the most first; suppliers are the twenty with the most."""
+
+    state: list[FacetView]
+    kind: list[FacetView]
+    theme: list[FacetView]
+    base_library: list[FacetView]
+    grade: list[FacetView]
+    opening: list[FacetView]
+    price: list[FacetView]
+    freshness: list[FacetView]
+    supplier: list[FacetView]
+
+
 class AssetPage(Message):
-    """A page of assets; `after` asks for the next one and is null on the last."""
+    """A page of assets of `total`, the best first; `after` asks for the next one and is null on the last."""
 
     assets: list[AssetView]
+    total: Whole
+    facets: FacetsView
     after: str | None
 
 
@@ -467,6 +523,75 @@ class ProductView(Message):
     rows: Whole
 
 
+class ColumnView(Message):
+    """A column of a product, as it was measured at its release."""
+
+    name: str
+    type: str
+    nulls: Whole
+    distinct: Whole
+
+
+class ListView(Message):
+    """A list of assets as far as it arrived; `complete` once its bytes hash to its name."""
+
+    sha256: Digest
+    offset: Whole
+    complete: bool
+
+
+class SliceMessage(Message):
+    """Which rows of a list to declare, the first being 1: at most a thousand at once."""
+
+    first: Annotated[Whole, Field(ge=1, le=20_000)] = 1
+    count: Annotated[Whole, Field(ge=1, le=1_000)] = 1_000
+
+
+class RowView(Message):
+    """A row that is declared: its asset and its log entry; `repeated` where it was before."""
+
+    row: Whole
+    id: str
+    asset: str
+    index: Whole
+    repeated: bool
+
+
+class RowFailureView(Message):
+    """Why a row was not declared: field, rule and remedy, in both languages."""
+
+    row: Whole
+    id: str
+    code: str
+    field: str
+    detail: str
+    rule: str
+    remedy: str
+    rule_zh: str
+    remedy_zh: str
+
+
+class SliceView(Message):
+    """What came of some rows of a list of `total`; `next` is the row to go on with, null behind the last."""
+
+    total: Whole
+    next: Whole | None
+    declared: list[RowView]
+    failures: list[RowFailureView]
+
+
+class SampleView(Message):
+    """The data dictionary of a released product, and its first rows as text where its grade and opening allow them; nothing
+    of an asset that has no product yet.
+    """
+
+    asset: str
+    product_digest: Digest | None
+    row_count: Whole
+    columns: list[ColumnView]
+    rows: list[list[str | None]]
+
+
 class EvidenceView(Message):
     """One step of the path: the index of its log entry, and the RFC 9162 hash of its public leaf."""
 
@@ -475,14 +600,26 @@ class EvidenceView(Message):
 
 
 class CertificateView(Message):
-    """A registration certificate; its evidence can be compared with the log's own tiles."""
+    """A registration certificate; its evidence and the steps of its procedure can be compared with the log's own tiles.
+
+    `version` grows with each act that changes it; `registered_index` is the entry that gave the code, `log_index` the last.
+    """
 
     code: str
     asset: str
     kind: str
     theme: str | None
     grade: str | None
+    opening: Opening
     evidence: dict[str, EvidenceView]
+    application: str | None
+    registrar: str | None
+    steps: dict[str, EvidenceView]
+    version: Whole
+    state: str
+    starts_us: Whole | None
+    ends_us: Whole | None
+    registered_index: Whole
     log_index: Whole
 
 
@@ -496,14 +633,32 @@ class AssessmentView(Message):
     policy_digest: Digest
     report_digest: Digest
     grade: str
+    opening: Opening
     exempt_from_k: bool
     policy: dict[str, Any]
     report: dict[str, Any]
     log_index: Whole
 
 
+class ApprovalView(Message):
+    """What one person said to an assessment at one level of `levels`; void since entry `ended_index`."""
+
+    id: str
+    asset: str
+    assessment: str
+    level: Whole
+    levels: Whole
+    approver: str
+    raw_digest: Digest
+    policy_digest: Digest
+    state: Literal["given", "returned", "void"]
+    reason: str
+    ended_index: Whole | None
+    log_index: Whole
+
+
 class AuthorizationView(Message):
-    """A department's leave to release, bound to one raw table and one policy."""
+    """The leave to release that the last level gave, bound to one raw table and one policy."""
 
     id: str
     asset: str
@@ -569,6 +724,7 @@ class DossierView(Message):
     certificate: CertificateView | None
     product: ProductView | None
     assessments: list[AssessmentView]
+    approvals: list[ApprovalView]
     authorizations: list[AuthorizationView]
     releases: list[ReleaseView]
     appraisals: list[AppraisalView]
@@ -599,6 +755,9 @@ class LicenceView(Message):
     licences: Whole
     starts_us: Whole
     ends_us: Whole
+    calls_used: Whole
+    bytes_used: Whole
+    links_ended: Whole
     state: str
     log_index: Whole
 
@@ -610,10 +769,78 @@ class LicencePage(Message):
     after: str | None
 
 
+class LineageMessage(Message):
+    """A registered asset that another was derived from, or whose next edition it is."""
+
+    parent: Identifier
+    relation: Literal["edition", "derived"]
+
+
+class KinView(Message):
+    """An asset that another was made of, or that was made of it."""
+
+    asset: str
+    title: str
+    code: str | None
+    grade: str | None
+    relation: Literal["edition", "derived"]
+    log_index: Whole
+
+
+class LineageView(Message):
+    """An asset's parents, what was made of it, and the newest registered edition in its line, which may be itself."""
+
+    asset: str
+    parents: list[KinView]
+    children: list[KinView]
+    newest: str
+
+
+class CorrectionMessage(Message):
+    """What is wrong in what was licensed, in `column` where it is about one; `evidence` is the SHA-256 of what shows it."""
+
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    column: Words | None = None
+    evidence: Digest | None = None
+
+
+class CorrectionAnswerMessage(Message):
+    """Whether the department accepts what was found, and why."""
+
+    decision: Literal["accept", "refuse"]
+    answer: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class CorrectionMendingMessage(Message):
+    """The registered asset in whose data an accepted correction is made."""
+
+    asset: Identifier
+
+
+class CorrectionView(Message):
+    """What a buyer found wrong, and the answer; `mended_by` is the asset that has it right."""
+
+    id: str
+    asset: str
+    licence: str
+    column: str | None
+    text: str
+    evidence: str | None
+    state: Literal["open", "accepted", "declined", "mended"]
+    overdue: bool
+    answer: str | None
+    mended_by: str | None
+    asked_us: Whole
+    due_us: Whole
+    answered_us: Whole | None
+    log_index: Whole
+
+
 class AccessView(Message):
-    """A link that was made or followed."""
+    """A link that was made or followed, and how many bytes were asked for by it."""
 
     act: str
+    bytes: Whole
     time_us: Whole
     log_index: Whole
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeVar
 
+from pydantic import Field
+
+from exchange.messages.bank import FindingView, ReturnReason, StatementLineMessage
 from exchange.messages.drills import Cause
-from exchange.messages.shapes import Digest, Whole
+from exchange.messages.shapes import Digest, Signed, Whole
 from exchange.messages.views import RulebookView, View, VoucherView
 
 
@@ -42,6 +45,8 @@ class ReasonView(View):
     field: str | None = None
     rule: str | None = None
     remedy: str | None = None
+    path: list[dict[str, str]] | None = None
+    """How two are related, step by step, where that is the reason."""
 
 
 class RefusedOutcome(Outcome):
@@ -69,6 +74,29 @@ class LookedUp(View):
     receipt: ReceiptView
 
 
+class RuleChangeProposed(Outcome):
+    """A change of the rules waits for a second person; `result` is the version that it makes of `base`."""
+
+    id: str
+    base: RulebookView
+    result: RulebookView
+    rules: dict[str, Any]
+    calendar: dict[str, Any] | None
+    effective_us: Whole
+    reason: Digest
+
+
+class RuleChangeDecided(Outcome):
+    """A change was signed, and `document` is in force from `effective_us` on, or rejected; `reason_given` is sealed."""
+
+    proposal: str
+    digest: Digest
+    version: str
+    reason_given: Digest
+    document: dict[str, Any] | None = None
+    effective_us: Whole | None = None
+
+
 class PartyRegistered(Outcome):
     """An organisation was admitted; `account` is null for one that holds no money here."""
 
@@ -77,7 +105,7 @@ class PartyRegistered(Outcome):
     name: Digest
     uscc: Digest
     roles: list[str]
-    holders: list[dict[str, str | None]]
+    holders: list[dict[str, str | bool | None]]
 
 
 class PartyStateSet(Outcome):
@@ -94,6 +122,43 @@ class PersonInvited(Outcome):
     party: str
     name: Digest
     token: Digest
+    deputy_of: str | None
+    until_us: Whole | None
+
+
+class DutyAssigned(Outcome):
+    """A person of the venue has this duty; `others` do its business from now on."""
+
+    person: str
+    duty: str
+    others: list[str]
+
+
+class PersonLeft(Outcome):
+    """The person acts for nobody any more, and these keys with it."""
+
+    person: str
+    party: str
+    keys: list[Digest]
+    signing_keys: list[str]
+
+
+class DocumentFiled(Outcome):
+    """A document of a party waits for its review."""
+
+    party: str
+    digest: Digest
+    kind: str
+    expires_us: Whole | None
+
+
+class DocumentReviewed(Outcome):
+    """The state says what another person found, `admitted` whether this admitted the party; the reason is sealed."""
+
+    party: str
+    digest: Digest
+    admitted: bool
+    reason: Digest
 
 
 class OperationAgreed(Outcome):
@@ -102,23 +167,143 @@ class OperationAgreed(Outcome):
     operator: str
     supplier: str
     share_ppm: Whole
+    parts: Digest
+    starts_us: Whole
+    ends_us: Whole
+
+
+class HoldersDeclared(Outcome):
+    """Who holds the party from `since_us` on; names are sealed."""
+
+    party: str
+    since_us: Whole
+    holders: list[dict[str, str | bool | None]]
+
+
+class RelationDeclared(Outcome):
+    """How two are related; the state says whether it stands."""
+
+    subject: str
+    object: str
+    relation: str
+    evidence: Digest | None
 
 
 class ToppedUp(Outcome):
-    """Money that the bank received was credited."""
+    """Money that the bank received was credited, or (`state` "suspense", `party` null) waits for whose it is."""
+
+    account: str
+    party: str | None
+    amount_fen: Whole
+    bank_reference: str
+    payee: Digest | None = None
+
+
+class SuspenseAssigned(Outcome):
+    """Money that waited in suspense was credited to the party that it was meant for."""
 
     account: str
     party: str
     amount_fen: Whole
     bank_reference: str
+    reason: Digest
 
 
 class Withdrawn(Outcome):
-    """A payout was ordered; the bank pays against the receipt."""
+    """A payout was ordered; the bank pays against the receipt. It says whose dividends it is of, or by whose proposal treasury
+    money leaves."""
 
     account: str
     payout: str
     amount_fen: Whole
+    dividends_of: str | None = None
+    proposal: str | None = None
+    proposer: str | None = None
+
+
+class TreasuryPayoutProposed(Outcome):
+    """A payout of treasury money waits for another person."""
+
+    proposal: str
+    party: str
+    amount_fen: Whole
+
+
+class TreasuryPayoutRejected(Outcome):
+    """Another person rejected it; nothing moved."""
+
+    proposal: str
+    proposer: str
+
+
+class ContributionsFiled(Outcome):
+    """What was measured of an asset waits for the departments' answers; how it was measured is sealed."""
+
+    asset: str
+    contributions: str
+    departments: list[str]
+    worths: list[Whole]
+    measure: Digest
+    evidence: Digest
+
+
+class ContributionsAnswered(Outcome):
+    """A department answered: "accepted", "agreed" with the last one, or "rejected"."""
+
+    asset: str
+    contributions: str
+    department: str
+
+
+class PayoutReturned(Outcome):
+    """The bank sent a payout back, and its party has the money again; `bank_reference` null where it never left."""
+
+    account: str
+    party: str
+    payout: str
+    amount_fen: Whole
+    bank_reference: str | None
+    return_reason: ReturnReason
+
+
+class StatementReconciled(Outcome):
+    """A statement was compared with the book: "agreed", or "alarm" with what does not agree.
+
+    `difference_fen` is the bank's balance less the book's, without what is on its way (`in_transit_fen`); of many findings
+    the first are named.
+    """
+
+    statement: str
+    begins_us: Whole
+    ends_us: Whole
+    opening_fen: Signed
+    closing_fen: Signed
+    book_fen: Signed
+    in_transit_fen: Signed
+    difference_fen: Signed
+    lines: list[StatementLineMessage]
+    matched: Whole
+    findings: list[FindingView]
+    findings_found: Whole
+
+
+class BookAdjusted(Outcome):
+    """The book was brought to what the bank's statements say of one reference."""
+
+    account: str
+    party: str | None
+    amount_fen: Signed
+    bank_reference: str
+    reason: Digest
+
+
+class AlarmResolved(Outcome):
+    """A second person answered for what a statement did not agree in."""
+
+    statement: str
+    person: str
+    difference_fen: Signed
+    why: Digest
 
 
 class ClockMoved(Outcome):
@@ -140,6 +325,30 @@ class DrillHeld(Outcome):
     ghosts: Whole
     outage_ms: Whole
     report: Digest
+
+
+class AccountSecured(Outcome):
+    """A person signs in with new secrets from now on; none of them is told."""
+
+    person: str
+    second_factor: str
+    recovery_codes: Whole
+    token: Digest | None
+
+
+class AccountResetAsked(Outcome):
+    """A fresh link for a person, whose token hashes to `token`: good once it is granted."""
+
+    id: str
+    person: str
+    token: Digest
+
+
+class AccountResetDecided(Outcome):
+    """Whether the link is good."""
+
+    id: str
+    person: str
 
 
 class KeyAdded(Outcome):
@@ -193,10 +402,11 @@ class ControlsSet(Outcome):
 
 
 class TradingStopped(Outcome):
-    """The party does nothing more; `ended` are its offers at a fixed price."""
+    """The party does nothing more; `ended` are its listings, `lapsed` its negotiations."""
 
     party: str
     ended: list[str]
+    lapsed: list[str] = Field(default_factory=list)
     why: Literal["order", "heartbeat"]
 
 
@@ -257,17 +467,29 @@ class OfferView(View):
     price_fen: Whole
     ceiling_fen: Whole | None
     reason: str
+    contract: str | None = None
+    terms: dict[str, str] = Field(default_factory=dict)
+
+
+class StandingTermsView(View):
+    """The contract that whoever buys signs: its form, the seller's blanks of it, and the digest of the standing terms."""
+
+    template: str
+    values: dict[str, str]
+    digest: Digest
 
 
 class Listed(Outcome):
-    """An asset is on offer at a fixed price."""
+    """An asset is on offer, at a fixed price, for negotiation, or by use."""
 
     id: str
     asset: str
     seller: str
     mode: str
     offer: OfferView
+    meter: dict[str, str | None] | None = None
     rulebook: RulebookView
+    contract: StandingTermsView | None = None
 
 
 class LotOpened(Outcome):
@@ -280,8 +502,81 @@ class LotOpened(Outcome):
     offer: OfferView
     rules: dict[str, Any]
     rulebook: RulebookView
+    contract: StandingTermsView | None = None
     appraisal_fen: Whole
     deposit_fen: Whole
+    again_of: str | None = None
+    draw: dict[str, str] | None = None
+    priority: list[str] = Field(default_factory=list)
+    qualification: list[str] = Field(default_factory=list)
+
+
+class DrawCommitted(Outcome):
+    """A commitment waits for the next lot with a ceiling."""
+
+    name: str
+    commitment: Digest
+
+
+class LotDrawn(Outcome):
+    """The winner was drawn: `seed` is made of the regulator's nonce and those of the codes at the ceiling."""
+
+    lot: str
+    name: str
+    nonce: Digest
+    nonces: dict[str, str]
+    seed: Digest
+    outcome: dict[str, Any]
+
+
+class LotHalted(Outcome):
+    """No bid gets in until the lot is resumed, by `resume_by_us`, or called off."""
+
+    lot: str
+    halted_us: Whole
+    resume_by_us: Whole
+    reason: Digest
+
+
+class LotResumed(Outcome):
+    """The lot goes on, and closes at `closes_us`."""
+
+    lot: str
+    closes_us: Whole
+
+
+class LotCancelled(Outcome):
+    """The lot was called off; every deposit is back by `refund_by_us`."""
+
+    lot: str
+    refund_by_us: Whole
+    reason: Digest
+
+
+class LotAnnulled(Outcome):
+    """The auction is undone; `trade` where it was settled, whose money and licence went back with this entry."""
+
+    lot: str
+    trade: str | None
+    ground: str
+    order: str
+    refund_by_us: Whole
+    reason: Digest
+
+
+class SaleAnnulled(Outcome):
+    """The sale is undone: money and licence went back with this entry."""
+
+    trade: str
+    ground: str
+    order: str
+    reason: Digest
+
+
+class LotWatched(Outcome):
+    """The lot is on the party's watch list ("watched"), or no more."""
+
+    lot: str
 
 
 class Sale(Outcome):
@@ -290,6 +585,12 @@ class Sale(Outcome):
     listing: str
     licences: Whole
     voucher: VoucherView
+    purpose: str = ""
+    discount: dict[str, str] | None = None
+    """The published discount that the price was made with, and its part in ppm."""
+    counted_on: str | None = None
+    related: list[dict[str, str]] | None = None
+    """How the buyer is related to the seller's side, where that is allowed because it is disclosed."""
 
 
 class BidderAdmitted(Outcome):
@@ -300,6 +601,9 @@ class BidderAdmitted(Outcome):
     hold: str
     bidder: Digest
     deposit_fen: Whole
+    purpose: str = ""
+    nonce: Digest | None = None
+    priority: bool = False
 
 
 class BidAdmitted(Outcome):
@@ -328,6 +632,7 @@ class BatchItem(View):
     field: str | None = None
     rule: str | None = None
     remedy: str | None = None
+    path: list[dict[str, str]] | None = None
 
 
 class BatchAnswer(View):
@@ -345,6 +650,12 @@ class AssetDeclared(Outcome):
     kind: str
     title: Digest
     summary: Digest
+    opening: str = "conditional"
+    opening_by_default: bool = True
+    opening_reason: Digest | None = None
+    purposes: list[str] = Field(default_factory=list)
+    qualified: bool = False
+    update_days: Whole | None = None
 
 
 class RiskAssessed(Outcome):
@@ -364,20 +675,30 @@ class RiskAssessed(Outcome):
     impacts: list[dict[str, str]]
     policy: Digest
     report: Digest
+    voided: list[str] = Field(default_factory=list)
+    """The approvals that are void by it."""
 
 
 class ReleaseAuthorized(Outcome):
-    """A second person gave leave to release."""
+    """Another person approved a level (`approved`), the last one (`authorized`, with the authorization), or `returned` the
+    file."""
 
     asset: str
     assessment: str
     assessor: str
     approver: str
-    authorization: str
+    approval: str | None = None
+    authorization: str | None
+    decision: str = "approve"
     exempt_from_k: bool
     grade: str
+    level: Whole = 1
+    levels: Whole = 1
+    opening: str | None = None
     raw_digest: Digest
     policy_digest: Digest
+    reason_given: Digest | None = None
+    voided: list[str] = Field(default_factory=list)
 
 
 class ProductReleased(Outcome):
@@ -411,7 +732,19 @@ class AssetRegistered(Outcome):
     kind: str
     theme: str
     grade: str
+    opening: str | None = None
     evidence: dict[str, dict[str, str]]
+    # Entries from before there was a procedure say no more.
+    act: str | None = None
+    application: str | None = None
+    party: str | None = None
+    ends_us: Whole | None = None
+    holder: Digest | None = None
+    registrar: str | None = None
+    rights: list[dict[str, Any]] = Field(default_factory=list)
+    starts_us: Whole | None = None
+    steps: dict[str, dict[str, str]] = Field(default_factory=dict)
+    title: Digest | None = None
 
 
 class AssetAppraised(Outcome):
@@ -432,12 +765,61 @@ class AssetAppraised(Outcome):
     version: Whole | None
 
 
+class UpdateWatched(Outcome):
+    """The state says whether the update that was promised every `update_days` came in time; `newest` is the newest edition."""
+
+    asset: str
+    due_us: Whole
+    newest: str
+    update_days: Whole
+
+
+class LineageDeclared(Outcome):
+    """What an asset was derived from, or of which it is the next edition."""
+
+    asset: str
+    parent: str
+    relation: str
+
+
+class CorrectionAsked(Outcome):
+    """What a buyer found wrong is before the department, which answers until `due_us`; the text is sealed."""
+
+    id: str
+    asset: str
+    licence: str
+    column: str | None
+    evidence: Digest | None
+    due_us: Whole
+    text: Digest
+
+
+class CorrectionAnswered(Outcome):
+    """The department's answer, sealed; the state says whether it accepts, `late` whether the time for it was over."""
+
+    correction: str
+    asset: str
+    late: bool
+    answer: Digest
+
+
+class CorrectionMended(Outcome):
+    """The asset `mended_by` has right what was found wrong."""
+
+    correction: str
+    asset: str
+    mended_by: str
+
+
 class LinkMade(Outcome):
     """A delivery link was made."""
 
     licence: str
     valid_seconds: Whole
     expires_us: Whole
+    links_ended: Whole
+    purpose: str = ""
+    region: str = ""
 
 
 class LinkAnswer(View):

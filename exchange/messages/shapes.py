@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,6 +14,9 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+
+from ledger.entries import canonical
+from ledger.errors import CanonicalError
 
 WHOLE_LIMIT = 2**63 - 1
 IDENTIFIER = r"^[A-Za-z0-9_-]{1,64}$"
@@ -53,6 +57,17 @@ def _signed(value: Any) -> int:
     return int(value)
 
 
+def _document(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        canonical(value)
+    except CanonicalError as error:
+        raise ValueError(f"{error.field}: {error.detail}; {error.rule}") from error
+    return value
+
+
+Document = Annotated[dict[str, Any], AfterValidator(_document)]
+"""A JSON object that others made, as the log can keep it (RFC 8785): no numbers, NFC, at most 32 levels."""
+
 Signed = Annotated[
     int,
     BeforeValidator(_signed),
@@ -64,6 +79,7 @@ Signed = Annotated[
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Purpose = Annotated[str, StringConstraints(pattern=r"^[a-z_]{0,40}$")]
 
 
 class Message(BaseModel):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.messages.drills import Cause
+from exchange.messages.market import Duty
 from exchange.messages.shapes import Whole
 from pricing.auctions import AscendingRules, Standing
 
@@ -61,6 +62,17 @@ class KeyView(View):
     used_us: Whole | None
 
 
+class MemberView(View):
+    """A person of a party; a deputy stands in for `deputy_of` until `until_us`."""
+
+    person: str
+    name: str
+    state: Literal["active", "ended", "left"]
+    deputy_of: str | None
+    until_us: Whole | None
+    duty: Duty | None
+
+
 class SigningKeyView(View):
     """A key that signs a party's requests."""
 
@@ -100,12 +112,19 @@ class ControlsView(View):
 
 
 class ListingView(View):
-    """An offer, standing or past."""
+    """An offer, standing or past; one for negotiation may name no price, one by use has a price for each `unit`.
+
+    `links` lead to what else there is to see: the asset with its data dictionary, its sample and its carry-over ledger, the
+    questions to the seller, and the discounts.
+    """
 
     id: str
     asset: str
     asset_code: str | None
     asset_title: str
+    opening: str
+    purposes: list[str]
+    qualified: bool
     seller: str
     mode: str
     grant: str
@@ -113,10 +132,15 @@ class ListingView(View):
     term_days: Whole
     licences: Whole
     remaining: Whole
-    price_fen: Whole
+    price_fen: Whole | None
     ceiling_fen: Whole | None
+    unit: str | None = None
+    unit_price_micro: Whole | None = None
+    ceiling_micro: Whole | None = None
     state: str
     log_index: Whole
+    links: dict[str, str] = Field(default_factory=dict)
+    contract: str = "provision"
 
 
 class LotView(View):
@@ -146,6 +170,18 @@ class LotView(View):
     grant: str
     term_days: Whole
     outcome: dict[str, Any] | None
+    again_of: str | None = None
+    qualification: list[str] = Field(default_factory=list)
+    priority: list[str] = Field(default_factory=list)
+    draw: str | None = None
+    at_ceiling: list[str] = Field(default_factory=list)
+    halted_us: Whole | None = None
+    resume_by_us: Whole | None = None
+    ended_us: Whole | None = None
+    refund_by_us: Whole | None = None
+    pay_by_us: Whole | None = None
+    defaulted_us: Whole | None = None
+    forfeit_fen: Whole | None = None
 
     def rules(self) -> AscendingRules:
         """The lot's terms as `pricing.auctions` judges by them."""
@@ -157,11 +193,33 @@ class LotView(View):
             soft_close_window_us=self.soft_close_window_us,
             soft_close_extension_us=self.soft_close_extension_us,
             ceiling_fen=self.ceiling_fen,
+            priority=tuple(self.priority),
+            draw_at_ceiling=self.draw is not None,
         )
 
     def standing(self) -> Standing:
         """Where the lot stands; the standing bid's place in the log is not part of this view."""
-        return Standing(self.standing_price_fen, self.standing_code, None, self.bids, self.closes_us)
+        return Standing(
+            self.standing_price_fen,
+            self.standing_code,
+            None,
+            self.bids,
+            self.closes_us,
+            tuple(self.at_ceiling),
+        )
+
+
+class BidderView(View):
+    """A party's own place on a lot: the code that others see, and what became of its deposit."""
+
+    lot: str
+    code: str
+    state: Literal["admitted", "released", "captured", "forfeited"]
+    deposit_fen: Whole
+    priority: bool = False
+    refund_by_us: Whole | None = None
+    hold: str
+    index: Whole
 
 
 class BidView(View):
@@ -181,6 +239,19 @@ class SplitView(View):
     seller_fee_fen: Whole
     tax_fen: Whole
     shares_fen: list[Whole]
+    departments_fen: dict[str, Whole] | None = None
+    """What each department gets of the rest, where it was agreed what each adds."""
+
+
+class VoucherContractView(View):
+    """The contract of a deal: its form, the digest that both sides sign, the purposes that were agreed, and the entry that
+    has the seller's signature where it signed beforehand.
+    """
+
+    template: str
+    digest: str
+    purposes: str
+    seller_index: Whole | None
 
 
 class VoucherView(View):
@@ -202,13 +273,24 @@ class VoucherView(View):
     price_fen: Whole
     split: SplitView
     rulebook: RulebookView
+    contract: VoucherContractView | None = None
+
+
+class AnnulledView(View):
+    """Under which order, and on which ground, a sale was undone, by the entry at `index`."""
+
+    ground: str
+    order: str
+    index: Whole
+    time_us: Whole
 
 
 class TradeView(VoucherView):
-    """A settled trade with its voucher; `index` is its entry in the log."""
+    """A settled trade with its voucher; `index` is its entry in the log, `annulled` says whether it was undone since."""
 
     index: Whole
     time_us: Whole
+    annulled: AnnulledView | None = None
 
 
 class CostView(View):
@@ -249,6 +331,103 @@ class PartyView(View):
     roles: list[str]
     state: str
     account: str | None
+
+
+class StepView(View):
+    """A step of a party's onboarding; `missing` are the kinds of documents that it lacks."""
+
+    step: Literal["documents", "second_person", "holders", "agreement", "money", "signing_key"]
+    done: bool
+    needed: bool
+    missing: list[str]
+
+
+class OnboardingView(View):
+    """What a party still has to do before it can act in its roles."""
+
+    party: str
+    roles: list[str]
+    state: str
+    ready: bool
+    steps: list[StepView]
+
+
+class DocumentView(View):
+    """A document of a party, and what another person found of it."""
+
+    digest: str
+    kind: str
+    expires_us: Whole | None
+    filer: str
+    state: Literal["filed", "accepted", "rejected", "expired"]
+    reviewer: str | None
+    reason: str | None
+    log_index: Whole
+
+
+class AgreementView(View):
+    """An operating agreement; `touches` is what its end touches, `remind_us` when to remind of it."""
+
+    supplier: str
+    operator: str
+    share_ppm: Whole
+    starts_us: Whole
+    ends_us: Whole
+    remind_us: Whole
+    parts: dict[str, str]
+    state: Literal["to_come", "in_force", "expired"]
+    touches: dict[str, list[str]]
+    log_index: Whole
+
+
+class HolderView(View):
+    """A holder of a party now."""
+
+    account: str
+    name: str
+    party: str | None
+    share_ppm: Whole
+    since_us: Whole
+    state_owned: bool
+
+
+class RelationView(View):
+    """A declared relation of two parties or persons."""
+
+    subject: str
+    object: str
+    relation: str
+    stands: bool
+    evidence: str | None
+    log_index: Whole
+
+
+class RegisterView(View):
+    """Who holds a party, how much of it is declared, and what else relates it to others."""
+
+    party: str
+    declared_ppm: Whole
+    holders: list[HolderView]
+    relations: list[RelationView]
+
+
+class MayView(View):
+    """Whether one may do something; where not, to whom related, in what office that one stands, and by which path."""
+
+    may: bool
+    to: str | None = None
+    office: str | None = None
+    path: list[dict[str, str]] = []
+
+
+class ConflictsView(View):
+    """Whether a party or person may bid for an asset, approve or appraise it."""
+
+    asset: str
+    party: str
+    bid: MayView
+    approve: MayView
+    appraise: MayView
 
 
 class LeafView(View):

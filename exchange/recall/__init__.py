@@ -42,6 +42,7 @@ from exchange.recall.bundles import (
     openings,
 )
 from exchange.recall.inverses import INVERSES, Told
+from exchange.registration.objections import PUBLIC
 from exchange.settings import Settings
 from exchange.tables import Opening
 from exchange.venue import SUCCESSION
@@ -53,7 +54,7 @@ from ledger.merkle import Edge
 
 __all__ = ["INVERSES", "bundles_from", "recall"]
 
-_SPECIAL = {caller.party: caller.roles for caller in (CLOCK, DELIVERY, SUCCESSION)}
+_SPECIAL = {caller.party: caller.roles for caller in (CLOCK, DELIVERY, PUBLIC, SUCCESSION)}
 
 
 async def recall(
@@ -75,6 +76,9 @@ async def recall(
     session = await database.writer_connection()
     try:
         await session.exec_driver_sql("SET transaction_timeout = 0")  # twice the work of the first time
+        await session.exec_driver_sql(
+            "SET application_name = 'exchange recall'"
+        )  # may think as long as it needs
         await session.commit()
         edge = await _edge(session)
         chain = chained(bundles, edge.size)
@@ -179,26 +183,25 @@ class _Recalling:
 
     async def _caller(self, told: Told) -> Caller | None:
         """Who acted: as the body says, or behind a bidder's code; None where that was erased and left no other trace."""
-        if told.kind == "bid":
-            name = (told["lot"], told["code"])
+        if told.kind in _CODED:
+            what, query = _CODED[told.kind]
+            name = (told[what], told["code"])
             if name not in self.bidders:
-                self.bidders[name] = await self._one(
-                    "SELECT party FROM bidder WHERE lot = %s AND code = %s", *name
-                )
+                self.bidders[name] = await self._one(query, *name)
             return Caller("", self.bidders[name], frozenset())
-        if told.kind == "bidder":
+        if told.kind in ("bidder", "tenderer"):
             party = told.text(told["bidder"])
             if party.startswith(ERASED):
                 if told["state"] == "refused":
                     return None
                 debited = told.body["transfers"][0]["debit"]
                 party = await self._one("SELECT id FROM party WHERE account = %s", debited)
-            self.bidders[told["lot"], told["code"]] = party
-            return Caller("", party, await self._roles(party))
+            self.bidders[told["lot" if told.kind == "bidder" else "tender"], told["code"]] = party
+            return Caller("", party, await self._roles(party), channel=told.body.get("channel"))
         if told.kind == "party_registered":
             self.roles[told["id"]] = frozenset(told["roles"])
         party = told.body["party"]
-        return Caller(told.body["by"], party, await self._roles(party))
+        return Caller(told.body["by"], party, await self._roles(party), channel=told.body.get("channel"))
 
     async def _roles(self, party: str) -> frozenset[str]:
         if party not in self.roles:
@@ -212,11 +215,26 @@ class _Recalling:
         return None if row is None else row[0]
 
 
+_BIDDER = "SELECT party FROM bidder WHERE lot = %s AND code = %s"
+_TENDERER = "SELECT party FROM tenderer WHERE tender = %s AND code = %s"
+_CODED = {
+    "bid": ("lot", _BIDDER),
+    "tender_envelope": ("tender", _TENDERER),
+    "tender_withdrawn": ("tender", _TENDERER),
+    "tender_protested": ("tender", _TENDERER),
+}
+"""Entries in which a code stands for the party: of what the code is, and how the party is found."""
+
+
 def _taking(told: Told) -> Plain[Any]:
     """A room that takes a refused admission as it stands, where the bidder was erased: nothing rests on it."""
 
     async def take(tx: Transaction, act: Any) -> Record:
         await tx.insert(Opening(commitment=told["bidder"], log_index=tx.index))
+        for sealed in told.act.get("facts", {}).values():
+            salt, text = told.openings[sealed]
+            await tx.insert(Opening(commitment=sealed, log_index=tx.index, salt=salt, value=text))
+        tx.rulebook = told.body.get("rulebook")
         return Record(told.kind, told.act, code=told["code"])
 
     return take

@@ -111,12 +111,12 @@ class Again:
             self.script.load([*await self._rehearse(tx, act), *self.salts])
             second = _with(Second, tx, tx.session, tx.chance, tx, openings=self.told.openings)
             record = await self.room(second, act)
-            tx.signed = second.signed
+            tx.signed, tx.rulebook = second.signed, second.rulebook
             await tx.session.flush()
         except (ExchangeError, LedgerError, *UNREADABLE) as error:
             raise differs(tx.index, repr(error)) from error
         for erased in self.told.erased():
-            await erasure.forget(tx.session, erased, record.kind, record.act)
+            await erasure.forget(tx.session, erased, record.kind, record.act, tx.index)
         return record
 
     async def _open_again(self, session: AsyncSession) -> None:

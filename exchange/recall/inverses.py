@@ -14,17 +14,41 @@ from typing import Any
 import orjson
 
 from exchange import (
+    acceptance,
     appraisal,
     auctions,
     authorization,
+    complaints,
+    contracting,
+    contributions,
     controls,
+    corrections,
     credentials,
+    deletion,
+    delisting,
     delivery,
+    demands,
+    discounts,
     erasure,
+    freshness,
+    inquiries,
+    lineage,
+    mediation,
+    metering,
     money,
+    negotiation,
     parties,
+    questions,
+    ratings,
+    reconciliation,
     registration,
+    revenue,
+    rulebook,
     sales,
+    signin,
+    tenders,
+    treasury,
+    usecases,
     venue,
     webhooks,
 )
@@ -33,7 +57,11 @@ from exchange.desensitization.grade import Declared, Impact
 from exchange.desensitization.judge import ColumnMeasure, Failure, Measurement, Risk
 from exchange.errors import Conflict
 from exchange.listings import Offer
+from exchange.parties.agreements import PARTS
 from exchange.recall.bundles import Opened
+from exchange.registration import applications, compliance, effects, objections
+from exchange.registration.procedure import CONCLUSIONS
+from pricing.auctions import Criterion
 
 K_ENOUGH = 1 << 30
 """For the k and l of a policy: they were found high enough before the entry, and no row keeps them."""
@@ -142,8 +170,7 @@ def _market_opened(told: Told) -> Act:
         vkey=told["vkey"],
         sandbox=told["sandbox"],
         profile=told["profile"],
-        rulebook_version=told["rulebook"]["version"],
-        rulebook_digest=told["rulebook"]["digest"],
+        rulebook=told["rulebook"],
         uscc=told.uscc(told["uscc"]),
         name=told.text(told["name"]),
         person=told.text(told["person_name"]),
@@ -152,12 +179,32 @@ def _market_opened(told: Told) -> Act:
 
 
 def _party_registered(told: Told) -> Act:
-    holders = tuple(
-        parties.Holder(told.text(holder["name"]), int(holder["share_ppm"]), holder["party"])
+    return parties.RegisterParty(
+        told.uscc(told["uscc"]), told.text(told["name"]), tuple(told["roles"]), _holders(told)
+    )
+
+
+def _holders(told: Told) -> tuple[parties.Holder, ...]:
+    return tuple(
+        parties.Holder(
+            told.text(holder["name"]),
+            int(holder["share_ppm"]),
+            holder["party"],
+            holder["state_owned"],
+            holder["account"] if holder["continued"] and holder["party"] is None else None,
+        )
         for holder in told["holders"]
     )
-    return parties.RegisterParty(
-        told.uscc(told["uscc"]), told.text(told["name"]), tuple(told["roles"]), holders
+
+
+def _operation_agreed(told: Told) -> Act:
+    parts = told.document(told["parts"])
+    return parties.AgreeOperation(
+        told["operator"],
+        told.number("share_ppm"),
+        dict.fromkeys(PARTS, erasure.stand_in(told["parts"])) if parts is None else parts,
+        told.number("starts_us"),
+        told.number("ends_us"),
     )
 
 
@@ -232,9 +279,22 @@ def _measured(told: Told) -> Measurement:
             prosecutor_ppm=int(figures["prosecutor_ppm"]),
             marketer_ppm=int(figures["marketer_ppm"]),
             uniqueness_ppm=0,
+            population=None,
+            population_uniqueness_ppm=0,
+            disclosure=(),
         ),
         grade=figures["grade"],
     )
+
+
+def _withdrawn(told: Told) -> tuple[Plain[Any], Act]:
+    """A payout of a party's money or dividends, or one of treasury money that another person decided."""
+    if "proposal" in told.act:
+        return treasury.decide_treasury_payout, treasury.DecideTreasuryPayout(
+            told["proposal"], "approve", told.signed()
+        )
+    account = told["account"] if "dividends_of" in told.act else None
+    return money.withdraw, money.Withdraw(told.number("amount_fen"), told.signed(), account)
 
 
 def _asset_appraised(told: Told) -> Act:
@@ -263,7 +323,68 @@ def _offer(told: Told) -> Offer:
         grant=said["grant"],
         reason=said["reason"],
         ceiling_fen=None if ceiling is None else int(ceiling),
+        contract=said["contract"],
+        terms=said["terms"],
         **numbers,
+    )
+
+
+def _listed(told: Told) -> Decided:
+    match told["mode"]:
+        case "fixed":
+            return sales.offer_fixed_price, sales.OfferFixedPrice(told["asset"], _offer(told))
+        case "negotiated":
+            return negotiation.offer_negotiated, negotiation.OfferNegotiated(told["asset"], _offer(told))
+        case "metered":
+            meter = told["meter"]
+            ceiling = meter["ceiling_micro"]
+            return metering.offer_metered, metering.OfferMetered(
+                told["asset"],
+                _offer(told),
+                meter["unit"],
+                int(meter["unit_price_micro"]),
+                None if ceiling is None else int(ceiling),
+            )
+        case mode:
+            raise ValueError(f"no mode {mode!r}")
+
+
+def _on_table(told: Told) -> tuple[int, int, int]:
+    return told.number("price_fen"), told.number("licences"), told.number("expires_us")
+
+
+def _offer_closed(told: Told) -> Decided:
+    name = told["negotiation"]
+    match told["state"]:
+        case "rejected":
+            reason = told["reason_given"]
+            said = "" if reason is None else told.text(reason)
+            return negotiation.reject_offer, negotiation.RejectOffer(name, said)
+        case "withdrawn":
+            return negotiation.withdraw_offer, negotiation.WithdrawOffer(name)
+        case _:
+            return negotiation.close_offer, negotiation.CloseOffer(name)
+
+
+def _tender_published(told: Told) -> Act:
+    rule, committee = told["rules"], told["committee"]
+    return tenders.PublishTender(
+        asset=told["asset"],
+        offer=_offer(told),
+        rule=tenders.ScoringRule(
+            int(rule["price_weight_ppm"]),
+            tuple(Criterion(name, int(weight), int(most)) for name, weight, most in rule["criteria"]),
+            int(rule["floor_fen"]),
+            rule["drop_extremes"],
+        ),
+        holders=tuple(holder["name"] for holder in committee["holders"]),
+        threshold=int(committee["threshold"]),
+        deposit_fen=told.number("deposit_fen"),
+        deadline_us=told.number("deadline_us"),
+        opens_us=told.number("opens_us"),
+        terms=told.text(told["terms"]),
+        qualification=tuple(told["qualification"]),
+        again_of=told["again_of"],
     )
 
 
@@ -276,6 +397,9 @@ def _lot_opened(told: Told) -> Act:
         deposit_fen=told.number("deposit_fen"),
         opens_us=int(rules["opens_at_us"]),
         closes_us=int(rules["closes_at_us"]),
+        again_of=told.act.get("again_of"),
+        priority=tuple(told.act.get("priority", ())),
+        qualification=tuple(told.act.get("qualification", ())),
     )
 
 
@@ -289,11 +413,56 @@ def _key_added(told: Told) -> Decided:
     return credentials.enrol, credentials.Enrol(told.digest("token"), told.digest("key"), label)
 
 
+def _reason(told: Told) -> str | None:
+    """A decision's reason, where it gave one."""
+    sealed = told.act.get("reason_given")
+    return None if sealed is None else told.text(sealed)
+
+
+def _counter(told: Told, person: str) -> applications.Counter | None:
+    """The paper form behind an entry, where there was one; `person` signed it."""
+    said = told["counter"]
+    return None if said is None else applications.Counter(told["party"], person, said["scan"])
+
+
+def _registration_applied(told: Told) -> Act:
+    asked = told["asked"]
+    ends = asked.get("ends_us")
+    return applications.Apply(
+        asset=told["asset"],
+        act=told["act"],
+        rights=tuple(asked.get("rights", ())),
+        grant=asked.get("grant"),
+        to=asked.get("to"),
+        exclusive=asked.get("exclusive", False),
+        ends_us=None if ends is None else int(ends),
+        title=None if told["title"] is None else told.text(told["title"]),
+        summary=None if told["summary"] is None else told.text(told["summary"]),
+        reason=_reason(told),
+        counter=_counter(told, told["applicant"]),
+    )
+
+
 Decided = tuple[Plain[Any] | Batched, Act]
 """A room's function, and the act that it decides."""
 
 INVERSES: dict[str, Callable[[Told], Decided]] = {
     "market_opened": lambda told: (venue.open_market, _market_opened(told)),
+    "rule_change_proposed": lambda told: (
+        rulebook.propose_rule_change,
+        rulebook.ProposeRuleChange(
+            told["rules"], told["calendar"], told.number("effective_us"), told.text(told["reason"])
+        ),
+    ),
+    "rule_change_decided": lambda told: (
+        rulebook.decide_rule_change,
+        rulebook.DecideRuleChange(
+            told["proposal"],
+            told["digest"],
+            "reject" if told["state"] == "rejected" else "sign",
+            told.text(told["reason_given"]),
+        ),
+    ),
     "log_succeeded": lambda told: (
         venue.succeed_log,
         venue.SucceedLog(told["note"], told["predecessor"]["vkey"]),
@@ -319,15 +488,64 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         parties.set_party_state,
         parties.SetPartyState(told["party"], told["state"], told.text(told["reason"])),
     ),
-    "operation_agreed": lambda told: (
-        parties.agree_operation,
-        parties.AgreeOperation(told["operator"], told.number("share_ppm")),
+    "operation_agreed": lambda told: (parties.agree_operation, _operation_agreed(told)),
+    "holders_declared": lambda told: (
+        parties.declare_holders,
+        parties.DeclareHolders(told["party"], told.number("since_us"), _holders(told)),
+    ),
+    "relation_declared": lambda told: (
+        parties.declare_relation,
+        parties.DeclareRelation(
+            told["subject"], told["object"], told["relation"], told["state"] == "stands", told["evidence"]
+        ),
     ),
     "person_invited": lambda told: (
         parties.invite_person,
-        parties.InvitePerson(told["party"], told.text(told["name"]), told.digest("token")),
+        parties.InvitePerson(
+            told["party"],
+            told.text(told["name"]),
+            told.digest("token"),
+            told["deputy_of"],
+            told.number_or_none("until_us"),
+        ),
     ),
     "key_added": _key_added,
+    "account_secured": lambda told: (
+        signin.secure_account,
+        signin.SecureAccount(None if told["token"] is None else told.digest("token")),
+    ),
+    "account_reset_asked": lambda told: (
+        signin.ask_reset,
+        signin.AskReset(told["person"], told.digest("token")),
+    ),
+    "account_reset_decided": lambda told: (
+        signin.decide_reset,
+        signin.DecideReset(told["id"], told["state"] == "granted"),
+    ),
+    "account_locked": lambda told: (
+        signin.lock_account,
+        signin.LockAccount(told["person"], told.number("failures"), told.number("until_us")),
+    ),
+    "document_filed": lambda told: (
+        parties.file_document,
+        parties.FileDocument(
+            told["party"],
+            told["kind"],
+            told["digest"],
+            told.number_or_none("expires_us"),
+        ),
+    ),
+    "document_reviewed": lambda told: (
+        parties.review_document,
+        parties.ReviewDocument(
+            told["party"],
+            told["digest"],
+            "accept" if told["state"] == "accepted" else "refuse",
+            told.text(told["reason"]),
+        ),
+    ),
+    "duty_assigned": lambda told: (parties.assign_duty, parties.AssignDuty(told["person"], told["duty"])),
+    "person_left": lambda told: (parties.end_membership, parties.EndMembership(told["person"])),
     "key_revoked": lambda told: (credentials.revoke_key, credentials.RevokeKey(told.digest("key"))),
     "key_rotated": lambda told: (
         credentials.rotate_key,
@@ -373,35 +591,223 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
     ),
     "topped_up": lambda told: (
         money.credit_top_up,
-        money.CreditTopUp(told["party"], told.number("amount_fen"), told["bank_reference"]),
+        money.CreditTopUp(
+            told["party"] if told["party"] is not None else told.text(told["payee"]),
+            told.number("amount_fen"),
+            told["bank_reference"],
+        ),
     ),
-    "withdrawn": lambda told: (money.withdraw, money.Withdraw(told.number("amount_fen"), told.signed())),
+    "suspense_assigned": lambda told: (
+        money.assign_suspense,
+        money.AssignSuspense(told["bank_reference"], told["party"], told.text(told["reason"])),
+    ),
+    "payout_returned": lambda told: (
+        money.return_payout,
+        money.ReturnPayout(told["payout"], told["return_reason"], told["bank_reference"]),
+    ),
+    "statement_reconciled": lambda told: (
+        reconciliation.import_statement,
+        reconciliation.ImportStatement(
+            told["statement"],
+            told.number("begins_us"),
+            told.number("ends_us"),
+            told.number("opening_fen"),
+            told.number("closing_fen"),
+            reconciliation.lines_of(told.act),
+        ),
+    ),
+    "book_adjusted": lambda told: (
+        reconciliation.adjust_book,
+        reconciliation.AdjustBook(told["bank_reference"], told.text(told["reason"])),
+    ),
+    "alarm_resolved": lambda told: (
+        reconciliation.resolve_alarm,
+        reconciliation.ResolveAlarm(told["statement"], told.text(told["why"])),
+    ),
+    "withdrawn": _withdrawn,
+    "treasury_payout_proposed": lambda told: (
+        treasury.propose_treasury_payout,
+        treasury.ProposeTreasuryPayout(told.number("amount_fen")),
+    ),
+    "treasury_payout_rejected": lambda told: (
+        treasury.decide_treasury_payout,
+        treasury.DecideTreasuryPayout(told["proposal"], "reject", told.signed()),
+    ),
     "holds_expired": lambda told: (money.expire_holds, money.ExpireHolds(told["first"])),
     "asset_declared": lambda told: (
         registration.declare_asset,
         registration.DeclareAsset(
-            told.text(told["title"]), told.text(told["summary"]), told["kind"], told["operator"]
+            told.text(told["title"]),
+            told.text(told["summary"]),
+            told["kind"],
+            told["operator"],
+            None if told["opening_by_default"] else told["opening"],
+            "" if told["opening_reason"] is None else told.text(told["opening_reason"]),
+            tuple(told["purposes"]),
+            told["qualified"],
+            told.number("update_days") if "update_days" in told.act else None,
         ),
     ),
     "risk_assessed": lambda told: (authorization.file_risk_assessment, _risk_assessed(told)),
     "release_authorized": lambda told: (
         authorization.authorize,
-        authorization.Authorize(told["asset"], told["assessment"]),
+        authorization.Authorize(
+            told["asset"],
+            told["assessment"],
+            told["decision"],
+            "" if told["reason_given"] is None else told.text(told["reason_given"]),
+        ),
     ),
     "product_released": lambda told: (registration.release_product, _product_released(told)),
     "theme_assigned": lambda told: (
         registration.assign_theme,
         registration.AssignTheme(told["asset"], told["theme"]),
     ),
-    "asset_registered": lambda told: (registration.register, registration.Register(told["asset"])),
-    "asset_appraised": lambda told: (appraisal.appraise, _asset_appraised(told)),
-    "listed": lambda told: (
-        sales.offer_fixed_price,
-        sales.OfferFixedPrice(told["asset"], _offer(told)),
+    "compliance_engaged": lambda told: (
+        compliance.engage_provider,
+        compliance.EngageProvider(told["asset"], told["provider"]),
     ),
-    "sale": lambda told: (sales.buy, sales.Buy(told["listing"], told.number("licences"), told.signed())),
+    "compliance_assessed": lambda told: (
+        compliance.file_compliance,
+        compliance.FileCompliance(
+            told["engagement"],
+            told["conclusion"],
+            told["report_digest"],
+            told.text(told["summary"]),
+            told.number("ends_us"),
+        ),
+    ),
+    "registration_applied": lambda told: (applications.apply, _registration_applied(told)),
+    "registration_accepted": lambda told: (
+        applications.accept,
+        applications.Accept(told["application"], told["decision"], _reason(told)),
+    ),
+    "registration_reviewed": lambda told: (
+        applications.review,
+        applications.Review(told["application"], told["decision"], _reason(told)),
+    ),
+    "registration_withdrawn": lambda told: (
+        applications.withdraw,
+        applications.Withdraw(told["application"], told.text(told["reason_given"])),
+    ),
+    "notice_commented": lambda told: (
+        objections.comment,
+        objections.Comment(told["application"], told.text(told["text"])),
+    ),
+    "objection_filed": lambda told: (
+        objections.file_objection,
+        objections.FileObjection(
+            told["application"], told.text(told["reason_given"]), _counter(told, told["person"])
+        ),
+    ),
+    "objection_decided": lambda told: (
+        objections.decide_objection,
+        objections.DecideObjection(told["objection"], told["decision"], told.text(told["answer"])),
+    ),
+    **dict.fromkeys(
+        CONCLUSIONS,
+        lambda told: (effects.conclude, effects.Conclude(told["application"])),
+    ),
+    "registration_revoked": lambda told: (
+        effects.revoke,
+        effects.Revoke(told["asset"], told["ground"], told.text(told["reason_given"])),
+    ),
+    "registration_expired": lambda told: (effects.expire, effects.Expire(told["code"])),
+    "registration_reminded": lambda told: (effects.remind, effects.Remind(told["code"])),
+    "asset_appraised": lambda told: (appraisal.appraise, _asset_appraised(told)),
+    "listed": _listed,
+    "listing_withdrawn": lambda told: (
+        delisting.withdraw_listing,
+        delisting.WithdrawListing(told["listing"], told.text(told["reason"])),
+    ),
+    "offer_made": lambda told: (
+        negotiation.make_offer,
+        negotiation.MakeOffer(told["listing"], *_on_table(told), told["purpose"], told.signed()),
+    ),
+    "offer_countered": lambda told: (
+        negotiation.counter_offer,
+        negotiation.CounterOffer(told["negotiation"], told.number("seen"), *_on_table(told), told.signed()),
+    ),
+    "offer_accepted": lambda told: (
+        negotiation.accept_offer,
+        negotiation.AcceptOffer(told["negotiation"], told.number("seen"), told.signed()),
+    ),
+    "offer_closed": _offer_closed,
+    "discount_published": lambda told: (
+        discounts.publish_discount,
+        discounts.PublishDiscount(
+            told["listing"],
+            told["criterion"],
+            told.number("off_ppm"),
+            told.number("starts_us"),
+            told.number("ends_us"),
+            told.number("at_least"),
+            tuple(told["words"]),
+        ),
+    ),
+    "discount_ended": lambda told: (
+        discounts.end_discount,
+        discounts.EndDiscount(told["discount"]),
+    ),
+    "question_asked": lambda told: (
+        questions.ask_question,
+        questions.AskQuestion(told["listing"], told.text(told["text"])),
+    ),
+    "question_answered": lambda told: (
+        questions.answer_question,
+        questions.AnswerQuestion(told["question"], told.text(told["answer"])),
+    ),
+    "revenue_allowed": lambda told: (revenue.allow_revenue, revenue.asked(told.act, told.text)),
+    "revenue_closed": lambda told: (revenue.close_revenue, revenue.CloseRevenue(told["period"])),
+    "subscribed": lambda told: (
+        metering.subscribe,
+        metering.Subscribe(
+            told["listing"],
+            told.number("quota"),
+            told["prepaid"],
+            told["purpose"],
+            told.signed(),
+            told.act.get("counted_on"),
+        ),
+    ),
+    "usage_recorded": lambda told: (
+        metering.record_usage,
+        metering.RecordUsage(told["subscription"], told.number("quantity")),
+    ),
+    "usage_settled": lambda told: (
+        (metering.end_subscription, metering.EndSubscription(told["subscription"]))
+        if told["state"] == "cancelled"
+        else (metering.settle_usage, metering.SettleUsage(told["subscription"]))
+    ),
+    "contributions_filed": lambda told: (
+        contributions.file_contributions,
+        contributions.FileContributions(
+            told["asset"],
+            tuple(told["departments"]),
+            tuple(map(int, told["worths"])),
+            told.text(told["measure"]),
+            told["evidence"],
+        ),
+    ),
+    "contributions_answered": lambda told: (
+        contributions.answer_contributions,
+        contributions.AnswerContributions(told["contributions"], told["state"] != "rejected"),
+    ),
+    "sale": lambda told: (
+        sales.buy,
+        sales.Buy(
+            told["listing"],
+            told.number("licences"),
+            told.signed(),
+            told["purpose"],
+            told.act.get("counted_on"),
+        ),
+    ),
     "lot_opened": lambda told: (auctions.open_lot, _lot_opened(told)),
-    "bidder": lambda told: (auctions.join_lot, auctions.JoinLot(told["lot"])),
+    "bidder": lambda told: (
+        auctions.join_lot,
+        auctions.JoinLot(told["lot"], told["purpose"], told.act.get("nonce")),
+    ),
     "bid": lambda told: (
         auctions.place_bids,
         auctions.PlaceBid(
@@ -417,13 +823,281 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         auctions.ReleaseDeposit(told["lot"], told["code"]),
     ),
     "lot_settled": lambda told: (auctions.settle_lot, auctions.SettleLot(told["lot"])),
+    "draw_committed": lambda told: (
+        auctions.commit_draw,
+        auctions.CommitDraw(told["name"], told["commitment"]),
+    ),
+    "lot_drawn": lambda told: (auctions.reveal_draw, auctions.RevealDraw(told["lot"], told["nonce"])),
+    "lot_halted": lambda told: (
+        auctions.halt_lot,
+        auctions.HaltLot(told["lot"], told.text(told["reason"])),
+    ),
+    "lot_resumed": lambda told: (auctions.resume_lot, auctions.ResumeLot(told["lot"])),
+    "lot_cancelled": lambda told: (
+        auctions.cancel_lot,
+        auctions.CancelLot(told["lot"], told.text(told["reason"])),
+    ),
+    "lot_annulled": lambda told: (
+        auctions.annul_lot,
+        auctions.AnnulLot(told["lot"], told["ground"], told["order"], told.text(told["reason"])),
+    ),
+    "sale_annulled": lambda told: (
+        sales.annul_sale,
+        sales.AnnulSale(told["trade"], told["ground"], told["order"], told.text(told["reason"])),
+    ),
+    "lot_defaulted": lambda told: (auctions.declare_default, auctions.DeclareDefault(told["lot"])),
+    "forfeit_distributed": lambda told: (
+        auctions.distribute_forfeit,
+        auctions.DistributeForfeit(told["lot"]),
+    ),
+    "lot_watched": lambda told: (
+        auctions.watch_lot,
+        auctions.WatchLot(told["lot"], told["state"] == "watched"),
+    ),
+    "demand_posted": lambda told: (
+        demands.post_demand,
+        demands.PostDemand(
+            told.text(told["subject"]),
+            told["purpose"],
+            told.number("low_fen"),
+            told.number("high_fen"),
+            told.number("term_days"),
+            told.number("open_days"),
+        ),
+    ),
+    "demand_answered": lambda told: (
+        demands.answer_demand,
+        demands.AnswerDemand(told["demand"], told["asset"], told.text(told["words"]), told["listing"]),
+    ),
+    "demand_withdrawn": lambda told: (demands.withdraw_demand, demands.WithdrawDemand(told["demand"])),
+    "holder_key": lambda told: (tenders.publish_holder_key, tenders.PublishHolderKey(told["public"])),
+    "tender_published": lambda told: (tenders.publish_tender, _tender_published(told)),
+    "tender_cancelled": lambda told: (
+        tenders.cancel_tender,
+        tenders.CancelTender(told["tender"], told.text(told["reason"])),
+    ),
+    "tender_asked": lambda told: (
+        tenders.ask_tender,
+        tenders.AskTender(told["tender"], told.text(told["question"])),
+    ),
+    "tender_answered": lambda told: (
+        tenders.answer_tender,
+        tenders.AnswerTender(told["tender"], told["question"], told.text(told["answer"])),
+    ),
+    "tenderer": lambda told: (
+        tenders.join_tender,
+        tenders.JoinTender(
+            told["tender"],
+            purpose=told["purpose"],
+            **{name: told.text(sealed) for name, sealed in told["facts"].items()},
+        ),
+    ),
+    "tender_envelope": lambda told: (
+        tenders.hand_in,
+        tenders.HandIn(told["tender"], told["sealed"], told["proposal"]),
+    ),
+    "tender_withdrawn": lambda told: (tenders.withdraw, tenders.Withdraw(told["tender"])),
+    "tender_closed": lambda told: (tenders.close_tender, tenders.CloseTender(told["tender"])),
+    "tender_shares": lambda told: (
+        tenders.hand_shares,
+        tenders.HandShares(told["tender"], told["submissions"]),
+    ),
+    "tender_opened": lambda told: (tenders.open_tender, tenders.OpenTender(told["tender"])),
+    "tender_screened": lambda told: (
+        tenders.screen_tender,
+        tenders.ScreenTender(told["tender"], tuple(told["signs"])),
+    ),
+    "tender_assessors": lambda told: (
+        tenders.appoint_assessors,
+        tenders.AppointAssessors(told["tender"], tuple(told["assessors"])),
+    ),
+    "tender_marked": lambda told: (
+        tenders.mark_tender,
+        tenders.MarkTender(
+            told["tender"],
+            {code: {name: int(points) for name, points in of.items()} for code, of in told["marks"].items()},
+        ),
+    ),
+    "tender_awarded": lambda told: (tenders.award_tender, tenders.AwardTender(told["tender"])),
+    "tender_protested": lambda told: (
+        tenders.file_protest,
+        tenders.FileProtest(told["tender"], told.text(told["reason"])),
+    ),
+    "tender_protest_decided": lambda told: (
+        tenders.decide_protest,
+        tenders.DecideProtest(
+            told["tender"],
+            told["protest"],
+            told["decision"],
+            told.text(told["answer"]),
+            told["remedy"],
+        ),
+    ),
+    "tender_settled": lambda told: (tenders.settle_tender, tenders.SettleTender(told["tender"])),
+    "tender_defaulted": lambda told: (
+        tenders.declare_default,
+        tenders.DeclareTenderDefault(told["tender"]),
+    ),
+    "tender_deposit_released": lambda told: (
+        tenders.release_deposit,
+        tenders.ReleaseTenderDeposit(told["tender"], told["code"]),
+    ),
+    "contract_terms_signed": lambda told: (
+        contracting.sign_terms,
+        contracting.SignTerms(told["listing"], told["digest"], told["key"], told.digest("signature")),
+    ),
+    "contract_signed": lambda told: (
+        contracting.sign_contract,
+        contracting.SignContract(told["trade"], told["digest"], told["key"], told.digest("signature")),
+    ),
+    "licence_state_set": lambda told: (
+        delivery.set_licence,
+        delivery.SetLicence(told["licence"], told["state"], told.text(told["reason"])),
+    ),
+    "links_ended": lambda told: (delivery.end_links, delivery.EndLinks(told["licence"])),
     "link_made": lambda told: (
         delivery.make_link,
-        delivery.MakeLink(told["licence"], told.number("valid_seconds")),
+        delivery.MakeLink(told["licence"], told.number("valid_seconds"), told["purpose"], told["region"]),
     ),
+    "update_watched": lambda told: (freshness.watch_update, freshness.WatchUpdate(told["asset"])),
+    "lineage_declared": lambda told: (
+        lineage.declare_lineage,
+        lineage.DeclareLineage(told["asset"], told["parent"], told["relation"]),
+    ),
+    "correction_asked": lambda told: (
+        corrections.ask_correction,
+        corrections.AskCorrection(told["licence"], told.text(told["text"]), told["column"], told["evidence"]),
+    ),
+    "correction_answered": lambda told: (
+        corrections.answer_correction,
+        corrections.AnswerCorrection(
+            told["correction"],
+            "accept" if told["state"] == "accepted" else "refuse",
+            told.text(told["answer"]),
+        ),
+    ),
+    "correction_mended": lambda told: (
+        corrections.mend_correction,
+        corrections.MendCorrection(told["correction"], told["mended_by"]),
+    ),
+    "delivery_accepted": lambda told: (
+        (acceptance.let_lapse, acceptance.LetLapse(told["licence"]))
+        if told["silent"]
+        else (acceptance.accept_delivery, acceptance.AcceptDelivery(told["licence"]))
+    ),
+    "delivery_objected": lambda told: (
+        acceptance.object_to_delivery,
+        acceptance.ObjectToDelivery(
+            told["licence"], told["ground"], told.text(told["text"]), told["evidence"]
+        ),
+    ),
+    "mediator_named": lambda told: (
+        mediation.name_mediator,
+        mediation.NameMediator(told["licence"], told["mediator"]),
+    ),
+    "delivery_mediated": lambda told: (
+        mediation.mediate,
+        mediation.Mediate(
+            told["licence"],
+            mediation.DECISIONS[told["state"]],
+            told["order"],
+            told.text(told["reason_given"]),
+            told.number("refund_fen") if told["state"] == "reduced" else None,
+        ),
+    ),
+    "deletion_due": lambda told: (deletion.call_for_deletion, deletion.CallForDeletion(told["licence"])),
+    "deletion_reminded": lambda told: (
+        deletion.call_for_deletion,
+        deletion.CallForDeletion(told["licence"]),
+    ),
+    "deletion_declared": lambda told: (
+        deletion.declare_deletion,
+        deletion.DeclareDeletion(
+            told["licence"], told.text(told["person"]), told["method"], told.text(told["statement"])
+        ),
+    ),
+    "use_case_proposed": lambda told: (
+        usecases.propose_use_case,
+        usecases.ProposeUseCase(
+            told["licence"],
+            told.text(told["title"]),
+            told.text(told["text"]),
+            told.text(told["url"]),
+        ),
+    ),
+    "use_case_decided": lambda told: (
+        usecases.decide_use_case,
+        usecases.DecideUseCase(
+            told["use_case"],
+            "consent" if told["state"] == "published" else "refuse",
+            told.text(told["reason_given"]),
+        ),
+    ),
+    "use_case_published": lambda told: (
+        usecases.publish_use_case,
+        usecases.PublishUseCase(told["use_case"]),
+    ),
+    "use_case_withdrawn": lambda told: (
+        usecases.withdraw_use_case,
+        usecases.WithdrawUseCase(told["use_case"], told.text(told["reason_given"])),
+    ),
+    "inquiry_key_set": lambda told: (inquiries.set_inquiry_key, inquiries.SetInquiryKey(told["public"])),
+    "inquiry_asked": lambda told: (
+        inquiries.inquire,
+        inquiries.Inquire(told["asset"], told["public"], told.text(told["question"])),
+    ),
+    "inquiry_answered": lambda told: (
+        inquiries.answer_inquiry,
+        inquiries.AnswerInquiry(told["inquiry"], told.text(told["answer"])),
+    ),
+    "asset_rated": lambda told: (
+        ratings.rate,
+        ratings.Rate(
+            told["licence"],
+            ratings.Stars(*(told.number(axis) for axis in ratings.AXES)),
+            told.text(told["text"]),
+        ),
+    ),
+    "rating_replied": lambda told: (
+        ratings.reply_to_rating,
+        ratings.ReplyToRating(told["rating"], told.text(told["reply"])),
+    ),
+    "complaint_filed": lambda told: (
+        complaints.file_complaint,
+        complaints.FileComplaint(
+            told["topic"],
+            told.text(told["text"]),
+            told["asset"],
+            told["party"],
+            "" if told["contact"] is None else told.text(told["contact"]),
+        ),
+    ),
+    "complaint_routed": lambda told: (
+        complaints.route_complaint,
+        complaints.RouteComplaint(told["complaint"], told["handler"]),
+    ),
+    "complaint_escalated": lambda told: (
+        complaints.escalate_complaint,
+        complaints.EscalateComplaint(told["complaint"]),
+    ),
+    "complaint_answered": lambda told: (
+        complaints.answer_complaint,
+        complaints.AnswerComplaint(
+            told["complaint"],
+            "uphold" if told["state"] == "upheld" else "dismiss",
+            told.text(told["answer"]),
+        ),
+    ),
+    "refund_paid": lambda told: (mediation.pay_refund, mediation.PayRefund(told["licence"])),
     "product_downloaded": lambda told: (
         delivery.record_download,
-        delivery.RecordDownload(told["licence"], told.number("expires_us"), told["bytes_asked"]),
+        delivery.RecordDownload(
+            told["licence"],
+            told.number("expires_us"),
+            told.number("links_ended"),
+            told["bytes_asked"],
+            told.number("size_bytes"),
+        ),
     ),
 }
 """By kind, what an entry records and who decided it. A room that logs a new kind gives it a line here; a test counts."""

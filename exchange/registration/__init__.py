@@ -1,4 +1,4 @@
-"""Room: assets, the files released for them, their themes, and the certificate that registers them.
+"""Room: assets, the files released for them, and their themes; `applications` has what comes before the registrar.
 
 Every act here walks `path`, the one order; the log entry of each step is its evidence.
 """
@@ -6,7 +6,7 @@ Every act here walks `path`, the one order; the log entry of each step is its ev
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -20,16 +20,20 @@ from exchange.desensitization.judge import Failure, Measurement
 from exchange.desensitization.policy import parse
 from exchange.errors import Conflict, Forbidden, Malformed, NotFound, TooLarge, Unprocessable
 from exchange.parties import require_active
+from exchange.parties.agreements import require_operators
+from exchange.registration.approvals import end_standing
 from exchange.registration.judgement import Authorized
-from exchange.registration.path import Path, code
+from exchange.registration.opening import Declared, declared
+from exchange.registration.path import Path
+from exchange.rulebook import in_force
 from exchange.tables import (
     Asset,
-    Certificate,
     DepartmentAuthorization,
     Party,
     Release,
     RiskAssessment,
 )
+from exchange.taxonomy import KINDS, THEMES
 from ledger import log
 from ledger.merkle import leaf_hash
 
@@ -37,50 +41,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from exchange.desensitization.grade import Grade
+    from exchange.rulebook import Rulebook
 
-
-@dataclass(frozen=True, slots=True)
-class PublicDataKind:
-    """One of the six kinds of public data, with the letters that stand for it in a registration code."""
-
-    zh: str
-    en: str
-    letters: str
-
-
-KINDS: Final[Mapping[str, PublicDataKind]] = {
-    "enterprise_registration": PublicDataKind("企业登记", "enterprise registration", "ER"),
-    "health": PublicDataKind("卫生健康", "health", "HE"),
-    "transport": PublicDataKind("交通运输", "transport", "TR"),
-    "city": PublicDataKind("城市管理", "city management", "CI"),
-    "education": PublicDataKind("教育", "education", "ED"),
-    "meteorology": PublicDataKind("气象", "meteorology", "ME"),
-}
-"""Source: 廖福崇 (2022), the six kinds of public data that open first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Theme:
-    """A theme under which released data is brought together."""
-
-    zh: str
-    en: str
-    base_library: bool
-
-
-THEMES: Final[Mapping[str, Theme]] = {
-    "population": Theme("人口", "population", True),
-    "legal_entities": Theme("法人", "legal entities", True),
-    "natural_resources": Theme("自然资源和空间地理", "natural resources and geography", True),
-    "economic_governance": Theme("经济治理", "economic governance", True),
-    "business_credit": Theme("企业信用", "business credit", False),
-    "medical_care": Theme("医疗卫生", "medical care", False),
-    "travel": Theme("交通出行", "travel", False),
-    "city_life": Theme("城市生活", "city life", False),
-    "learning": Theme("教育文化", "learning and culture", False),
-    "weather": Theme("气象环境", "weather and environment", False),
-}
-"""The four base libraries that the paper names, and one theme for each of the six kinds."""
 
 TITLE_CHARACTERS: Final = 200
 SUMMARY_CHARACTERS: Final = 4000
@@ -93,13 +55,20 @@ DOCUMENT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DeclareAsset(Act):
-    """A department says that it has something, and which operator, if any, may run it."""
+    """A department says that it has something, which operator, if any, may run it, how far it is to be opened, and how often
+    it promises new data.
+    """
 
     scope: ClassVar[Scope] = "register"
     title: str
     summary: str
     kind: str
     operator: str | None
+    opening: str | None = None
+    opening_reason: str = ""
+    purposes: tuple[str, ...] = ()
+    qualified: bool = False
+    update_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +109,6 @@ class AssignTheme(Act):
     theme: str
 
 
-@dataclass(frozen=True, slots=True)
-class Register(Act):
-    """The path is walked: give the asset its code and certificate."""
-
-    scope: ClassVar[Scope] = "register"
-    asset: str
-
-
 def document_text(document: Mapping[str, Any]) -> str:
     """The one spelling of a JSON document (RFC 8785); Malformed where it has none, TooLarge above four MiB."""
     try:
@@ -179,13 +140,14 @@ def document_digest(document: Mapping[str, Any]) -> str:
 async def own_asset(tx: Transaction, asset: str) -> Asset:
     """The asset, for acts of its own department alone."""
     row = await visible_asset(tx.session, asset, tx.caller)
-    _require_own(row, tx.caller)
+    refuse_strangers(row, tx.caller.party)
     require_active(await tx.find(Party, tx.caller.party, "party"))
     return row
 
 
-def _require_own(asset: Asset, caller: Caller) -> None:
-    if asset.supplier != caller.party:
+def refuse_strangers(asset: Asset, party: str) -> None:
+    """Forbidden to whom the asset does not belong."""
+    if asset.supplier != party:
         raise Forbidden(
             "asset.not_yours",
             "the asset is another department's",
@@ -203,24 +165,60 @@ def follow(asset: Asset, record: Record, index: int) -> Record:
     return replace(record, readers=parties_of(asset))
 
 
-async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
-    """Begin an asset's path. The title and the summary are sealed in the log."""
-    tx.caller.require("supplier")
-    require_active(await tx.find(Party, tx.caller.party, "party"))
+def judge_declaration(act: DeclareAsset, rules: Rulebook) -> Declared:
+    """What is declared of the opening, where the declaration can be taken as far as it goes; Unprocessable or Conflict,
+    naming the field, where not. Pure.
+    """
     if act.kind not in KINDS:
         raise _unknown("kind", act.kind, KINDS)
-    _text("title", act.title, 1, TITLE_CHARACTERS)
-    _text("summary", act.summary, 0, SUMMARY_CHARACTERS)
+    check_text("title", act.title, 1, TITLE_CHARACTERS)
+    check_text("summary", act.summary, 0, SUMMARY_CHARACTERS)
+    said = declared(act.opening, act.opening_reason, act.purposes, qualified=act.qualified, rules=rules)
     if act.operator is not None:
-        operator = await tx.session.get(Party, act.operator)
-        if operator is None or "operator" not in operator.roles or operator.state != "active":
-            raise Unprocessable(
-                "asset.operator",
-                f"{act.operator!r} is no active operator",
-                field="operator",
-                rule="an asset is run by an operator of the market, or by nobody",
-                remedy="name a party that has the role operator, or leave it out",
-            )
+        require_operators(rules)
+    return said
+
+
+def require_operator(name: str, operator: Party | None) -> None:
+    """Refuse a company that is to run an asset and is no active operator."""
+    if operator is None or "operator" not in operator.roles or operator.state != "active":
+        raise Unprocessable(
+            "asset.operator",
+            f"{name!r} is no active operator",
+            field="operator",
+            rule="an asset is run by an operator of the market, or by nobody",
+            remedy="name a party that has the role operator, or leave it out",
+        )
+
+
+def declaration(
+    act: DeclareAsset, said: Declared, *, asset: str, supplier: str, seal: Callable[[str], str]
+) -> dict[str, Any]:
+    """What the log says of a declaration; the reason, the summary and the title are sealed, in this order."""
+    return {
+        "asset": asset,
+        "kind": act.kind,
+        "opening": said.opening,
+        "opening_by_default": act.opening is None,
+        "opening_reason": seal(said.reason) if said.reason else None,
+        "operator": act.operator,
+        "purposes": list(said.purposes),
+        "qualified": said.qualified,
+        "state": "declared",
+        "summary": seal(act.summary),
+        "supplier": supplier,
+        "title": seal(act.title),
+        **({} if act.update_days is None else {"update_days": str(act.update_days)}),
+    }
+
+
+async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
+    """Begin an asset's path. The title, the summary and the reason are sealed in the log; until it is assessed it is closed."""
+    tx.caller.require("supplier")
+    require_active(await tx.find(Party, tx.caller.party, "party"))
+    said = judge_declaration(act, await in_force(tx))
+    if act.operator is not None:
+        require_operator(act.operator, await tx.session.get(Party, act.operator))
     identifier = tx.identifier("ast")
     await tx.insert(
         Asset(
@@ -230,22 +228,20 @@ async def declare_asset(tx: Transaction, act: DeclareAsset) -> Record:
             title=act.title,
             summary=act.summary,
             kind=act.kind,
+            opening_declared=said.opening,
+            opening="closed",
+            opening_reason=said.reason,
+            purposes=list(said.purposes),
+            qualified=said.qualified,
             state="declared",
             evidence={},
+            update_days=act.update_days,
             log_index=tx.index,
         )
     )
     return Record(
         "asset_declared",
-        {
-            "asset": identifier,
-            "kind": act.kind,
-            "operator": act.operator,
-            "state": "declared",
-            "summary": tx.seal(act.summary),
-            "supplier": tx.caller.party,
-            "title": tx.seal(act.title),
-        },
+        declaration(act, said, asset=identifier, supplier=tx.caller.party, seal=tx.seal),
         readers=() if act.operator is None else (act.operator,),
     )
 
@@ -300,9 +296,13 @@ async def release_product(tx: Transaction, act: ReleaseProduct) -> Record:
     )
     if act.failures:
         body["all_failures"] = tx.seal(document_text({"failures": failures}))
+        if any(failure.rule == "grade" for failure in act.failures):
+            asset.grade, asset.opening = None, "closed"
+            body["voided"] = await end_standing(tx, asset.id)
         return follow(asset, _refused_release(body, authorization, act.failures), tx.index)
     authorization.state = "used"
     asset.grade = str(body["grade"])
+    asset.updated_us = tx.now_us
     return follow(asset, Record("product_released", {**body, "state": "released"}), tx.index)
 
 
@@ -369,7 +369,7 @@ async def authorization_view(
 async def releasable(session: AsyncSession, asset: str, authorization: str, caller: Caller) -> Authorized:
     """What was authorized, where a file may be released under it now: asked before a measurement is spent."""
     row = await visible_asset(session, asset, caller)
-    _require_own(row, caller)
+    refuse_strangers(row, caller.party)
     granted = await _in_force(session, row, authorization)
     assessment = await session.get(RiskAssessment, granted.assessment)
     assert assessment is not None  # a foreign key
@@ -424,41 +424,8 @@ async def assign_theme(tx: Transaction, act: AssignTheme) -> Record:
     )
 
 
-async def register(tx: Transaction, act: Register) -> Record:
-    """Give the asset its public code, and the certificate that names the four log entries of its path.
-
-    Each evidence is the entry's index and the RFC 9162 hash of its public leaf, which anyone can compare with
-    the log's tiles.
-    """
-    tx.caller.require("supplier")
-    asset = await own_asset(tx, act.asset)
-    path = Path.of(asset.state, asset.evidence)
-    path.require_all()
-    evidence = {str(step): await _evidence(tx, index) for step, index in path.evidence.items()}
-    public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
-    while await tx.session.get(Certificate, public_code) is not None:
-        public_code = code(tx.now_us, KINDS[asset.kind].letters, tx.chance(4))
-    await tx.insert(Certificate(code=public_code, asset=asset.id, evidence=evidence, log_index=tx.index))
-    asset.code = public_code
-    return follow(
-        asset,
-        Record(
-            "asset_registered",
-            {
-                "asset": asset.id,
-                "code": public_code,
-                "evidence": evidence,
-                "grade": asset.grade,
-                "kind": asset.kind,
-                "state": "registered",
-                "theme": asset.theme,
-            },
-        ),
-        tx.index,
-    )
-
-
-async def _evidence(tx: Transaction, index: int) -> dict[str, str]:
+async def evidence_of(tx: Transaction, index: int) -> dict[str, str]:
+    """An entry as a certificate names it: its index, and the RFC 9162 hash of its public leaf."""
     connection = await driver(tx.session)
     head = await log.read_head(connection)
     if index >= head.edge.size:
@@ -468,14 +435,15 @@ async def _evidence(tx: Transaction, index: int) -> dict[str, str]:
             "the last step is not acknowledged yet",
             field="asset",
             rule="a certificate stands on entries that are in the log",
-            remedy="wait for the answer to the last step, then register",
+            remedy="wait for the answer to the last step",
         )
     async for entry in log.entries(connection, index, index + 1):
         return {"index": str(index), "leaf_hash": leaf_hash(entry.leaf).hex()}
     raise AssertionError(f"the log ends before {index}")
 
 
-def _text(field: str, text: str, low: int, high: int) -> None:
+def check_text(field: str, text: str, low: int, high: int) -> None:
+    """Refuse a text that is too short or too long, in characters."""
     if not low <= len(text.strip()) <= high or len(text) > high:
         raise Unprocessable(
             f"asset.{field}",

@@ -112,14 +112,9 @@ def nameless(measurement: Measurement, policy: Policy) -> Measurement:
         column.name: column.name if policy.column(column.name) else f"column {place} of the file"
         for place, column in enumerate(measurement.columns, start=1)
     }
-    risk = measurement.risk
     return replace(
         measurement,
         columns=tuple(replace(column, name=called[column.name]) for column in measurement.columns),
         findings=tuple(replace(found, column=called[found.column]) for found in measurement.findings),
-        risk=replace(
-            risk,
-            quasi_identifiers=tuple(called[name] for name in risk.quasi_identifiers),
-            l=tuple((called[name], distinct) for name, distinct in risk.l),
-        ),
+        risk=measurement.risk.renamed(called),
     )

@@ -1,5 +1,18 @@
-"""Door 2: the console, pages rendered on the server that stay live by themselves."""
+"""Door 2: the console, pages rendered on the server that stay live by themselves, public ones and those of who signed in."""
 
-from exchange.web.console import mount
+from fastapi import FastAPI
 
-__all__ = ["mount"]
+from exchange.web import account, admin, console, department, desk, enterprise, income, regulator, sign_in
+
+DESKS: tuple[desk.DeskPage, ...] = (
+    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *regulator.PAGES, *account.PAGES,
+)  # fmt: skip
+"""Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
+
+
+def mount(app: FastAPI) -> None:
+    """Add the console to an application whose `state.gate` and `state.door` serve it."""
+    console.mount(app, [*sign_in.PAGES, *desk.routes(DESKS)])
+
+
+__all__ = ["DESKS", "mount"]

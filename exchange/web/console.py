@@ -7,12 +7,15 @@ live parts (`/{language}/live/…`) again. Nothing is ever requested from anothe
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import FastAPI
@@ -25,10 +28,15 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange import auctions, listings, rulebook, venue
+from exchange import auctions, catalogue, listings, ratings, rulebook, statistics, usecases, venue
+from exchange.catalogue import CURSOR, Place, Search
 from exchange.database import driver
 from exchange.errors import ExchangeError, NotFound
 from exchange.gate import Gate
+from exchange.registration import register
+from exchange.registration.path import STEPS
+from exchange.taxonomy import KINDS, THEMES
+from exchange.vault import Vault
 from exchange.web.reference import reference
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
@@ -44,22 +52,33 @@ POLICY: Final = (
 HEADERS: Final = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 
 BIDS_SHOWN: Final = 50
+CARDS_A_PAGE: Final = 12
+ROWS_OF_MARKET: Final = 20
+"""Of each table of the market page: what closes next, what was offered or closed last; the API pages through all."""
 LEAVES_A_PAGE: Final = 40
 LEAVES_ON_TAPE: Final = 12
 YEAR_S: Final = 31_536_000
+
+SEARCHED: Final = (
+    "text", "kind", "theme", "base_library", "opening", "price", "freshness", "grade", "supplier",
+)  # fmt: skip
+"""What the public catalogue is searched by, in the order of its page."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 Page = Callable[[Request, Words], Awaitable[Response]]
 
 
-def mount(app: FastAPI) -> None:
-    """Add the console to an application whose `state.gate` serves it: `/`, `/zh`, `/en` and `/static`."""
+def mount(app: FastAPI, more: Sequence[tuple[str, Page]] = ()) -> None:
+    """Add the console to an application whose `state.gate` serves it: `/`, `/zh`, `/en` and `/static`.
+
+    `more` are pages that also take forms.
+    """
     guarded = [Middleware(Headers)]
     static = StaticFiles(directory=HERE / "static")
     app.router.routes.extend(
@@ -69,8 +88,8 @@ def mount(app: FastAPI) -> None:
                 Mount(
                     f"/{language}",
                     routes=[
-                        Route(path, _page(handler, language), name=f"{language}:{handler.__name__}")
-                        for path, handler in PAGES
+                        *(Route(path, _page(page, language), methods=["GET", "POST"]) for path, page in more),
+                        *(Route(path, _page(page, language)) for path, page in PAGES),
                     ],
                     middleware=guarded,
                 )
@@ -113,7 +132,7 @@ def _page(handler: Page, language: Language) -> Handler:
         try:
             response = await handler(request, speak)
         except ExchangeError as error:
-            response = await _problem(request, speak, error)
+            response = await problem_page(request, speak, error)
         response.headers.setdefault("Cache-Control", "no-store")
         if request.cookies.get("lang") != language and "/live/" not in request.url.path:
             response.set_cookie("lang", language, max_age=YEAR_S, httponly=True, samesite="lax")
@@ -124,41 +143,42 @@ def _page(handler: Page, language: Language) -> Handler:
 
 async def market(request: Request, t: Words) -> Response:
     """What trades now, what was offered and sold, and the end of the log."""
-    gate = _gate(request)
-    return await _render(request, t, "market.html", **await gate.read(_market_floor))
+    gate = gate_of(request)
+    return await render(request, t, "market.html", **await gate.read(_market_floor))
 
 
 async def live_market(request: Request, t: Words) -> Response:
     """The live part of the market page."""
-    gate = _gate(request)
-    return await _render(request, t, "parts/floor.html", **await gate.read(_market_floor))
+    gate = gate_of(request)
+    return await render(request, t, "parts/floor.html", **await gate.read(_market_floor))
 
 
 async def _market_floor(session: AsyncSession) -> dict[str, Any]:
-    lots = await auctions.lots(session)
     return {
-        "open_lots": [lot for lot in lots if lot["state"] == "open"],
-        "ended_lots": sorted(
-            (lot for lot in lots if lot["state"] != "open"), key=lambda lot: -int(lot["closes_us"])
-        ),
-        "offers": [row for row in await listings.listings(session) if row["mode"] == "fixed"],
+        "open_lots": await auctions.open_lots(session, ROWS_OF_MARKET),
+        "ended_lots": await auctions.ended_lots(session, ROWS_OF_MARKET),
+        "offers": await listings.listings(session, limit=ROWS_OF_MARKET, mode="fixed"),
         "leaves": await _leaves(session, None, LEAVES_ON_TAPE),
-        "bids": sum(int(lot["bids"]) for lot in lots),
-        "volume_fen": sum(int(lot["price_fen"] or 0) for lot in lots if lot["state"] == "sold"),
+        "totals": await auctions.totals(session),
     }
 
 
 async def lot(request: Request, t: Words) -> Response:
     """One lot: where it stands, how its price came about, its terms, its bids."""
-    gate = _gate(request)
-    found = await gate.read(_lot, request.path_params["lot"])
-    return await _render(request, t, "lot.html", **found, **await gate.read(_bids, found["lot"]["id"], -1))
+    gate = gate_of(request)
+    found = await gate.read(lot_standing, request.path_params["lot"])
+    return await render(
+        request, t, "lot.html", **found, **await gate.read(newest_bids, found["lot"]["id"], -1)
+    )
 
 
 async def live_lot(request: Request, t: Words) -> Response:
     """Where a lot stands now."""
-    return await _render(
-        request, t, "parts/standing.html", **await _gate(request).read(_lot, request.path_params["lot"])
+    return await render(
+        request,
+        t,
+        "parts/standing.html",
+        **await gate_of(request).read(lot_standing, request.path_params["lot"]),
     )
 
 
@@ -166,11 +186,12 @@ async def live_bids(request: Request, t: Words) -> Response:
     """The newest bids of a lot, from behind log index `after`."""
     after = request.query_params.get("after", "")
     behind = int(after) if after.isdecimal() and len(after) < 19 else -1
-    found = await _gate(request).read(_bids, request.path_params["lot"], behind)
-    return await _render(request, t, "parts/bids.html", **found)
+    found = await gate_of(request).read(newest_bids, request.path_params["lot"], behind)
+    return await render(request, t, "parts/bids.html", **found)
 
 
-async def _lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
+async def lot_standing(session: AsyncSession, identifier: str) -> dict[str, Any]:
+    """A lot as the public sees it, the least price that it takes now, and the rules that it goes by."""
     view = await auctions.lot(session, identifier)
     terms = AscendingRules(
         start_price_fen=int(view["start_price_fen"]),
@@ -180,6 +201,8 @@ async def _lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
         soft_close_window_us=int(view["soft_close_window_us"]),
         soft_close_extension_us=int(view["soft_close_extension_us"]),
         ceiling_fen=None if view["ceiling_fen"] is None else int(view["ceiling_fen"]),
+        priority=tuple(view["priority"]),
+        draw_at_ceiling=view["draw"] is not None,
     )
     price = view["standing_price_fen"]
     standing = Standing(
@@ -188,16 +211,19 @@ async def _lot(session: AsyncSession, identifier: str) -> dict[str, Any]:
         None,
         int(view["bids"]),
         int(view["closes_us"]),
+        tuple(view["at_ceiling"]),
     )
-    rules = rulebook.load((await venue.about(session))["profile"])
+    rules = await rulebook.at(session, int(view["opens_us"]))
     return {
+        "terms": terms,
+        "standing": standing,
         "lot": view,
         "least_fen": least_admissible_fen(terms, standing) if view["state"] == "open" else None,
         "cite": lambda name: rules[name].cite(),
     }
 
 
-async def _bids(session: AsyncSession, identifier: str, after: int) -> dict[str, Any]:
+async def newest_bids(session: AsyncSession, identifier: str, after: int) -> dict[str, Any]:
     """The newest bids, newest first; `behind` is where the next look may start, so that it reads no more than it shows."""
     shown: deque[dict[str, Any]] = deque(maxlen=BIDS_SHOWN + 1)
     at = after
@@ -208,17 +234,96 @@ async def _bids(session: AsyncSession, identifier: str, after: int) -> dict[str,
     return {"bids": list(reversed(shown)), "behind": behind, "lot_id": identifier}
 
 
+async def catalogue_page(request: Request, t: Words) -> Response:
+    """What there is, found by words and narrowed by facets: links and one form, so that it needs no script."""
+    asked = {name: value for name in SEARCHED if (value := request.query_params.get(name, "").strip()[:200])}
+    after = request.query_params.get("after", "")
+    search = Search(
+        **asked, after=Place.parse(after) if re.fullmatch(CURSOR, after) else None, limit=CARDS_A_PAGE
+    )
+    found = await gate_of(request).read(catalogue.search_assets, search, None)
+
+    def narrowed(**changed: str | None) -> str:
+        """The address of this page with other filters, from its first page on."""
+        kept = {name: value for name, value in {**asked, **changed}.items() if value}
+        return f"/{t.language}/catalogue{'?' + urlencode(kept) if kept else ''}"
+
+    full = len(found["assets"]) == CARDS_A_PAGE
+    return await render(
+        request,
+        t,
+        "catalogue.html",
+        **found,
+        asked=asked,
+        first=search.after is None,
+        next=narrowed(after=found["assets"][-1]["place"]) if full else None,
+        narrowed=narrowed,
+        term=term_of(t),
+        facet_names=[name for name in SEARCHED if name != "text"],
+    )
+
+
+async def asset_page(request: Request, t: Words) -> Response:
+    """One registered asset: what it is, what it states, its columns and first rows, and how it is had."""
+    gate, identifier = gate_of(request), request.path_params["asset"]
+    found = await gate.read(catalogue.dossier, identifier, None)
+    columns, rows = None, []
+    if found["product"] is not None:
+        columns, shown = await gate.read(catalogue.dictionary, identifier, None)
+        if shown:
+            vault: Vault = request.app.state.vault
+            with suppress(ExchangeError):  # the page is whole without them
+                rows = await asyncio.to_thread(catalogue.sample, vault, columns["product_digest"])
+    said = await gate.read(ratings.ratings_of_asset, identifier, None)
+    return await render(
+        request,
+        t,
+        "asset.html",
+        ratings=said,
+        stars=_stars,
+        use_cases=await gate.read(usecases.use_cases_of_asset, identifier, None, await gate.now_us()),
+        card=found.pop("asset"),
+        **found,
+        columns=columns,
+        rows=rows,
+        term=term_of(t),
+        steps=STEPS,
+    )
+
+
+def _stars(hundredths: str | None) -> str:
+    """A mean in hundredths of a star as people read it."""
+    return "–" if hundredths is None else f"{int(hundredths) // 100}.{int(hundredths) % 100:02d}"
+
+
+def term_of(t: Words) -> Callable[[str, str], str]:
+    """What a value of a facet is called: kinds and themes as the taxonomy names them, others as the catalogue of words."""
+
+    def named(facet: str, value: str) -> str:
+        match facet:
+            case "kind" if value in KINDS:
+                return KINDS[value].zh if t.language == "zh" else KINDS[value].en
+            case "theme" | "base_library" if value in THEMES:
+                return THEMES[value].zh if t.language == "zh" else THEMES[value].en
+            case "grade":
+                return t.named("grade", value)
+            case _:
+                return t.named(f"facet_{facet}", value)
+
+    return named
+
+
 async def log_page(request: Request, t: Words) -> Response:
     """The public log: checkpoint, entries, anchors, and a check that runs in the reader's browser."""
-    gate = _gate(request)
+    gate = gate_of(request)
     before = request.query_params.get("before", "")
     newest = int(before) if before.isdecimal() and len(before) < 19 else None
-    return await _render(request, t, "log.html", **await gate.read(_log, newest))
+    return await render(request, t, "log.html", **await gate.read(_log, newest))
 
 
 async def live_log(request: Request, t: Words) -> Response:
     """The newest entries of the log."""
-    return await _render(request, t, "parts/entries.html", **await _gate(request).read(_log, None))
+    return await render(request, t, "parts/entries.html", **await gate_of(request).read(_log, None))
 
 
 async def _log(session: AsyncSession, before: int | None) -> dict[str, Any]:
@@ -240,15 +345,76 @@ async def _leaves(session: AsyncSession, before: int | None, limit: int) -> list
     ]
 
 
-async def enrol(request: Request, t: Words) -> Response:
-    """Where a one-time link leads: the page makes a key and sends only its digest."""
-    return await _render(request, t, "enrol.html")
+async def statistics_page(request: Request, t: Words) -> Response:
+    """What the market came to: pictures whose figures stand beside them."""
+    gate = gate_of(request)
+    found = await gate.read(statistics.statistics, await gate.now_us())
+    term = term_of(t)
+    shelves = {
+        facet: [
+            {
+                "name": row["name"] or term(facet, row["value"]),
+                "count": row["assets"],
+                "href": f"/{t.language}/catalogue?{urlencode({facet: row['value']})}",
+            }
+            for row in rows
+        ]
+        for facet, rows in found["facets"].items()
+    }
+    top_fen = max((int(row["volume_fen"]) for row in found["months"]), default=0)
+    return await render(request, t, "statistics.html", found=found, shelves=shelves, top_fen=max(top_fen, 1))
+
+
+async def certificate(request: Request, t: Words) -> Response:
+    """A registration certificate by its public code, as a page and, printed, as a sheet."""
+    gate = gate_of(request)
+    found = await gate.read(register.certificate, request.path_params["code"])
+    kind, theme = KINDS[found["kind"]], THEMES.get(found["theme"])
+    steps = [
+        {"name": name, **found[part][name]}
+        for part, names in (("evidence", STEPS), ("steps", ("applied", "accepted", "reviewed")))
+        for name in names
+        if name in found[part]
+    ]
+    return await render(
+        request,
+        t,
+        "certificate.html",
+        found=found,
+        kind=getattr(kind, t.language),
+        theme=None if theme is None else getattr(theme, t.language),
+        steps=steps,
+        **await _rules(gate),
+    )
+
+
+async def notices(request: Request, t: Words) -> Response:
+    """What is in public notice now, the first to end first."""
+    gate = gate_of(request)
+    found = sorted(
+        await gate.read(register.notices), key=lambda one: (int(one["ends_us"]), one["application"])
+    )
+    return await render(request, t, "notices.html", found=found, **await _rules(gate))
+
+
+async def notice(request: Request, t: Words) -> Response:
+    """One public notice with what was said to it."""
+    found = await gate_of(request).read(register.notice, request.path_params["application"])
+    return await render(request, t, "notice.html", found=found)
+
+
+async def _rules(gate: Gate) -> dict[str, Any]:
+    rules = await gate.read(rulebook.at, await gate.now_us())
+    return {
+        "cite": lambda name: rules[name].cite(),
+        "days": rules.value("registration.notice_working_days"),
+    }
 
 
 async def api(request: Request, t: Words) -> Response:
     """The API's contract as people read it."""
     document = await asyncio.to_thread(request.app.openapi)
-    return await _render(request, t, "api.html", **reference(document, t.language))
+    return await render(request, t, "api.html", **reference(document, t.language))
 
 
 async def missing(request: Request, t: Words) -> Response:
@@ -258,9 +424,14 @@ async def missing(request: Request, t: Words) -> Response:
 
 PAGES: Final[tuple[tuple[str, Page], ...]] = (
     ("/", market),
+    ("/catalogue", catalogue_page),
+    ("/assets/{asset}", asset_page),
     ("/lots/{lot}", lot),
+    ("/certificates/{code}", certificate),
+    ("/notices", notices),
+    ("/notices/{application}", notice),
     ("/log", log_page),
-    ("/enrol", enrol),
+    ("/statistics", statistics_page),
     ("/api", api),
     ("/live/market", live_market),
     ("/live/lots/{lot}", live_lot),
@@ -270,18 +441,18 @@ PAGES: Final[tuple[tuple[str, Page], ...]] = (
 )
 
 
-async def _problem(request: Request, t: Words, error: ExchangeError) -> Response:
+async def problem_page(request: Request, t: Words, error: ExchangeError) -> Response:
     """An error in the reader's language, with its code; a live part that fails leaves the page as it was."""
     if "/live/" in request.url.path:
         return Response(status_code=error.status)
-    response = await _render(request, t, "problem.html", error=error, path=request.url.path)
+    response = await render(request, t, "problem.html", error=error, path=request.url.path)
     response.status_code = error.status
     return response
 
 
-async def _render(request: Request, t: Words, template: str, **found: Any) -> HTMLResponse:
+async def render(request: Request, t: Words, template: str, **found: Any) -> HTMLResponse:
     """A template with what all of them show: the market, its time, its newest checkpoint."""
-    gate = _gate(request)
+    gate = gate_of(request)
     view, head = await gate.read(_shared)
     path = request.url.path.split("/", 2)[2]
     page = templates().get_template(template)
@@ -328,6 +499,6 @@ def _asset(name: str) -> str:
     return f"/static/{name}?{digest}"
 
 
-def _gate(request: Request) -> Gate:
+def gate_of(request: Request) -> Gate:
     gate: Gate = request.app.state.gate
     return gate

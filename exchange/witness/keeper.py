@@ -208,7 +208,6 @@ class Witness:
         """Fetch and judge what is new; None where that could not be done (`problem` says why). What is off raises the
         alarm."""
         with self._looking:
-            self.problem = ""
             kept = set(os.listdir(self.folder / "evidence"))
             try:
                 look = self._follower.look()
@@ -245,7 +244,7 @@ class Witness:
             ) as error:  # nobody answers, the key opens nothing, no room on the disk
                 self.problem = str(error)
                 return None
-            self.looked_s = self._clock()
+            self.looked_s, self.problem = self._clock(), ""
             if look.verdict is not None and not look.verdict.ok and look.bundle is not None:
                 self._raise_alarm(
                     "audit",

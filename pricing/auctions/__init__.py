@@ -23,6 +23,7 @@ from pricing.auctions.ascending import (
     open_standing,
     proxy_bid,
 )
+from pricing.auctions.draw import commit_nonce, draw_seed
 from pricing.auctions.scoring import Criterion, ScoringRules, Tender
 from pricing.auctions.sealed import Payment, SealedRules, Ties, UnitBid
 from pricing.errors import OutcomeError
@@ -143,6 +144,8 @@ __all__ = [
     "UnitBid",
     "admit",
     "award",
+    "commit_nonce",
+    "draw_seed",
     "explain",
     "least_admissible_fen",
     "nature",

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import httpx
 import psycopg
+from _bids import LOT, furnish, venue_code  # type: ignore[import-not-found]
 from _ratio import report, say  # type: ignore[import-not-found]  # beside this script, which runs by its path
-from bid import LOT, furnish, venue_code  # type: ignore[import-not-found]
 
 from exchange.embedded import OWNER, Postgres
 

@@ -20,7 +20,7 @@ from _ratio import report, say  # type: ignore[import-not-found]  # beside this 
 from stdnum import luhn
 from stdnum.cn import ric, uscc
 
-from exchange.desensitization import recognizers
+from exchange.desensitization.detection import recognizers
 
 VALUES, PART, REPETITIONS = int(os.environ.get("VALUES", "1_000_000")), 20_000, 5
 

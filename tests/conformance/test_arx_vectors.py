@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exchange.desensitization.classes import tuples
-from exchange.desensitization.criteria import (
+from exchange.desensitization.search.classes import tuples
+from exchange.desensitization.search.criteria import (
     AverageRisk,
     BetaLikeness,
     Criterion,
@@ -36,8 +36,8 @@ from exchange.desensitization.criteria import (
     RecursiveCLDiversity,
     TCloseness,
 )
-from exchange.desensitization.lattice import Judged, Lattice, Nodes, search
-from exchange.desensitization.losses import (
+from exchange.desensitization.search.lattice import Judged, Lattice, Nodes, search
+from exchange.desensitization.search.losses import (
     Attribute,
     AverageClassSize,
     Discernibility,

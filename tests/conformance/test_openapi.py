@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi import checks
 
+from exchange.client import Exchange
 from exchange.messages.market import HolderMessage
 from ledger.checkpoint import Verifier
 from ledger.entries import receipt_from_json, verify_receipt
@@ -53,7 +54,7 @@ class Scene:
 def set_up(venue: Venue, weather: Department) -> Scene:  # noqa: F811
     operator = venue.admit("operator", holders=[HolderMessage(name="all of it", share_ppm=1_000_000)])
     owner = venue.admit("supplier", people=2)
-    owner.client.agree_operation(operator.id, 100_000)
+    venue.agree(owner, operator, 100_000)
     asset = venue.registered_asset(owner, weather, operator=operator.id)
     lot = venue.open_lot(owner, asset)
     buyer, other = (venue.admit("buyer", fen=90_000_00) for _ in range(2))
@@ -206,12 +207,22 @@ def test_a_client_that_was_generated_from_the_contract_drives_a_full_trade(
         "party": scene.names["party"][1],
     }
     order["keys"]["nobody"] = scene.keys["regulator"]
-    done = subprocess.run(
+    with subprocess.Popen(
         [peers / "python", Path(__file__).parent / "_generated.py"],
-        input=json.dumps(order), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    came = json.loads(done.stdout)
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as trading:  # fmt: skip
+        assert trading.stdin is not None
+        assert trading.stdout is not None
+        trading.stdin.write(json.dumps(order) + "\n")
+        trading.stdin.flush()
+        if trade := trading.stdout.readline().strip():
+            for role in ("supplier", "buyer"):
+                with Exchange(scene.url, scene.keys[role], vkey=scene.vkey) as side:
+                    side.add_signing_key("contracts")
+                    side.sign_contract(trade)
+        said, complained = trading.communicate("signed\n")
+    assert trading.returncode == 0, complained
+    came = json.loads(said)
     bought, bid, again = (receipt_from_json(receipt) for receipt in came["receipts"])
     for receipt in (bought, bid):
         verify_receipt(receipt, [Verifier.parse(scene.vkey)])

@@ -7,26 +7,32 @@ import hashlib
 import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
+from nacl.signing import SigningKey
 
-from exchange import credentials, parties, venue
-from exchange.acts import Caller
+from exchange import credentials, parties, rulebook, venue
+from exchange.acts import CLOCK, Caller
 from exchange.api import mount
 from exchange.api.doorway import Callers
+from exchange.contracts import contract_statement, terms_statement
 from exchange.database import Addresses, Database, driver
 from exchange.desensitization import department
 from exchange.desensitization.certificate import Authorization
-from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import Scan
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
 from exchange.gate import Gate
+from exchange.registration import effects
+from exchange.registration.rights import RIGHTS
+from exchange.signing import key_id_of
 from exchange.streams import Streams
 from exchange.vault import Vault
 from ledger import log
@@ -38,6 +44,18 @@ START_US = 1_790_000_000_000_000  # 2026-09-21
 ORIGIN = "exchange.example/test"
 SALT = bytes(range(32))
 KEY = bytes(range(32, 64))
+
+LAWFUL = rulebook.load("cn-venue")
+NOTICE = "registration.notice_working_days"
+
+
+def unnoticed(preset: str | None = None) -> rulebook.Rulebook:
+    """The rules of the tests' market, which says of itself that it asks for no public notice: a code comes with the review."""
+    rules = rulebook.load("cn-venue", preset)
+    return replace(rules, rules={**rules.rules, NOTICE: replace(rules[NOTICE], value=0)})
+
+
+RULES = unnoticed()
 
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -62,6 +80,8 @@ class House:
     app: FastAPI = field(init=False)
     administrator: Caller = field(init=False)  # the venue's own hand
     keys: dict[str, str] = field(default_factory=dict)
+    registrars: list[Caller] = field(default_factory=list)
+    signers: set[str] = field(default_factory=set)  # parties whose key for contracts is registered
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def chance(self, n: int) -> bytes:
@@ -110,11 +130,18 @@ class House:
             callers.append(Caller(invited["id"], party["id"], frozenset(roles)))
         return callers
 
-    async def walk(self, supplier: list[Caller], work: Department, steps: int = 5, **declared: Any) -> str:
-        """Take a fresh asset `steps` steps along its path over HTTP (5: registered) and give its identifier."""
+    async def walk(
+        self,
+        supplier: list[Caller],
+        work: Department,
+        steps: int = 5,
+        begun: str | None = None,
+        **declared: Any,
+    ) -> str:
+        """Take a fresh asset, or one that was declared, `steps` steps along its path over HTTP (5: registered) and give its identifier."""
         assessor, approver = supplier
         title = {"title": "hospital visits", "kind": "health", **declared}
-        asset: str = (await self.done(assessor, "/v1/assets", title))["asset"]
+        asset: str = begun or (await self.done(assessor, "/v1/assets", title))["asset"]
         if steps >= 1:
             assessed = await self.done(assessor, f"/v1/assets/{asset}/assessments", work.filing())
         if steps >= 2:
@@ -132,25 +159,74 @@ class House:
         if steps >= 4:
             await self.done(assessor, f"/v1/assets/{asset}/theme", {"theme": "medical_care"})
         if steps >= 5:
-            await self.done(assessor, f"/v1/assets/{asset}/registration")
+            await self.register(asset, assessor)
         return asset
+
+    async def registrar(self) -> list[Caller]:
+        """The two people of the registrar, admitted when somebody first applies for something."""
+        if not self.registrars:
+            self.registrars = await self.party("registrar", people=2)
+        return self.registrars
+
+    async def notice(self, asset: str, applicant: Caller, act: str = "initial", **asked: Any) -> str:
+        """Apply for an act of registration and have it accepted and reviewed; gives the application, whose notice begins."""
+        clerk, reviewer = await self.registrar()
+        asked = {"rights": list(RIGHTS)} if act == "initial" and not asked else asked
+        applied = await self.done(applicant, f"/v1/assets/{asset}/applications", {"act": act, **asked})
+        path = f"/v1/applications/{applied['application']}"
+        await self.done(clerk, f"{path}/acceptance", {"decision": "accept"})
+        await self.done(reviewer, f"{path}/review", {"decision": "pass"})
+        application: str = applied["application"]
+        return application
+
+    async def register(
+        self, asset: str, applicant: Caller, act: str = "initial", **asked: Any
+    ) -> dict[str, Any]:
+        """The whole procedure up to the act's effect, whose outcome it gives."""
+        application = await self.notice(asset, applicant, act, **asked)
+        conclude = effects.Conclude(application)
+        return await self.act(effects.conclude, conclude, CLOCK, f"conclude-{application}")
 
     async def sell(self, supplier: list[Caller], asset: str, *, term_days: int = 30) -> tuple[Caller, str]:
         """Appraise and list a registered asset at a fixed price, sell it, and give the buyer and the licence."""
         await self.done(supplier[0], f"/v1/assets/{asset}/appraisals", appraisal())
         offer = {"grant": "licence", "licences": "5", "term_days": str(term_days), "price_fen": "100000"}
-        await self.done(supplier[0], "/v1/listings", {"asset": asset, "offer": offer})
+        listed = await self.done(supplier[0], "/v1/listings", {"asset": asset, "offer": offer})
+        await self.sign(supplier[0], f"/v1/listings/{listed['id']}/contract")
         return await self.sell_again(asset)
 
-    async def sell_again(self, asset: str) -> tuple[Caller, str]:
-        """Sell one more licence of a listed asset to a new buyer."""
+    async def sell_again(self, asset: str, *, signed: bool = True) -> tuple[Caller, str]:
+        """Sell one more licence of a listed asset to a new buyer, who signs its contract."""
         listings = (await self.call(None, "GET", "/v1/listings")).json()
         listing = next(row["id"] for row in listings if row["asset"] == asset)
         bank, buyer = (await self.party("bank"))[0], (await self.party("buyer"))[0]
-        top_up = {"party": buyer.party, "amount_fen": "1000000", "bank_reference": "ref-1"}
+        top_up = {"party": buyer.party, "amount_fen": "1000000", "bank_reference": f"ref-{buyer.party}"}
         await self.done(bank, "/v1/top-ups", top_up)
-        sale = await self.done(buyer, f"/v1/listings/{listing}/purchases", {"licences": "1"})
+        wanted = {"licences": "1", "purpose": "research"}
+        sale = await self.done(buyer, f"/v1/listings/{listing}/purchases", wanted)
+        if signed:
+            await self.sign(buyer, f"/v1/trades/{sale['voucher']['trade']}/contract")
         return buyer, sale["voucher"]["licence"]
+
+    async def sign(self, caller: Caller, path: str) -> dict[str, Any]:
+        """Sign standing terms or a contract, whichever lies at `path`, with a key that the caller's party registers for it."""
+        secret = SigningKey(hashlib.sha256(caller.party.encode()).digest())
+        public = bytes(secret.verify_key)
+        if caller.party not in self.signers:
+            self.signers.add(caller.party)
+            await self.done(caller, "/v1/signing-keys", {"public": public.hex(), "label": "contracts"})
+        shown = (await self.call(caller, "GET", path)).json()
+        if "trade" in shown:
+            side: Literal["buyer", "seller"] = (
+                "buyer" if shown["values"]["buyer"] == caller.party else "seller"
+            )
+            statement = contract_statement(shown["origin"], side, shown["digest"])
+        else:
+            statement = terms_statement(shown["origin"], shown["listing"], shown["digest"])
+        signature = secret.sign(statement).signature.hex()
+        message = {"digest": shown["digest"], "key": key_id_of(public), "signature": signature}
+        outcome: dict[str, Any] = await self.done(caller, f"{path}/signature", message)
+        return outcome
 
     async def upload(self, caller: Caller, data: bytes) -> str:
         """Stage a file and give its digest."""
@@ -225,8 +301,25 @@ class House:
 
 
 @pytest.fixture
-async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
-    """A market that was just opened, its clock under the test's hand."""
+async def house(request: pytest.FixtureRequest, database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
+    """A market that was just opened, its clock under the test's hand; an indirect parameter names a preset.
+
+    It asks for no public notice.
+    """
+    async with opened(database, tmp_path, unnoticed(getattr(request, "param", None))) as found:
+        yield found
+
+
+@pytest.fixture
+async def lawful(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
+    """The same under the periods of the law."""
+    async with opened(database, tmp_path, LAWFUL) as found:
+        yield found
+
+
+@asynccontextmanager
+async def opened(database: Addresses, tmp_path: Path, rules: rulebook.Rulebook) -> AsyncIterator[House]:
+    """A market under these rules."""
     engine = Database(database.app_url)
     gate = Gate(engine, Signer(ORIGIN, b"l" * 32), b"m" * 32, lambda: found.now_us)
     found = House(gate, Vault(tmp_path / "vault"), tmp_path, b"k" * 32)
@@ -239,7 +332,15 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     await connection.close()
     await gate.start()
     opening = venue.OpenMarket(
-        ORIGIN, gate.signer.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
+        ORIGIN,
+        gate.signer.vkey,
+        True,
+        "cn-venue",
+        rules.stated(),
+        uscc(0),
+        "venue",
+        "first",
+        bytes(32),
     )
     opened = await found.act(venue.open_market, opening, Caller("init", "init", frozenset()))
     found.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))
@@ -249,7 +350,7 @@ async def house(database: Addresses, tmp_path: Path) -> AsyncIterator[House]:
     app.state.webhook_loopback = False
     app.state.stopping = asyncio.Event()
     app.state.streams = Streams(app.state.gate, app.state.stopping)
-    mount(app)
+    mount(app, sandbox_clock=True)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://exchange.test", event_hooks={"response": [contract.hold]}
@@ -317,7 +418,7 @@ class Department:
 
     def product(self, authorization: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The product's bytes and its certificate, made under an authorization of the exchange."""
-        made = department.desensitize(
+        made = department.apply(
             self.raw,
             self.scan.policy,
             Authorization(

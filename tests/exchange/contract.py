@@ -20,7 +20,7 @@ METHODS = ("get", "post", "put")
 def document() -> dict[str, Any]:
     """The contract; it depends on code alone."""
     app = FastAPI(title="contract", version="0")
-    mount(app)
+    mount(app, sandbox_clock=True)
     return app.openapi()
 
 

@@ -11,19 +11,23 @@ from typing import Any
 import orjson
 import psycopg
 
-from exchange import auctions, money, oversight, parties, registration, sales
-from exchange.acts import Act, Caller, Record, Transaction
+from exchange import auctions, lineage, money, oversight, parties, registration, sales
+from exchange.acts import CLOCK, Act, Caller, Record, Transaction
 from exchange.database import Addresses, Database, driver
 from exchange.errors import NotFound
 from exchange.gate import Gate, Reply
 from exchange.listings import Offer
+from exchange.parties.agreements import PARTS
+from exchange.registration import applications, effects
 from exchange.registration.path import STEP_OF_KIND
+from exchange.registration.rights import RIGHTS
 from exchange.tables import Appraisal, Asset
 from exchange.worker import Worker
 from ledger import log
 from ledger.checkpoint import Signer
 from ledger.entries import parse_body
-from tests.exchange.conftest import ORIGIN, House
+from pricing.auctions import commit_nonce
+from tests.exchange.conftest import ORIGIN, START_US, House
 
 DAY_US = 86_400_000_000
 MINUTE_US = 60_000_000
@@ -31,6 +35,7 @@ VALUE_FEN = 1_000_000
 START_FEN = 700_000
 INCREMENT_FEN = 10_000
 DEPOSIT_FEN = 70_000
+NONCE = bytes(range(32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,8 @@ async def walk(tx: Transaction, act: Walk) -> Record:
             )
         )
         return Record(act.kind, {"appraisal": appraisal, "asset": asset.id, "state": "appraised"})
-    if act.kind == "asset_registered":
-        asset.code, asset.theme, asset.grade = f"DA-{asset.id}", "travel", "general"
+    if act.kind == "theme_assigned":
+        asset.theme, asset.grade, asset.opening = "travel", "general", asset.opening_declared
     return registration.follow(asset, Record(act.kind, {"asset": asset.id, "state": "done"}), tx.index)
 
 
@@ -91,23 +96,36 @@ class Floor:
 
     async def fund(self, caller: Caller, fen: int) -> None:
         """Let the bank credit money."""
-        await self.house.act(money.credit_top_up, money.CreditTopUp(caller.party, fen, "ref"), self.bank)
+        await self.house.act(
+            money.credit_top_up,
+            money.CreditTopUp(caller.party, fen, f"ref-{next(self.house.numbers)}"),
+            self.bank,
+        )
 
     async def asset(
-        self, *, operator: str | None = None, value_fen: int = VALUE_FEN, seller: Caller | None = None
+        self,
+        *,
+        operator: str | None = None,
+        value_fen: int = VALUE_FEN,
+        seller: Caller | None = None,
+        **opened: Any,
     ) -> str:
         """A registered and appraised asset."""
         supplier = seller or self.seller
-        declared = await self.house.act(
-            registration.declare_asset,
-            registration.DeclareAsset("flights", "", "transport", operator),
-            supplier,
-        )
-        asset: str = declared["asset"]
-        # All in one batch: the gate keeps their order.
-        kinds = (*STEP_OF_KIND, "asset_registered", "asset_appraised")
+        asset = await themed(self.house, supplier, operator, **opened)
+        apply = applications.Apply(asset, "initial", RIGHTS)
+        applied = await self.house.act(applications.apply, apply, supplier)
+        clerk, reviewer = await self.house.registrar()
+        application = applied["application"]
+        accept, review = applications.Accept(application, "accept"), applications.Review(application, "pass")
         await asyncio.gather(
-            *(self.house.act(walk, Walk(asset, kind, value_fen), supplier) for kind in kinds)
+            self.house.act(applications.accept, accept, clerk),
+            self.house.act(applications.review, review, reviewer),
+        )
+        conclude = effects.Conclude(application)
+        await asyncio.gather(
+            self.house.act(effects.conclude, conclude, CLOCK, f"conclude-{application}"),
+            self.house.act(walk, Walk(asset, "asset_appraised", value_fen), supplier),
         )
         return asset
 
@@ -122,14 +140,23 @@ class Floor:
             "closes_us": self.house.now_us + DAY_US,
             **changed,
         }
+        if offer is not None and offer.ceiling_fen is not None:
+            await self.commit()
         act = auctions.OpenLot(asset or await self.asset(), offer or licence(START_FEN), **terms)
         opened = await self.house.act(auctions.open_lot, act, self.seller, key)
         lot: str = opened["id"]
         return lot
 
+    async def commit(self, nonce: bytes = NONCE) -> str:
+        """Let the regulator commit to the nonce of a draw."""
+        name = f"draw-{next(self.house.numbers)}"
+        act = auctions.CommitDraw(name, commit_nonce(nonce, name).hex())
+        await self.house.act(auctions.commit_draw, act, self.regulator)
+        return name
+
     async def join(self, lot: str, caller: Caller) -> str:
         """Join a lot and give the code."""
-        joined = await self.house.act(auctions.join_lot, auctions.JoinLot(lot), caller)
+        joined = await self.house.act(auctions.join_lot, auctions.JoinLot(lot, nonce=NONCE.hex()), caller)
         assert joined["state"] == "admitted", joined
         code: str = joined["code"]
         return code
@@ -172,6 +199,20 @@ class Floor:
         return dict(await self.rows("SELECT commitment, value FROM opening"))
 
 
+async def themed(
+    house: House, supplier: Caller, operator: str | None = None, parents: tuple[str, ...] = (), **opened: Any
+) -> str:
+    """An asset that has its four steps behind it and can be applied for; derived from `parents`."""
+    declare = registration.DeclareAsset("flights", "by hour", "transport", operator, **opened)
+    asset: str = (await house.act(registration.declare_asset, declare, supplier))["asset"]
+    for parent in parents:
+        derive = lineage.DeclareLineage(asset, parent, "derived")
+        await house.act(lineage.declare_lineage, derive, supplier)
+    # All in one batch: the gate keeps their order.
+    await asyncio.gather(*(house.act(walk, Walk(asset, kind, VALUE_FEN), supplier) for kind in STEP_OF_KIND))
+    return asset
+
+
 async def may_see(floor: Floor, caller: Caller, index: int) -> bool:
     """Whether a caller may have the body of an entry."""
     try:
@@ -179,6 +220,14 @@ async def may_see(floor: Floor, caller: Caller, index: int) -> bool:
     except NotFound:
         return False
     return True
+
+
+def agreement(
+    operator: str, share_ppm: int, starts_us: int = START_US, days: int = 1_000
+) -> parties.AgreeOperation:
+    """An operating agreement with all its parts."""
+    said = {name: f"what was agreed on {name}" for name in PARTS}
+    return parties.AgreeOperation(operator, share_ppm, said, starts_us, starts_us + days * DAY_US)
 
 
 def licence(price_fen: int, licences: int = 1, term_days: int = 30, ceiling_fen: int | None = None) -> Offer:

@@ -454,7 +454,7 @@ async def served(house: House) -> AsyncIterator[str]:
     app.state.webhook_loopback = False
     app.state.stopping = asyncio.Event()
     app.state.streams = Streams(app.state.gate, app.state.stopping)
-    exchange.api.mount(app)
+    exchange.api.mount(app, sandbox_clock=True)
     exchange.web.mount(app)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from exchange import credentials
 from exchange.api.doorway import PROBLEM, on_defect, problem_response
 from exchange.errors import Unauthenticated, Unavailable
+from exchange.parties.agreements import PARTS
 from tests.exchange.conftest import House, uscc
 from tests.exchange.floor import Floor
 
@@ -24,7 +25,17 @@ WRITES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("/v1/parties", {"uscc": uscc(5000), "name": "n", "roles": ["buyer"]}, {"administrator"}),
     ("/v1/parties/org-none/state", {"state": "suspended", "reason": "r"}, {"administrator", "regulator"}),
     ("/v1/invitations", {"party": "org-none", "name": "n", "token_digest": DIGEST}, {"administrator"}),
-    ("/v1/agreements", {"operator": "org-none", "share_ppm": "1"}, {"supplier"}),
+    (
+        "/v1/agreements",
+        {
+            "operator": "org-none",
+            "share_ppm": "1",
+            "parts": dict.fromkeys(PARTS, "agreed"),
+            "starts_us": "0",
+            "ends_us": "1",
+        },
+        {"supplier"},
+    ),
     ("/v1/top-ups", {"party": "org-none", "amount_fen": "1", "bank_reference": "r"}, {"bank"}),
     ("/v1/sandbox/clock", {"by_us": "0"}, {"administrator"}),
     ("/v1/listings", {"asset": "ast-none", "offer": OFFER}, {"supplier"}),
@@ -139,8 +150,9 @@ WRONG_FORMS: list[tuple[dict[str, Any], str]] = [
     ({"amount_fen": None}, "amount_fen"),
     ({"amount_fen": -1}, "amount_fen"),
     ({"amount_fen": 2**63}, "amount_fen"),
-    ({"party": "a b"}, "party"),
-    ({"party": "\x00"}, "party"),
+    ({"bank_reference": "a b"}, "bank_reference"),
+    ({"bank_reference": "\x00"}, "bank_reference"),
+    ({"party": ""}, "party"),
     ({"more": 1}, "more"),
 ]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from exchange import rulebook
 from exchange.acts import Caller
 from exchange.credentials import key_digest
-from tests.exchange.conftest import House, uscc
+from tests.exchange.conftest import RULES, House, uscc
 from tests.exchange.floor import DAY_US, DEPOSIT_FEN, INCREMENT_FEN, START_FEN, Floor, licence, played
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +29,7 @@ async def open_lot(floor: Floor) -> str:
 
 async def test_the_market_says_what_it_is(house: House) -> None:
     view = (await house.call(None, "GET", "/v1/market")).json()
-    rules = rulebook.load("cn-venue")
+    rules = RULES
     assert view == {
         "now_us": str(house.now_us),
         "origin": house.gate.signer.name,
@@ -167,3 +166,14 @@ def strip(problem: dict[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
         text = text.replace(name, "N")
     return {**problem, "detail": text}
+
+
+async def test_a_bidder_reads_its_own_code_and_nobody_elses(house: House) -> None:
+    floor = await Floor.open(house)
+    lot = await floor.lot()
+    code = await floor.join(lot, floor.buyers[0])
+    mine = (await house.call(floor.buyers[0], "GET", f"/v1/lots/{lot}/bidder")).json()
+    assert (mine["code"], mine["state"], mine["lot"]) == (code, "admitted", lot)
+    path = f"/v1/lots/{lot}/bidder"
+    await house.problem(floor.buyers[1], "GET", path, status=404, code="bidder.unknown")
+    await house.problem(floor.buyers[1], "GET", "/v1/lots/lot-none/bidder", status=404, code="lot.unknown")

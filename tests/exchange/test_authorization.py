@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exchange.authorization import FileRiskAssessment, assessment, objection_to
 from exchange.desensitization.grade import GRADES, TRUTH_TABLE, Declared, Impact
 from exchange.errors import ExchangeError, Unprocessable
+from exchange.rulebook import load
 
 ASSET = "ast-1"
 
@@ -91,7 +92,7 @@ def test_only_data_that_nothing_speaks_against_is_kept(
         about_persons=persons,
         biometrics=("face",) if biometric else (),
     )
-    problem = objection_to(act)
+    problem = objection_to(act, load("cn-venue"))
     fine = (
         not biometric
         and grade != "core"
@@ -159,39 +160,6 @@ async def test_an_assessment_that_was_overtaken_cannot_be_authorized(house: Any,
     await house.problem(
         assessor, "POST", f"{path}/releases", release, status=409, code="release.stale_authorization"
     )
-
-
-@pytest.mark.anyio
-async def test_core_data_biometrics_and_secrets_are_refused_outright_on_the_record(
-    house: Any, patients: Any
-) -> None:
-    supplier = await house.party("supplier", people=2)
-    asset = await house.walk(supplier, patients, steps=2)
-    path = f"/v1/assets/{asset}/assessments"
-    core = [{"harmed": "national_security", "degree": "serious", "reason": "it shows where depots lie"}]
-    outcome = await house.refused(supplier[0], path, patients.filing(impacts=core), code="assessment.core")
-    assert outcome["grade"] == "core"
-    # Whoever says that the data is core has also taken back what was authorized before.
-    found = (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()
-    assert (found["asset"]["state"], found["asset"]["grade"]) == ("declared", None)
-
-    report = dict(patients.scan.report)
-    report["findings"] = [
-        *report["findings"],
-        {**report["findings"][0], "column": "face", "kind": "biometric"},
-    ]
-    outcome = await house.refused(
-        supplier[0], path, patients.filing(report=report), code="assessment.biometric"
-    )
-    assert outcome["reason"]["field"] == "face"
-    for declared, code in (
-        ({"state_secret": True}, "assessment.state_secret"),
-        ({"trade_secret": None}, "assessment.trade_secret"),
-        ({"privacy_consented": None}, "assessment.privacy"),
-    ):
-        answers = {"state_secret": False, "trade_secret": False, "privacy_consented": False, **declared}
-        await house.refused(supplier[0], path, patients.filing(declared=answers), code=code)
-    assert (await house.call(supplier[0], "GET", f"/v1/assets/{asset}")).json()["assessments"] != []
 
 
 @pytest.mark.anyio

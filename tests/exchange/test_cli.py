@@ -134,7 +134,7 @@ def test_each_command_explains_itself_and_every_word_that_it_takes(name: str) ->
     for parameter in command.params:
         assert (getattr(parameter, "help", None) or "").strip(), parameter.name
         word = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.name
-        assert word in shown.output
+        assert word.lower() in shown.output.lower()
     for word, under in getattr(command, "commands", {}).items():
         assert word in shown.output
         assert under.get_short_help_str(60)
@@ -419,3 +419,36 @@ def test_a_restore_names_what_is_wrong_with_its_words(terminal: Terminal) -> Non
     assert no_note.status == 1
     assert no_note.complained.startswith("✗ --held: binary cannot be read")
     shutil.rmtree(terminal.folder / "var")
+
+
+def test_the_rules_are_shown_compared_and_checked_with_their_sources(terminal: Terminal) -> None:
+    shown = terminal.run("rulebook", "show", "auction.soft_close_window_us", "fees")
+    assert shown.status == 0
+    assert re.search(r"auction\.soft_close_window_us\s+│ 300000000", shown.said)
+    assert "fees.buyer_commission_ppm" in shown.said
+    assert "listing" not in shown.said
+    document = terminal.run("rulebook", "show", "--json", "--preset", "top-level")
+    (terminal.folder / "top.json").write_text(document.said)
+    same = terminal.run("rulebook", "diff", "top.json", "cn-venue/top-level", "--lang", "zh")
+    assert (same.status, "没有不同" in same.said) == (0, True)
+    apart = terminal.run("rulebook", "diff", "cn-venue", "top.json")
+    assert apart.status == 1
+    assert re.search(r"model\.approvals_at_least\s+│ 1 +│ 3", apart.said)
+    assert "fees." not in apart.said
+    for what in ("cn-venue", "generic", "top.json"):
+        assert "clauses" in terminal.run("rulebook", "check", what).said
+    broken = orjson.loads(document.said)
+    broken["rules"]["fees.buyer_commission_ppm"]["value"] = "50001"
+    (terminal.folder / "broken.json").write_bytes(orjson.dumps(broken))
+    refused = terminal.run("rulebook", "check", "broken.json")
+    assert (refused.status, "fees.buyer_commission_ppm" in refused.complained) == (2, True)
+    (terminal.folder / "none.json").write_text("[]")
+    for words in (
+        ("check", "none.json"),
+        ("check", "atlantis"),
+        ("show", "no.such"),
+        ("diff", "cn-venue/x", "generic"),
+    ):
+        ended = terminal.run("rulebook", *words)
+        assert ended.status in (1, 2)
+        assert "remedy" in ended.complained

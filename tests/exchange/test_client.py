@@ -187,8 +187,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(
                     200,
                     {
-                        "code": code, "asset": "ast-1", "kind": "transport", "theme": None, "grade": None,
-                        "evidence": evidence, "log_index": "1",
+                        "code": code, "asset": "ast-1", "kind": "transport", "theme": None, "grade": None, "opening": "closed",
+                        "evidence": evidence, "log_index": "1", "application": None, "registrar": None, "steps": {},
+                        "version": "1", "state": "active", "starts_us": None, "ends_us": None, "registered_index": "1",
+                        "compliance": [], "title": "t", "summary": "", "supplier": "org-1", "supplier_name": "s",
+                        "operator_name": None, "registrar_name": None, "rights": [], "history": [],
                     },
                 )  # fmt: skip
             case ["v1", "requests", key]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from exchange.api import problems, routers
+from exchange.api import mount, problems, routers, sandbox
 from exchange.api.contract import answered
 from tests.exchange.conftest import House
 from tests.exchange.contract import METHODS, document, faults, hold
@@ -24,7 +25,12 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def routes() -> list[APIRoute]:
-    found = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    found = [
+        route
+        for router in (*routers, sandbox.router)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
     return [route for route in found if route.include_in_schema]
 
 
@@ -50,6 +56,13 @@ def test_every_route_of_the_api_is_in_the_contract() -> None:
     assert told == ours
 
 
+def test_production_has_every_route_but_the_clock_of_the_sandbox() -> None:
+    app = FastAPI(title="production", version="0")
+    mount(app, sandbox_clock=False)
+    assert document()["paths"].keys() - app.openapi()["paths"].keys() == {"/v1/sandbox/clock"}
+    assert "sandbox" not in {tag["name"] for tag in app.openapi()["tags"]}
+
+
 def floats(node: Any) -> list[str]:
     """Where a number is no integer."""
     return [
@@ -68,7 +81,8 @@ def test_money_and_times_are_decimal_strings() -> None:
     for name, schema in document()["components"]["schemas"].items():
         for member, of in schema.get("properties", {}).items():
             if member.endswith(("_fen", "_us", "_ppm", "_micro")):
-                kinds = {part.get("type") for part in of.get("anyOf", [of])}
+                parts = of.get("anyOf", [of])
+                kinds = {part.get("additionalProperties", part).get("type") for part in parts}
                 assert kinds <= {"string", "null", "array"}, f"{name}.{member}"
 
 
@@ -120,7 +134,8 @@ def test_who_needs_a_key_is_told_so_and_what_it_answers_without_one() -> None:
         ("/v1/lots/{lot}/bids", "POST", 403, "bid.no_deposit"),
         ("/v1/lots/{lot}/bidders", "POST", 422, "bidder.related"),
         ("/v1/lots/{lot}/bidders", "POST", 422, "transfer.exceeds_credits"),
-        ("/v1/top-ups", "POST", 404, "party.unknown"),
+        ("/v1/bank/suspense/{reference}/assignment", "POST", 404, "party.unknown"),
+        ("/v1/top-ups", "POST", 422, "bank.reference_differs"),
         ("/v1/assets/{asset}/releases", "POST", 413, "desensitization.too_large"),
         ("/v1/assets/{asset}/assessments", "POST", 422, "assessment.impacts"),
         ("/v1/receipts/{index}", "GET", 503, "looks.full"),

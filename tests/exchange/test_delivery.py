@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,13 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import delivery
-from exchange.acts import Caller, Record
-from exchange.delivery import DAY_US, check_link, check_term, sign_link
+from exchange.contracts import Use, policy_of
+from exchange.delivery import DAY_US, Standing, check_link, require_permitted, sign_link
 from exchange.errors import Conflict, Forbidden
-from exchange.tables import Licence
 
 KEY = b"k" * 32
+STARTS_US, ENDS_US = 1_790_000_000_000_000, 1_790_000_010_000_000
+VALUES = {
+    "asset": "ast-1", "seller": "org-1", "buyer": "org-2", "licence": "lic-1", "grant": "licence",
+    "starts_us": str(STARTS_US), "ends_us": str(ENDS_US), "purposes": "research,education", "regions": "CN,HK",
+    "calls_at_most": "3", "bytes_at_most": "1000", "sublicence": "forbidden", "deletion_days": "15",
+}  # fmt: skip
+
+
+def standing(**changed: Any) -> Standing:
+    """A licence in force under a signed contract, three calls and a thousand bytes of it."""
+    return replace(Standing("active", "signed", "active", policy_of(VALUES)), **changed)
+
+
 names = st.text("abcdef0123456789-", min_size=1, max_size=20)
 moments = st.integers(0, 2**62)
 
@@ -57,11 +69,51 @@ def test_a_signature_is_good_for_one_licence_one_moment_and_one_key(
 
 
 def test_a_licence_gives_access_from_its_first_moment_to_before_its_last() -> None:
-    for now in (10, 19):
-        check_term("active", 10, 20, now)
-    for state, now in (("active", 9), ("active", 20), ("revoked", 15)):
-        with pytest.raises(Conflict):
-            check_term(state, 10, 20, now)
+    for now in (STARTS_US, ENDS_US - 1):
+        require_permitted(standing(), Use(now))
+    for now in (STARTS_US - 1, ENDS_US):
+        with pytest.raises(Conflict) as refused:
+            require_permitted(standing(), Use(now))
+        assert refused.value.code == "licence.term"
+
+
+@pytest.mark.parametrize(
+    ("changed", "use", "code"),
+    [
+        ({"licence": "suspended"}, {}, "licence.suspended"),
+        ({"licence": "revoked"}, {}, "licence.revoked"),
+        ({"licence": "annulled", "contract": "ended"}, {}, "licence.annulled"),
+        ({"contract": "drawn"}, {}, "contract.unsigned"),
+        ({"contract": None}, {}, "contract.unsigned"),
+        ({"buyer": "suspended"}, {}, "licence.buyer_suspended"),
+        ({}, {"calls": 4}, "licence.quota"),
+        ({}, {"bytes": 1001}, "licence.quota"),
+        ({}, {"purpose": "industry"}, "licence.purpose"),
+        ({}, {"region": "US"}, "licence.region"),
+    ],
+)
+def test_each_way_of_having_no_right_has_its_own_name(
+    changed: dict[str, Any], use: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(Conflict) as refused:
+        require_permitted(standing(**changed), Use(STARTS_US, **use))
+    assert refused.value.code == code
+    assert refused.value.rule
+    assert refused.value.remedy
+
+
+def test_a_use_up_to_every_limit_is_permitted() -> None:
+    require_permitted(standing(), Use(STARTS_US, 3, 1000, "research", "CN-GD"))
+
+
+def test_a_constraint_that_nobody_understands_permits_nothing() -> None:
+    policy = policy_of(VALUES)
+    policy["permission"][0]["constraint"].append(
+        {"leftOperand": "payAmount", "operator": "eq", "rightOperand": ["5"]}
+    )
+    with pytest.raises(Conflict) as refused:
+        require_permitted(replace(standing(), policy=policy), Use(STARTS_US))
+    assert refused.value.code == "licence.policy"
 
 
 @pytest.mark.anyio
@@ -125,7 +177,7 @@ async def test_expired_altered_and_foreign_links_give_nothing_and_leave_no_trace
         link.replace(str(expires), str(expires + 1)),
         link.replace(licence, "lic-other"),
         link[:-1] + ("0" if link[-1] != "0" else "1"),
-        f"/v1/deliveries/{licence}?expires={expires}&signature={sign_link(b'x' * 32, licence, expires)}",
+        f"/v1/deliveries/{licence}?expires={expires}&links=0&signature={sign_link(b'x' * 32, licence, expires)}",
     ):
         await house.problem(None, "GET", broken, status=403, code="link.signature")
     for malformed in (
@@ -183,13 +235,9 @@ async def test_no_link_outlives_its_licence_and_a_revoked_licence_gives_nothing(
     second, licence = await house.sell_again(asset)
     answer = await house.call(second, "POST", f"/v1/licences/{licence}/links", {})
 
-    async def revoke(tx: Any, act: Any) -> Any:
-        row = await tx.session.get(Licence, licence)
-        row.state = "revoked"
-        return Record("licence_revoked", {"licence": licence, "state": "revoked"})
-
-    clock = Caller("clock", "clock", frozenset({"clock"}))
-    await house.act(revoke, delivery.MakeLink(licence, 1), clock)
+    regulator = (await house.party("regulator"))[0]
+    order = {"state": "revoked", "reason": "the source withdrew its consent"}
+    await house.done(regulator, f"/v1/licences/{licence}/state", order)
     await house.problem(None, "GET", answer.json()["link"], status=409, code="licence.revoked")
 
 
@@ -200,5 +248,6 @@ async def test_a_file_that_was_changed_on_the_disk_is_not_delivered(house: Any, 
     buyer, licence = await house.sell(supplier, asset)
     link = (await house.call(buyer, "POST", f"/v1/licences/{licence}/links", {})).json()["link"]
     digest = hashlib.sha256((patients.folder / "product.parquet").read_bytes()).hexdigest()
-    house.vault.product(digest).write_bytes(b"something else")
+    with house.vault.at_hand(digest) as path:
+        path.write_bytes(b"something else")
     await house.problem(None, "GET", link, status=503, code="vault.changed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -35,18 +36,24 @@ def refused(*arguments: str | Path) -> Any:
     return done.exception
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return write_patients(tmp_path).path
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_patients(tmp_path_factory.mktemp("raw")).path
 
 
-@pytest.fixture
-def asset(tmp_path: Path, raw: Path) -> Path:
-    """The asset's directory after a scan."""
-    folder = tmp_path / "department" / "patients"
+@pytest.fixture(scope="module")
+def scanned(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The asset's directory after a scan; tests get copies."""
+    folder = tmp_path_factory.mktemp("scanned") / "patients"
     done = run("scan", raw, "--out", folder)
     assert done.exit_code == 0, (done.output, done.exception)
     return folder
+
+
+@pytest.fixture
+def asset(tmp_path: Path, scanned: Path) -> Path:
+    """The asset's directory after a scan."""
+    return Path(shutil.copytree(scanned, tmp_path / "patients"))
 
 
 def authorize(
@@ -85,7 +92,12 @@ def apply(raw: Path, folder: Path, authorization: Path, vkey: str = SIGNER.vkey)
 
 
 def test_a_scan_writes_its_papers_and_keeps_its_salt_to_itself(raw: Path, asset: Path) -> None:
-    assert {path.name for path in asset.iterdir()} == {"report.json", "report.md", "policy.json", "raw.salt"}
+    assert {path.name for path in asset.iterdir()} == {
+        "report.json",
+        "report.html",
+        "policy.json",
+        "raw.salt",
+    }
     report = json.loads((asset / "report.json").read_text())
     salt = (asset / "raw.salt").read_bytes()
     assert len(salt) == 32
@@ -95,7 +107,7 @@ def test_a_scan_writes_its_papers_and_keeps_its_salt_to_itself(raw: Path, asset:
     # The file's own digest is what the authorization binds.
     assert hashlib.sha256((asset / "policy.json").read_bytes()).hexdigest() == report["policy_digest"]
     assert salt.hex() not in (asset / "report.json").read_text()
-    assert "脱敏扫描报告" in (asset / "report.md").read_text()
+    assert "脱敏扫描报告" in (asset / "report.html").read_text()
 
 
 def test_a_second_scan_keeps_the_salt_so_that_the_digests_stay(raw: Path, asset: Path) -> None:
@@ -183,6 +195,50 @@ def test_a_declaration_and_a_policy_are_taken_by_scan(raw: Path, asset: Path, tm
     assert refused("scan", raw, "--out", tmp_path / "fourth", "--policy", declared).field == "policy"
 
 
+@pytest.mark.parametrize("generalization", ["full_domain", "local"])
+def test_a_plan_shows_candidates_and_writes_the_one_that_is_chosen(
+    raw: Path, tmp_path: Path, generalization: str
+) -> None:
+    declared = tmp_path / "declared.toml"
+    declared.write_text(f"[requirements]\ngeneralization = '{generalization}'\n")
+    tried = ("--k", "3", "--k", "8", "--suppress", "0", "--suppress", "5")
+    asked = ("plan", raw, "--out", tmp_path / "planned", "--policy", declared, *tried)
+    shown = run(*asked)
+    assert shown.exit_code == 0, (shown.output, shown.exception)
+    assert "--choose" in shown.output
+    assert {path.name for path in (tmp_path / "planned").iterdir()} == {"raw.salt"}
+    done = run(*asked, "--choose", "4")
+    assert done.exit_code == 0, (done.output, done.exception)
+    report = json.loads((tmp_path / "planned" / "report.json").read_text())
+    demands = [(one["k"], one["suppression_limit_ppm"]) for one in report["frontier"]]
+    assert demands == [("3", "0"), ("3", "50000"), ("8", "0"), ("8", "50000")]
+    chosen = report["frontier"][3]
+    policy = json.loads((tmp_path / "planned" / "policy.json").read_text())
+    assert policy["requirements"] == {"k": "8", "l": "2", "suppression_limit_ppm": "50000"}
+    # What was shown is what the rehearsal finds.
+    assert int(report["after"]["k"]) >= 8
+    assert report["after"]["marketer_ppm"] == chosen["marketer_ppm"]
+    assert report["after"]["prosecutor_ppm"] == chosen["prosecutor_ppm"]
+    assert report["suppressed_rows"] == chosen["suppressed_rows"]
+    assert report["utility"]["value"] == chosen["loss"]
+    assert {name: report["loss_ppm"][name] for name in chosen["loss_ppm"]} == chosen["loss_ppm"]
+    losses = [float(one["loss"][0]) for one in report["frontier"]]
+    assert generalization == "local" or losses[1] <= min(losses[0], losses[3]) <= losses[2]
+    # No value of the raw table, though a row that is recoded locally may stand as it is.
+    values = {cell for line in raw.read_text().splitlines()[1:] for cell in line.split(",")}
+    assert not values & {sample for column in report["columns"] for sample in column["becomes"]}
+    assert any(one["efficient"] for one in report["frontier"])
+    assert refused(*asked, "--choose", "9").field == "choose"
+
+
+def test_a_plan_of_a_table_with_nothing_to_choose_says_so(tmp_path: Path) -> None:
+    raw = tmp_path / "counts.csv"
+    raw.write_text("street,cars\n" + "".join(f"s{n % 3},{n % 2}\n" for n in range(40)))
+    problem = refused("plan", raw, "--out", tmp_path / "out")
+    assert problem.field == "k"
+    assert "scan" in problem.remedy
+
+
 def test_a_scan_says_at_once_that_biometric_data_will_be_refused(tmp_path: Path) -> None:
     raw = tmp_path / "faces.csv"
     raw.write_text("人脸特征,年龄\n" + "".join(f"f{n},{n % 3 + 30}\n" for n in range(60)))
@@ -191,11 +247,18 @@ def test_a_scan_says_at_once_that_biometric_data_will_be_refused(tmp_path: Path)
     assert "refuses it outright" in " ".join(done.output.split())
 
 
+@pytest.fixture(scope="module")
+def applied(raw: Path, scanned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The asset's directory after an apply; tests get copies."""
+    folder = Path(shutil.copytree(scanned, tmp_path_factory.mktemp("applied") / "patients"))
+    assert run(*apply(raw, folder, authorize(folder))).exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def made(raw: Path, asset: Path) -> Path:
+def made(tmp_path: Path, applied: Path) -> Path:
     """The asset's directory after an apply."""
-    assert run(*apply(raw, asset, authorize(asset))).exit_code == 0
-    return asset
+    return Path(shutil.copytree(applied, tmp_path / "made"))
 
 
 def verified(folder: Path, *more: str | Path, status: int = 0) -> dict[str, str]:
@@ -245,15 +308,25 @@ def test_with_the_raw_table_and_its_salt_everything_but_the_log_and_the_key_is_r
         "authorization",
         "pseudonyms",
     }
+    # With the key too the product is made again, byte by byte.
+    outcome = verified(made, *more, "--key", made / "product.key")
+    assert {member for member, one in outcome.items() if one == "unchecked"} == {"authorization"}
+    (made / "other.key").write_bytes(bytes(32))
+    outcome = verified(made, *more, "--key", made / "other.key", status=1)
+    assert outcome["product_digest"] == outcome["pseudonyms"] == "differs"
     loss = int(json.loads((made / "certificate.json").read_text())["loss_ppm"]["age"])
     # Within what the product alone can show, and yet not so.
     lie(made, "loss_ppm.age", str(loss + 1))
     lie(made, "before.unique_rows", "0")
+    lie(made, "utility.value", ["0"])
+    lie(made, "indices.columns.age.reversibility_ppm", "0")
     verified(made)
     outcome = verified(made, *more, status=1)
     assert {member for member, one in outcome.items() if one == "differs"} == {
         "loss_ppm.age",
         "before.unique_rows",
+        "utility.value",
+        "indices.columns.age.reversibility_ppm",
     }
     assert (
         refused("verify", made / "certificate.json", made / "product.parquet", "--raw", raw).field == "salt"
@@ -271,11 +344,14 @@ def test_with_the_raw_table_and_its_salt_everything_but_the_log_and_the_key_is_r
         ("suppressed_rows", "400"),
         ("pseudonyms", None),
         ("policy.requirements.k", "999"),
+        ("privacy", [{"model": "k_map"}]),
+        ("utility.loss", {"name": "height"}),
+        ("tokens", "ROT13"),
     ],
 )
 def test_a_lie_in_a_certificate_is_named(made: Path, path: str, value: Any) -> None:
     lie(made, path, value)
-    member = path if path.startswith(("after", "product")) else path.partition(".")[0]
+    member = path if path.startswith(("after", "product", "utility")) else path.partition(".")[0]
     assert verified(made, status=1)[member] == "differs"
     done = run("verify", made / "certificate.json", made / "product.parquet")
     assert done.exit_code == 1
@@ -289,6 +365,13 @@ def test_a_certificate_of_another_engine_or_with_more_in_it_is_read_and_said_to_
     lie(made, "approved_by", "nobody")
     outcome = verified(made)
     assert (outcome["engine"], outcome["approved_by"]) == ("unchecked", "unchecked")
+    # What another version did not state is no lie, what it states is held to the file.
+    document = json.loads((made / "certificate.json").read_text())
+    del document["privacy"]
+    (made / "certificate.json").write_text(json.dumps(document))
+    assert verified(made)["privacy"] == "unchecked"
+    lie(made, "after.k", "99")
+    assert verified(made, status=1)["after.k"] == "differs"
     lie(made, "policy", "none")
     assert refused("verify", made / "certificate.json", made / "product.parquet").field == "policy"
 
@@ -297,4 +380,4 @@ def test_help_says_the_three_steps() -> None:
     text = run("--help").output
     assert "scan" in text
     assert "apply" in text
-    assert "second person" in text
+    assert "other people approve" in text

@@ -20,13 +20,13 @@ from stdnum import imei, luhn
 from stdnum.cn import ric, uscc
 
 from exchange.demo.tables import write_flights, write_patients, write_weather
-from exchange.desensitization import recognizers
-from exchange.desensitization.detect import detect, roles
-from exchange.desensitization.findings import KINDS
-from exchange.desensitization.lexicon import COMPOUND_SURNAMES, SURNAMES
-from exchange.desensitization.limits import Limits
-from exchange.desensitization.recognizers import Trial, form
-from exchange.desensitization.source import read_table
+from exchange.desensitization.detection import recognizers
+from exchange.desensitization.detection.detect import detect, roles
+from exchange.desensitization.detection.findings import KINDS
+from exchange.desensitization.detection.lexicon import COMPOUND_SURNAMES, SURNAMES
+from exchange.desensitization.detection.recognizers import Trial, form
+from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.reading.source import read_table
 
 # --- slow and obvious twins, one value at a time -------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import get_args
 import pyarrow as pa
 import pytest
 
-from exchange.desensitization.detect import detect
+from exchange.desensitization.detection.detect import detect
 from exchange.desensitization.grade import (
     GRADES,
     MANY_PERSONS,
@@ -43,11 +43,20 @@ EXPECTED: dict[Harmed, tuple[Grade, Grade, Grade]] = {
 DEGREES: tuple[Degree, ...] = ("severe", "serious", "ordinary")
 
 
-def test_the_truth_table_has_eighteen_cells_and_each_is_the_standards() -> None:
-    assert len(TRUTH_TABLE) == 18
-    for harmed, row in EXPECTED.items():
-        for degree, expected in zip(DEGREES, row, strict=True):
-            assert grade([Impact(harmed, degree, "because")]) == expected, (harmed, degree)
+CELLS = [(harmed, degree, row[n]) for harmed, row in EXPECTED.items() for n, degree in enumerate(DEGREES)]
+WIDEST = {"core": "closed", "important": "conditional", "general": "open"}
+
+
+@pytest.mark.parametrize(
+    ("harmed", "degree", "expected"), CELLS, ids=[f"{harmed}-{degree}" for harmed, degree, _ in CELLS]
+)
+def test_S23_each_of_the_18_cells_has_the_grade_of_the_standard_and_opens_no_wider(
+    harmed: Harmed, degree: Degree, expected: Grade
+) -> None:
+    assert len(TRUTH_TABLE) == len(CELLS) == 18
+    found = grade([Impact(harmed, degree, "because")])
+    assert found == expected
+    assert opening(found, Declared(False, False, None), about_persons=False) == WIDEST[expected]
 
 
 def test_the_highest_grade_wins_for_every_pair_of_impacts() -> None:
@@ -143,6 +152,12 @@ def test_the_eight_factors_stand_in_order_each_measured_or_left_to_the_assessor(
         "coverage": "91.7% of all cells filled; 入院日期: 2024 to 2026",
         "importance": "",
     }
+    assert {one["found_zh"] for one in stated} >= {
+        "所在区：2 个取值",
+        "3 行，4 列",
+        "个人：年龄、坐标、日期、行政区划",
+    }
+    assert all(bool(one["found"]) == bool(one["found_zh"]) for one in stated)
     assert {one["factor"] for one in stated if one["by"] == "declared"} == {"domain", "importance"}
 
 

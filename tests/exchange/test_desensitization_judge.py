@@ -15,11 +15,9 @@ import pytest
 
 from exchange.demo.tables import write_patients, write_weather
 from exchange.desensitization.child import measure_in_child
-from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import scan
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
 from exchange.desensitization.judge import Failure, Measurement, Requirements, judge
-from exchange.desensitization.limits import Limits
 from exchange.desensitization.measure import measure, measure_table
 from exchange.desensitization.policy import (
     ColumnPolicy,
@@ -32,6 +30,8 @@ from exchange.desensitization.policy import (
     Pseudonymize,
     Suppress,
 )
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
 
 ROWS = 40
 AGE = Generalize(Interval(Decimal(0), (Decimal(20),)), 1)

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.desensitization import lattice
-from exchange.desensitization.classes import tuples
-from exchange.desensitization.criteria import (
+from exchange.desensitization.errors import PolicyRefused
+from exchange.desensitization.search import lattice
+from exchange.desensitization.search.classes import tuples
+from exchange.desensitization.search.criteria import (
     AverageRisk,
     BetaLikeness,
     Criterion,
@@ -32,9 +33,8 @@ from exchange.desensitization.criteria import (
     TCloseness,
     population_uniques,
 )
-from exchange.desensitization.errors import PolicyRefused
-from exchange.desensitization.lattice import Lattice, Nodes, search
-from exchange.desensitization.losses import (
+from exchange.desensitization.search.lattice import Lattice, Nodes, search
+from exchange.desensitization.search.losses import (
     Attribute,
     AverageClassSize,
     Discernibility,

@@ -12,25 +12,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.desensitization import declaration
+from exchange.desensitization.detection.findings import ROLES
 from exchange.desensitization.errors import PolicyRefused
-from exchange.desensitization.findings import ROLES
 from exchange.desensitization.policy import (
+    DIVISIONS,
     STEPS,
+    Clamp,
     ColumnPolicy,
+    Cuts,
     Dates,
+    Frequent,
     Generalize,
     Interval,
     Keep,
     Mask,
+    Microaggregate,
+    Noise,
     Policy,
     Prefix,
     Pseudonymize,
+    Recode,
+    Region,
     Round,
+    ShiftDates,
     Suppress,
     Technique,
+    Tokenize,
     Tree,
     Whole,
+    declaration,
     parse,
 )
 
@@ -52,6 +62,19 @@ POLICY = Policy(
         ColumnPolicy("note", "sensitive", Mask(1, 0)),
         ColumnPolicy("charge", "sensitive", Round(Decimal("0.5"))),
         ColumnPolicy("service", "sensitive", Keep()),
+        ColumnPolicy("phone", "direct_identifier", Tokenize()),
+        ColumnPolicy("district", "quasi_identifier", Recode(Region(("prefecture", "province")))),
+        ColumnPolicy(
+            "income",
+            "quasi_identifier",
+            Recode(Cuts(((Decimal(2000), Decimal(5000), Decimal(9000)), (Decimal(5000),)))),
+        ),
+        ColumnPolicy("brand", "quasi_identifier", Recode(Frequent((("red", "blue"), ("red",))))),
+        ColumnPolicy("dose", "sensitive", Noise("laplace", Decimal(2), Decimal(10))),
+        ColumnPolicy("stay", "sensitive", Clamp(None, Decimal(60))),
+        ColumnPolicy("seen", "sensitive", ShiftDates(30, "编号")),
+        ColumnPolicy("weight", "sensitive", Microaggregate(5, "mean", "body")),
+        ColumnPolicy("height", "sensitive", Microaggregate(5, "mean", "body")),
     ),
     k=5,
     l=2,
@@ -106,6 +129,15 @@ hierarchies = st.one_of(
         lambda keep: Prefix(tuple(sorted(keep, reverse=True)))
     ),
     st.dictionaries(st.text(), st.just(("group", "all")), min_size=1).map(Tree),
+    st.lists(st.integers(-99, 99), min_size=2, max_size=9, unique=True).map(
+        lambda cuts: Cuts((tuple(map(Decimal, sorted(cuts))), tuple(map(Decimal, sorted(cuts)[1:]))))
+    ),
+    st.lists(st.text(), min_size=2, max_size=5, unique=True).map(
+        lambda kept: Frequent((tuple(kept), tuple(kept[:1])))
+    ),
+    st.lists(st.sampled_from(DIVISIONS), min_size=1, unique=True).map(
+        lambda levels: Region(tuple(sorted(levels, key=DIVISIONS.index)))
+    ),
     st.just(Whole()),
 )
 generalizations = hierarchies.flatmap(
@@ -116,13 +148,19 @@ techniques: st.SearchStrategy[Technique] = st.one_of(
     st.just(Pseudonymize()),
     st.builds(Mask, st.integers(0, 9), st.integers(0, 9)),
     st.builds(Round, numbers),
+    st.just(Tokenize()),
+    st.builds(Noise, st.sampled_from(["laplace", "gaussian"]), st.just(Decimal(1)), st.just(Decimal(9))),
+    st.builds(Noise, st.just("uniform"), st.none(), numbers),
+    st.builds(Clamp, st.integers(-9, 0).map(Decimal), st.integers(1, 9).map(Decimal)),
+    st.builds(ShiftDates, st.integers(1, 99)),
+    st.builds(Microaggregate, st.integers(2, 9), st.sampled_from(["mean", "median", "mode"])),
     generalizations,
 )
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(ROLES[1:]), techniques), min_size=1, max_size=6),
+    st.lists(st.tuples(st.sampled_from(ROLES[2:]), techniques), min_size=1, max_size=6),
     st.integers(1, 1000),
     st.integers(1, 1000),
 )
@@ -221,6 +259,45 @@ def _broken(change: Any) -> PolicyRefused:
         ),
         (lambda p: p["columns"][7]["technique"].pop("keep_last"), "columns[7].technique.keep_last"),
         (lambda p: p["columns"][8]["technique"].update(step="-1"), "columns[8].technique.step"),
+        (
+            lambda p: p["columns"][10].update(technique={"name": "clamp", "high": "9"}),
+            "columns[10].technique",
+        ),
+        (lambda p: p["columns"][11].update(role="sensitive"), "columns[11].technique"),
+        (
+            lambda p: p["columns"][11]["technique"]["hierarchy"].update(levels=["province", "county"]),
+            "columns[11].technique.hierarchy.levels",
+        ),
+        (
+            lambda p: p["columns"][12]["technique"]["hierarchy"].update(cuts=[["5", "5"]]),
+            "columns[12].technique.hierarchy.cuts[0]",
+        ),
+        (
+            lambda p: p["columns"][12]["technique"]["hierarchy"].update(cuts=[["5", "9"], ["7"]]),
+            "columns[12].technique.hierarchy.cuts[1]",
+        ),
+        (
+            lambda p: p["columns"][13]["technique"]["hierarchy"].update(kept=[["a"], ["a"]]),
+            "columns[13].technique.hierarchy.kept[1]",
+        ),
+        (
+            lambda p: p["columns"][13]["technique"]["hierarchy"].update(kept=[]),
+            "columns[13].technique.hierarchy.kept",
+        ),
+        (lambda p: p["columns"][14].update(role="quasi_identifier"), "columns[14].technique"),
+        (lambda p: p["columns"][14]["technique"].update(scale=None), "columns[14].technique.scale"),
+        (lambda p: p["columns"][14]["technique"].update(bound="1"), "columns[14].technique.bound"),
+        (
+            lambda p: p["columns"][14]["technique"].update(distribution="cauchy"),
+            "columns[14].technique.distribution",
+        ),
+        (lambda p: p["columns"][15]["technique"].update(high=None), "columns[15].technique.high"),
+        (lambda p: p["columns"][15]["technique"].update(low="60"), "columns[15].technique.low"),
+        (lambda p: p["columns"][16]["technique"].update(by="nobody"), "columns[16].technique.by"),
+        (lambda p: p["columns"][16]["technique"].update(most_days="0"), "columns[16].technique.most_days"),
+        (lambda p: p["columns"][17]["technique"].update(group="1"), "columns[17].technique.group"),
+        (lambda p: p["columns"][17]["technique"].update(statistic="sum"), "columns[17].technique.statistic"),
+        (lambda p: p["columns"][18]["technique"].update(group="6"), "columns[18].technique"),
     ],
 )
 def test_a_wrong_policy_names_the_field(change: Any, field: str) -> None:

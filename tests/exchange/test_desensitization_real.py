@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from exchange.desensitization.certificate import Authorization
-from exchange.desensitization.declaration import Declaration
-from exchange.desensitization.department import desensitize, scan, verify
-from exchange.desensitization.detect import detect
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.department import apply, scan, verify
+from exchange.desensitization.detection.detect import detect
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.reading.source import file_digest, read_table
 from exchange.desensitization.scanned import read_report
-from exchange.desensitization.source import file_digest, read_table
 from tests.exchange.hostile import workbook
 
 SALT, KEY = bytes(range(32)), bytes(reversed(range(32)))
@@ -51,7 +51,7 @@ def test_a_real_table_of_people_goes_through_whole(tmp_path: Path, name: str, id
     roles = {column["name"]: column["role"] for column in scanned.report["columns"]}
     assert {column for column, role in roles.items() if role == "direct_identifier"} == identifiers
     policy = scanned.policy
-    made = desensitize(
+    made = apply(
         raw,
         policy,
         Authorization("aut", "ast", file_digest(raw, SALT), policy.digest(), policy.exempt_from_k),

@@ -24,10 +24,10 @@ from exchange.desensitization import department
 from exchange.desensitization import policy as policies
 from exchange.desensitization.certificate import Authorization
 from exchange.desensitization.child import read_in_child
-from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
-from exchange.desensitization.limits import Limits
-from exchange.desensitization.source import file_digest, read_batches, read_table, table_bytes
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.reading.source import file_digest, read_batches, read_table, table_bytes
 from tests.exchange.hostile import Hostile, hostile_inputs, workbook
 
 LIMITS = Limits()
@@ -451,7 +451,7 @@ def test_a_refused_file_leaves_no_output_behind(tmp_path: Path, name: str) -> No
     agreed = policies.Policy((policies.ColumnPolicy("a", "other", policies.Keep()),), 1, 1, 0, True)
     digest = file_digest(raw, bytes(32))
     with pytest.raises(UnreadableTable):
-        department.desensitize(
+        department.apply(
             raw,
             agreed,
             Authorization("aut", "ast", digest, agreed.digest(), True),

@@ -16,10 +16,10 @@ import pytest
 
 from exchange.demo.tables import write_patients
 from exchange.desensitization.child import read_in_child
-from exchange.desensitization.detect import detect
-from exchange.desensitization.limits import Limits, inside
-from exchange.desensitization.source import read_table
-from exchange.desensitization.spool import Spool
+from exchange.desensitization.detection.detect import detect
+from exchange.desensitization.reading.limits import Limits, inside
+from exchange.desensitization.reading.source import read_table
+from exchange.desensitization.reading.spool import Spool
 
 MIXED = pa.table(
     {
@@ -102,8 +102,8 @@ def test_a_scan_needs_less_memory_than_its_table_takes(tmp_path: Path) -> None:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from exchange.desensitization import department\n"
-        "from exchange.desensitization.declaration import Declaration\n"
-        "from exchange.desensitization.limits import inside\n"
+        "from exchange.desensitization.policy.declaration import Declaration\n"
+        "from exchange.desensitization.reading.limits import inside\n"
         "path = Path(sys.argv[1])\n"
         "department.scan(path, Declaration(), bytes(32), inside(path.stat().st_size))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

@@ -8,18 +8,19 @@ from typing import Any
 import orjson
 import pytest
 
-from exchange import erasure, oversight
+from exchange import erasure, oversight, parties
 from exchange.acts import Caller, Record, Transaction
 from exchange.database import driver
 from exchange.erasure import EraseOpening
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
+from exchange.parties.agreements import PARTS
 from ledger import log
 from ledger.audit import audit
 from ledger.chunks import count_behind
 from ledger.entries import commitment
 from tests.exchange._notes import Note
 from tests.exchange.conftest import House
-from tests.exchange.floor import Floor, played
+from tests.exchange.floor import Floor, agreement, played
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +102,19 @@ async def test_a_holders_and_a_persons_name_are_forgotten(house: House) -> None:
     names = [row[0] for row in await floor.rows("SELECT holder FROM shareholding ORDER BY position")]
     assert names[0] == "shareholder"
     assert names[1].startswith("erased:")
+
+
+async def test_the_parts_of_an_agreement_are_forgotten_and_those_of_the_next_one_stay(house: House) -> None:
+    floor = await Floor.open(house)
+    for share in (100_000, 200_000):
+        await house.act(parties.agree_operation, agreement(floor.operator.party, share), floor.seller)
+    first, second = [b["act"]["parts"] for _, b in await floor.bodies() if b["kind"] == "operation_agreed"]
+    await erase(floor, first)
+    ((kept,),) = await floor.rows("SELECT parts FROM operating_agreement")
+    assert set(kept) == set(PARTS)
+    await erase(floor, second)
+    assert await floor.rows("SELECT parts FROM operating_agreement") == [({},)]
+    assert (await house.call(floor.seller, "GET", "/v1/agreements")).json()[0]["parts"] == {}
 
 
 async def test_a_text_in_a_long_body_is_erased_like_any_other(house: House, tmp_path: Path) -> None:

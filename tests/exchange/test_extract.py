@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from exchange.cli import app
 from exchange.database import Addresses
-from exchange.desensitization.detect import detect
+from exchange.desensitization.detection.detect import detect
 from exchange.desensitization.errors import TableTooLarge, UnreadableTable
-from exchange.desensitization.limits import Limits
-from exchange.desensitization.source import read_table
+from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.reading.source import read_table
 from exchange.extract import extract_table
 
 LIMITS = Limits()

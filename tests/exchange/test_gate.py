@@ -267,8 +267,11 @@ async def test_time_never_runs_backwards_however_the_clock_jumps(house: House) -
 
 
 async def test_a_full_queue_turns_callers_away_and_urgent_acts_still_pass(
-    house: House, database: Addresses
+    house: House, database: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        gate, "WAIT_S", 60.0
+    )  # the queue is full before anybody has waited long, on any machine
     with psycopg.connect(database.app_url) as holder:
         holder.execute("SELECT 1 FROM log_head FOR UPDATE")
         waiting = [
@@ -291,7 +294,11 @@ async def test_a_full_queue_turns_callers_away_and_urgent_acts_still_pass(
     assert await house.gate.look_up(ANNA.party, "late") is None
 
 
-async def test_plain_acts_come_in_smaller_batches_than_those_of_the_hot_path(house: House) -> None:
+async def test_plain_acts_come_in_smaller_batches_than_those_of_the_hot_path(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "HOLD_S", 60.0)
+
     async def sizes(room: Any, count: int) -> list[int]:
         first = await house.log_size()
         await asyncio.gather(
@@ -306,6 +313,75 @@ async def test_plain_acts_come_in_smaller_batches_than_those_of_the_hot_path(hou
 
     assert max(await sizes(note, 2 * gate.PLAIN_LIMIT)) == gate.PLAIN_LIMIT
     assert max(await sizes(jots, gate.BATCH_LIMIT)) > gate.PLAIN_LIMIT
+
+
+async def test_slow_acts_let_go_of_the_head_in_between_and_keep_their_order(house: House) -> None:
+    async def slow(tx: Transaction, act: Note) -> Record:
+        await asyncio.sleep(gate.HOLD_S / 2)
+        return await note(tx, act)
+
+    before = await chunks(house)
+    rooms: list[Any] = [slow, slow, jots, slow, slow, slow, jots, jots]
+    asked = [
+        house.gate.perform(room, Note(str(n)), caller=ANNA, key=f"k{n}", urgent=n == 0)
+        for n, room in enumerate(rooms)
+    ]
+    answers = await asyncio.gather(*asked, house.gate.perform(slow, Note("0"), caller=ANNA, key="k0"))
+    assert [a.index for a in answers] == [*range(answers[0].index, answers[0].index + 8), answers[0].index]
+    assert texts(await bodies(house.gate)) == [str(n) for n in range(8)]
+    assert await chunks(house) - before >= 2
+
+
+async def test_a_process_that_is_silent_while_it_holds_the_head_loses_it_and_has_more_time_the_next_time(
+    house: House, database: Addresses
+) -> None:
+    tries, begun = 0, asyncio.Event()
+
+    async def silent(tx: Transaction, act: Note) -> Record:
+        """As a process that is paused is to its server."""
+        nonlocal tries
+        tries += 1
+        begun.set()
+        await asyncio.sleep(1.0)
+        return await note(tx, act)
+
+    async with another_gate(house, database) as other:
+        first = asyncio.create_task(house.gate.perform(silent, Note("first"), caller=ANNA, key="a"))
+        await begun.wait()
+        began = asyncio.get_running_loop().time()
+        second = await other.perform(note, Note("second"), caller=ANNA, key="b")
+        took = asyncio.get_running_loop().time() - began
+        third = await other.perform(
+            note, Note("third"), caller=ANNA, key="c"
+        )  # waits for the first, run again
+        answer = await first
+    assert took < 1.0
+    assert (tries, answer.repeated) == (2, False)
+    assert second.index < answer.index
+    assert texts(await bodies(house.gate))[0] == "second"
+    assert third.index > second.index
+
+
+async def test_a_process_that_is_slow_and_not_silent_keeps_the_head(
+    house: House, database: Addresses
+) -> None:
+    tries, begun = 0, asyncio.Event()
+
+    async def slow(tx: Transaction, act: Note) -> Record:
+        nonlocal tries
+        tries += 1
+        begun.set()
+        for _ in range(10):
+            await tx.book._connection.execute("SELECT 1")
+            await asyncio.sleep(0.1)
+        return await note(tx, act)
+
+    async with another_gate(house, database) as other:
+        first = asyncio.create_task(house.gate.perform(slow, Note("first"), caller=ANNA, key="a"))
+        await begun.wait()
+        second = await other.perform(note, Note("second"), caller=ANNA, key="b")
+        assert (await first).index == second.index - 1
+    assert tries == 1
 
 
 async def test_a_batch_is_answered_while_the_next_one_waits_for_another_process(

@@ -143,7 +143,10 @@ async def noted(gate: Gate) -> list[str]:
     return [body["act"]["text"] for _, body in await bodies(gate)]
 
 
-async def test_nothing_is_answered_before_the_standby_confirmed(standby: Standby, gate: Gate) -> None:
+async def test_nothing_is_answered_before_the_standby_confirmed(
+    standby: Standby, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "RECOVERY_S", 60)  # however long the standby takes to start
     await gate.perform(note, Note("before"), caller=ANNA, key="confirmed-before")
     standby.lose()
     asked = asyncio.create_task(gate.perform(note, Note("waits"), caller=ANNA, key="confirmed-waits"))
@@ -159,8 +162,9 @@ async def test_nothing_is_answered_before_the_standby_confirmed(standby: Standby
 
 @pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
 async def test_a_commit_whose_wait_was_cancelled_is_answered_only_when_the_standby_has_it(
-    standby: Standby, gate: Gate, end: str
+    standby: Standby, gate: Gate, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gate_module, "RECOVERY_S", 60)
     await gate.perform(jots, Note("first"), caller=ANNA, key=f"{end}-first")
     standby.lose()
     asked = asyncio.create_task(gate.perform(jots, Note(end), caller=ANNA, key=end))

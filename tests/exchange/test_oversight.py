@@ -10,10 +10,12 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlmodel import col, select
 
 from exchange import oversight, replay
 from exchange.acts import Act, Record, Transaction
-from exchange.errors import NotFound
+from exchange.errors import Forbidden, NotFound
+from exchange.tables import Request
 from ledger.audit import audit
 from tests.exchange.conftest import House
 from tests.exchange.floor import Floor, may_see, played
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_an_entry_is_seen_by_its_author_whom_it_is_about_and_regulators(house: House) -> None:
+    await house.registrar()
     floor = await played(house)
     found = await floor.bodies()
     at = {body["kind"]: index for index, body in found}
@@ -144,3 +147,52 @@ async def test_the_regulator_sees_every_party_with_its_state(house: House) -> No
     assert [p["roles"] for p in found][:2] == [["administrator"], ["bank"]]
     assert {p["state"] for p in found} == {"active"}
     assert {floor.seller.party, floor.operator.party} <= {p["id"] for p in found}
+
+
+async def test_a_timeline_has_every_entry_that_names_a_thing_and_what_a_party_did_behind_a_code(
+    house: House,
+) -> None:
+    floor = await played(house)
+    bodies = await floor.bodies()
+    lot = next(body["act"]["lot"] for _, body in bodies if body["kind"] == "lot_closed")
+    buyer = floor.buyers[0].party
+
+    async def all_of(subject: str, a_page: int) -> list[int]:
+        found: list[int] = []
+        before: int | None = None
+        while page := await house.gate.read(oversight.timeline, floor.regulator, subject, before, a_page):
+            found += [int(entry["index"]) for entry in page]
+            before = found[-1]
+        return found
+
+    naming = [i for i, body in bodies if f'"{lot}"' in orjson.dumps(body).decode()]
+    assert await all_of(lot, 3) == await all_of(lot, 500) == naming[::-1]
+    asked = await house.gate.read(seen_by_request, buyer)
+    theirs = sorted({i for i, body in bodies if f'"{buyer}"' in orjson.dumps(body).decode()} | set(asked))
+    assert {"bid", "bidder"} <= {body["kind"] for i, body in bodies if i in theirs}
+    assert await all_of(buyer, 4) == theirs[::-1]
+    with pytest.raises(Forbidden):
+        await house.gate.read(oversight.timeline, house.administrator, lot, None, 5)
+
+
+async def seen_by_request(session: Any, party: str) -> list[int]:
+    """What a party asked for, by the table of its identifiers."""
+    return list(await session.scalars(select(col(Request.log_index)).where(col(Request.party) == party)))
+
+
+async def test_a_search_finds_by_name_part_and_identifier_and_an_entry_opens_what_it_hides(
+    house: House,
+) -> None:
+    floor = await played(house)
+    found = await house.gate.read(oversight.search, floor.regulator, "party ")
+    assert floor.seller.party in {party["id"] for party in found["parties"]}
+    (lot,) = [row[0] for row in (await floor.rows("SELECT id FROM lot"))][:1]
+    assert [one["id"] for one in (await house.gate.read(oversight.search, floor.regulator, lot))["lots"]] == [
+        lot
+    ]
+    assert not any((await house.gate.read(oversight.search, floor.regulator, "100%_")).values())
+    index = next(i for i, body in await floor.bodies() if body["kind"] == "party_registered")
+    entry = await house.gate.read(oversight.entry, floor.regulator, index)
+    assert any(value and value.startswith("party ") for value in entry["opened"].values())
+    with pytest.raises(NotFound):
+        await house.gate.read(oversight.entry, floor.regulator, 10**9)

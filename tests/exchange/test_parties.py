@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import unicodedata
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from confusable_homoglyphs.confusables import confusables_data
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
-from exchange import credentials, money, parties, venue
+from exchange import credentials, money, parties, rulebook, sales, venue
 from exchange.acts import Caller
 from exchange.credentials import AddKey, Enrol, RevokeKey, key_digest
 from exchange.errors import ExchangeError, Forbidden, Unauthenticated, Unprocessable
 from exchange.money import CreditTopUp, Withdraw
 from exchange.parties import (
     INVITATION_US,
-    AgreeOperation,
+    EndMembership,
     Holder,
     InvitePerson,
     RegisterParty,
     SetPartyState,
+    check_lei,
     check_uscc,
 )
+from exchange.parties.names import check_own_name, looks
+from exchange.replay import replay
 from exchange.venue import MoveClock, OpenMarket
 from tests.exchange.conftest import ORIGIN, House, uscc
-from tests.exchange.floor import Floor
+from tests.exchange.floor import DAY_US, Floor, agreement, licence
 
 VISITOR = Caller("enrolment", "enrolment", frozenset())
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -63,9 +70,46 @@ def test_a_code_of_another_form_is_refused_with_the_rule(code: str) -> None:
     assert "GB 32100" in str(wrong.value.rule)
 
 
+LEI = "5493001KJTIIGC8Y1R12"
+"""A true one, of the global LEI index."""
+
+
+@given(st.integers(0, 19), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+def test_one_wrong_digit_or_letter_of_an_lei_is_always_noticed(at: int, other: str) -> None:
+    check_lei(LEI)
+    if LEI[at] != other and LEI[at].isdigit() == other.isdigit():  # of digits for letters it misses one in 97
+        with pytest.raises(Unprocessable):
+            check_lei(LEI[:at] + other + LEI[at + 1 :])
+
+
+@pytest.mark.parametrize("code", ["", LEI[:-1], LEI + "0", LEI.lower(), LEI[:19] + "²", "-" + LEI[1:]])
+def test_an_lei_of_another_form_is_refused(code: str) -> None:
+    with pytest.raises(Unprocessable) as wrong:
+        check_lei(code)
+    assert (wrong.value.code, wrong.value.field) == ("party.lei", "uscc")
+
+
+@pytest.mark.anyio
+async def test_an_organisation_from_abroad_is_admitted_by_its_lei(house: House) -> None:
+    admitted = await house.act(
+        parties.register_party, RegisterParty(LEI, "abroad", ("buyer",)), house.administrator
+    )
+    assert admitted["state"] == "active"
+
+
 @pytest.mark.anyio
 async def test_a_market_is_opened_once(house: House) -> None:
-    again = OpenMarket(ORIGIN, "v", True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32))
+    again = OpenMarket(
+        ORIGIN,
+        "v",
+        True,
+        "cn-venue",
+        rulebook.load("cn-venue").stated(),
+        uscc(0),
+        "venue",
+        "first",
+        bytes(32),
+    )
     assert await fails(house, venue.open_market, again, Caller("init", "init", frozenset())) == "market.open"
 
 
@@ -84,6 +128,14 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"name": "x" * 201}, "text.form"),
     ({"name": "e\u0301"}, "body.not_canonical"),
     ({"uscc": "1" * 18}, "party.uscc"),
+    ({"uscc": "5493001KJTIIGC8Y1R13"}, "party.lei"),
+    ({"uscc": "5493001KJTIIGC8Y1R1"}, "party.uscc"),
+    ({"uscc": "91440101M\u0410" + uscc(1)[10:]}, "party.uscc"),  # a Cyrillic A
+    ({"name": "Ten\u0441ent"}, "name.scripts"),  # a Cyrillic s, which looks like a c
+    ({"name": "深圳\u0391lpha"}, "name.scripts"),  # a Greek Alpha
+    ({"name": "深圳\u200b数据"}, "text.form"),  # a space of no width
+    ({"name": "深圳\u202e数据"}, "text.form"),  # and what turns the line round
+    ({"roles": ("operator",), "holders": (Holder("Te\u0433ecom", 1),)}, "name.scripts"),
 ]
 
 
@@ -101,6 +153,104 @@ async def test_an_organisation_is_registered_once_by_an_administrator(house: Hou
     assert await fails(house, parties.register_party, act, buyer) == "caller.role"
     await house.act(parties.register_party, act, house.administrator)
     assert await fails(house, parties.register_party, act, house.administrator) == "party.registered"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Tencent", "\uff34encent"),  # of full width
+        ("BOCOM", "\u0412\u041e\u0421\u041e\u041c"),  # all of it Cyrillic
+        ("Illumina", "lllumina"),
+        ("Data 10", "Data 1O"),
+        ("Modern Data", "Modem Data"),
+        ("Blue Sky Ltd", "bluesky LTD"),
+        ("中国（深圳）数据", "中国(深圳)数据"),
+        ("二元数据", "ニ元数据"),  # a Katakana ni
+    ],
+)
+def test_names_that_look_alike_look_the_same(one: str, other: str) -> None:
+    assert looks(one) == looks(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Tencent", "Tencend"), ("深圳数据", "深川数据"), ("Data 1", "Data 2")]
+)
+def test_names_that_are_told_apart_by_sight_do_not(one: str, other: str) -> None:
+    assert looks(one) != looks(other)
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12), st.data())
+def test_a_letter_put_in_the_place_of_one_that_looks_like_it_changes_no_look(
+    name: str, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(name) - 1))
+    alike = [each["c"] for each in confusables_data.get(name[at], ()) if len(each["c"]) == 1]
+    kept = [each for each in alike if unicodedata.normalize("NFKC", each) == each]
+    other = data.draw(st.sampled_from(kept or [name[at]]))
+    assert looks(name[:at] + other + name[at + 1 :]) == looks(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["深圳数据交易所", "Tencent 腾讯（深圳）", "株式会社データ", "Роснефть", "데이터 Lab", "AT&T 2"]
+)
+def test_a_name_in_the_letters_of_its_own_script_is_one(name: str) -> None:
+    check_own_name("name", name)
+
+
+@pytest.mark.anyio
+async def test_a_name_that_only_looks_like_anothers_is_refused_and_a_namesake_is_not(house: House) -> None:
+    first = RegisterParty(uscc(77), "BOCOM", ("buyer",))
+    party = (await house.act(parties.register_party, first, house.administrator))["id"]
+    alike = replace(first, uscc=uscc(78), name="\u0412\u041e\u0421\u041e\u041c")
+    with pytest.raises(ExchangeError, match=party) as refused:
+        await house.act(parties.register_party, alike, house.administrator)
+    assert (refused.value.code, refused.value.field) == ("party.name_alike", "name")
+    assert (await house.act(parties.register_party, replace(alike, name="BOCOM"), house.administrator))["id"]
+
+
+@pytest.mark.anyio
+async def test_where_the_rules_ask_for_a_review_an_applicant_trades_once_its_documents_are_accepted(
+    house: House,
+) -> None:
+    from tests.exchange.test_rule_changes import BOOK, decided, proposed
+
+    floor = await Floor.open(house)
+    listing = await floor.listing(licence(1_000, 3))
+    (board,) = await house.party("governing_body")
+    rule = "parties.review_required"
+    await decided(
+        house,
+        board,
+        await proposed(house, house.administrator, {rule: {**BOOK[rule].to_json(), "value": True}}),
+    )
+    house.now_us += DAY_US
+    (applicant,) = await house.party("buyer")
+    (bank,) = await house.party("bank")  # trades nothing: nothing is to be shown
+    await house.act(money.credit_top_up, CreditTopUp(applicant.party, 100_000, "slip"), bank)
+    bought = sales.Buy(listing, 1)
+    assert await fails(house, sales.buy, bought, applicant) == "party.applicant"
+    state = SetPartyState(applicant.party, "active", "because")
+    assert await fails(house, parties.set_party_state, state, house.administrator) == "party.applicant"
+    for number, (kind, decision) in enumerate(
+        (("other", "accept"), ("business_licence", "refuse"), ("business_licence", "accept"))
+    ):
+        assert await fails(house, sales.buy, bought, applicant) == "party.applicant"
+        digest = f"{number:064x}"
+        await house.act(parties.file_document, parties.FileDocument(applicant.party, kind, digest), applicant)
+        review = parties.ReviewDocument(applicant.party, digest, decision, "seen")
+        told = await house.act(parties.review_document, review, house.administrator)
+        assert told["admitted"] is (number == 2)
+    assert (await house.act(sales.buy, bought, applicant))["state"] == "settled"
+    market = replay(await floor.bodies(), await floor.openings())
+    assert (market.differences, market.parties[applicant.party]) == ([], "active")
+
+
+@pytest.mark.anyio
+async def test_the_last_administrator_does_not_leave(house: House) -> None:
+    leave = EndMembership(house.administrator.person)
+    assert await fails(house, parties.end_membership, leave, house.administrator) == "person.last"
+    (second,) = await house.party("administrator")
+    await house.act(parties.end_membership, leave, second)
 
 
 @pytest.mark.anyio
@@ -195,8 +345,8 @@ async def test_money_comes_from_the_bank_and_what_is_free_goes_out(house: House)
         (replace(up, amount_fen=0), "transfer.amount_out_of_range"),
         (replace(up, amount_fen=2**63), "transfer.amount_out_of_range"),
         (replace(up, amount_fen=2**63 - 1), "transfer.overflows_debits"),
-        (replace(up, party=floor.regulator.party), "party.no_account"),
-        (replace(up, party="org-none"), "party.unknown"),
+        (replace(up, party="org-none", amount_fen=0), "transfer.amount_out_of_range"),
+        (replace(up, party="\x00"), "text.form"),
     ):
         assert await fails(house, money.credit_top_up, act, floor.bank) == code
     assert await fails(house, money.withdraw, Withdraw(501), buyer) == "transfer.exceeds_credits"
@@ -209,13 +359,27 @@ async def test_money_comes_from_the_bank_and_what_is_free_goes_out(house: House)
 @pytest.mark.anyio
 async def test_agreements_are_the_departments_own_and_a_new_one_replaces_the_old(house: House) -> None:
     floor = await Floor.open(house)
-    act = AgreeOperation(floor.operator.party, 300_000)
+    act = agreement(floor.operator.party, 300_000)
     for wrong, caller, code in (
         (act, floor.buyers[0], "caller.role"),
         (replace(act, operator=floor.buyers[0].party), floor.seller, "agreement.operator"),
         (replace(act, operator="org-none"), floor.seller, "party.unknown"),
         (replace(act, share_ppm=1_000_000), floor.seller, "agreement.share"),
         (replace(act, share_ppm=-1), floor.seller, "agreement.share"),
+        (replace(act, parts={**act.parts, "exit": " "}), floor.seller, "agreement.parts"),
+        (
+            replace(act, parts={n: t for n, t in act.parts.items() if n != "duties"}),
+            floor.seller,
+            "agreement.parts",
+        ),
+        (replace(act, parts={**act.parts, "bonus": "more"}), floor.seller, "agreement.parts"),
+        (replace(act, ends_us=act.starts_us), floor.seller, "agreement.term"),
+        (replace(act, ends_us=act.starts_us + 1_828 * DAY_US), floor.seller, "agreement.term"),
+        (
+            replace(act, starts_us=act.starts_us - DAY_US, ends_us=house.now_us),
+            floor.seller,
+            "agreement.term",
+        ),
     ):
         assert await fails(house, parties.agree_operation, wrong, caller) == code
     for ppm in (300_000, 0, 999_999):
@@ -263,3 +427,121 @@ def test_a_refusal_for_the_role_says_which_roles_may() -> None:
     with pytest.raises(Forbidden) as refused:
         Caller("p", "o", frozenset({"buyer"})).require("bank", "regulator")
     assert "bank or regulator" in refused.value.detail
+
+
+def link(number: int) -> bytes:
+    return credentials.key_digest(f"link {number}")
+
+
+async def joins(house: House, inviter: Caller, number: int, **term: Any) -> Caller:
+    """Invite a colleague, who enrols a key."""
+    act = InvitePerson(inviter.party, f"colleague {number}", link(number), **term)
+    person = (await house.act(parties.invite_person, act, inviter))["id"]
+    secret = f"secret of colleague {number}"
+    enrol = credentials.Enrol(link(number), credentials.key_digest(secret), "key")
+    await house.act(credentials.enrol, enrol, VISITOR)
+    house.keys[person] = secret
+    return replace(inviter, person=person)
+
+
+@pytest.mark.anyio
+async def test_who_leaves_acts_for_nobody_from_that_entry_on(house: House) -> None:
+    floor = await Floor.open(house)
+    stays, (stranger,) = floor.buyers[0], await house.party("bank")
+    goes = await joins(house, stays, 1)
+    public = bytes(SigningKey(bytes(32)).verify_key).hex()
+    signing = await house.done(goes, "/v1/signing-keys", {"public": public, "label": "program"})
+    await house.done(goes, "/v1/keys", {"key_digest": "ab" * 32, "label": "second"})
+    never = InvitePerson(stays.party, "never came", link(2))
+    waiting = (await house.act(parties.invite_person, never, stays))["id"]
+    for who, person in ((stranger, goes.person), (stays, "per-none")):
+        assert await fails(house, parties.end_membership, EndMembership(person), who) == "person.unknown"
+    told = await house.done(stays, f"/v1/people/{goes.person}/departure")
+    assert (len(told["keys"]), told["signing_keys"]) == (2, [signing["id"]])
+    await asyncio.sleep(1.1)  # what a process has cached of a caller stands for a second
+    assert (await house.call(goes, "GET", "/v1/me")).status_code == 401
+    assert {row["state"] for row in (await house.call(stays, "GET", "/v1/signing-keys")).json()} == {
+        "revoked"
+    }
+    keys = {row["person"]: row["state"] for row in (await house.call(stays, "GET", "/v1/keys")).json()}
+    assert keys == {goes.person: "revoked", stays.person: "active"}
+    again = EndMembership(goes.person)
+    assert await fails(house, parties.end_membership, again, house.administrator) == "person.left"
+    # A link that is still open ends too, and an administrator may do it for any party.
+    await house.act(parties.end_membership, EndMembership(waiting), house.administrator)
+    enrol = credentials.Enrol(link(2), credentials.key_digest("too late"), "key")
+    assert await fails(house, credentials.enrol, enrol, VISITOR) == "invitation.unknown"
+    shown = {row["person"]: row["state"] for row in (await house.call(stays, "GET", "/v1/people")).json()}
+    assert shown == {stays.person: "active", goes.person: "left", waiting: "left"}
+    market = replay(await floor.bodies(), await floor.openings())
+    assert (market.differences, signing["id"] in market.signing_keys) == ([], False)
+
+
+@pytest.mark.anyio
+async def test_a_deputy_acts_until_the_term_is_over(house: House) -> None:
+    (chief,), (other,) = await house.party("buyer"), await house.party("buyer")
+    until_us = house.now_us + DAY_US
+    base = InvitePerson(chief.party, "a deputy", link(3), chief.person, until_us)
+    for changed, code in (
+        ({"deputy_of": None}, "person.deputy_term"),
+        ({"until_us": None}, "person.deputy_term"),
+        ({"until_us": house.now_us}, "person.deputy_term"),
+        ({"until_us": house.now_us + 366 * DAY_US}, "person.deputy_term"),
+        ({"deputy_of": other.person}, "person.unknown"),
+        ({"deputy_of": "per-none"}, "person.unknown"),
+    ):
+        assert await fails(house, parties.invite_person, replace(base, **changed), chief) == code
+    deputy = await joins(house, chief, 3, deputy_of=chief.person, until_us=until_us)
+    assert (await house.call(deputy, "GET", "/v1/me")).status_code == 200
+    house.now_us = until_us - 1
+    await asyncio.sleep(1.1)
+    assert (await house.call(deputy, "GET", "/v1/me")).status_code == 200
+    house.now_us = until_us
+    await asyncio.sleep(1.1)
+    assert (await house.call(deputy, "GET", "/v1/me")).status_code == 401
+    (shown, _) = (await house.call(chief, "GET", "/v1/people")).json()
+    assert (shown["state"], shown["deputy_of"]) == ("ended", chief.person)
+    await house.act(parties.end_membership, EndMembership(deputy.person), chief)
+    left = replace(base, token_digest=link(4), deputy_of=deputy.person, until_us=house.now_us + DAY_US)
+    assert (
+        await fails(house, parties.invite_person, left, chief) == "person.unknown"
+    )  # nobody to stand in for
+
+
+@pytest.mark.anyio
+async def test_a_document_is_shown_by_its_digest_and_another_person_reviews_it(house: House) -> None:
+    floor = await Floor.open(house)
+    owner, (second,) = floor.buyers[0], await house.party("administrator")
+    digest = "ab" * 32
+    filed = parties.FileDocument(owner.party, "business_licence", digest, house.now_us + DAY_US)
+    for changed, who, code in (
+        ({"kind": "poem"}, owner, "document.kind"),
+        ({"expires_us": house.now_us}, owner, "document.expired"),
+        ({"party": "org-none"}, house.administrator, "party.unknown"),
+        ({}, floor.buyers[1], "caller.role"),
+    ):
+        assert await fails(house, parties.file_document, replace(filed, **changed), who) == code
+    await house.act(parties.file_document, filed, owner)
+    assert await fails(house, parties.file_document, filed, house.administrator) == "document.filed"
+    own = replace(filed, document="cd" * 32, expires_us=None)  # at the counter, by a clerk of the venue
+    await house.act(parties.file_document, own, second)
+    review = parties.ReviewDocument(owner.party, own.document, "accept", "the register says so")
+    for changed, who, code in (
+        ({}, owner, "caller.role"),
+        ({}, second, "document.four_eyes"),
+        ({"document": "ef" * 32}, house.administrator, "document.unknown"),
+        ({"decision": "perhaps"}, house.administrator, "document.decision"),
+        ({"reason": ""}, house.administrator, "text.form"),
+    ):
+        assert await fails(house, parties.review_document, replace(review, **changed), who) == code
+    await house.act(parties.review_document, review, house.administrator)
+    assert await fails(house, parties.review_document, review, house.administrator) == "document.reviewed"
+    path = f"/v1/parties/{owner.party}/documents"
+    shown = [(row["state"], row["reason"]) for row in (await house.call(owner, "GET", path)).json()]
+    assert shown == [("accepted", "the register says so"), ("filed", None)]
+    house.now_us += DAY_US
+    assert [row["state"] for row in (await house.call(owner, "GET", path)).json()] == ["accepted", "expired"]
+    its_own = parties.FileDocument(second.party, "other", "12" * 32)
+    await house.act(parties.file_document, its_own, house.administrator)
+    of_its_own = parties.ReviewDocument(second.party, its_own.document, "accept", "mine")
+    assert await fails(house, parties.review_document, of_its_own, second) == "document.four_eyes"

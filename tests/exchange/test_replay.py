@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
-from exchange.replay import replay, rules_of
+from exchange import oversight
+from exchange.cli import app
+from exchange.errors import Malformed
+from exchange.replay import from_bundle, of_period, replay, rules_of
 from ledger.postings import Transfer, transfer_from_json, transfer_to_json
 from pricing.auctions import AscendingRules
 from tests.exchange.conftest import House
@@ -102,3 +109,69 @@ def test_transfers_and_rules_are_read_as_bodies_state_them() -> None:
     stated = {name: None if value is None else str(value) for name, value in rules.to_json().items()}
     assert rules_of(stated) == rules
     assert rules_of({**stated, "ceiling_fen": "7"}) == replace(rules, ceiling_fen=7)
+
+
+async def test_a_period_is_told_of_on_top_of_what_came_before(house: House, tmp_path: Path) -> None:
+    floor = await played(house)
+    size = await house.log_size()
+    whole = tmp_path / "whole.zip"
+    await house.gate.read(oversight.export, whole, house.gate.signer)
+    found = of_period([whole])
+    market = from_bundle(whole)
+    assert (found.entries, found.judged, found.differences) == (size, market.judged, [])
+    at = {body["kind"]: index for index, body in await floor.bodies()}
+    parts = [
+        of_period([whole], start, stop) for start, stop in ((0, at["lot_closed"]), (at["lot_closed"], None))
+    ]
+    assert sum(part.entries for part in parts) == size
+    assert sum((Counter(part.judged) for part in parts), Counter()) == Counter(market.judged)
+    assert "awards" not in parts[0].judged
+    assert {"awards", "settlements", "transfers"} <= set(parts[1].judged)
+    closed_us = house.now_us  # the last day's entries are those of the close
+    assert of_period([whole], since_us=closed_us).judged == parts[1].judged
+    assert of_period([whole], until_us=closed_us).judged == parts[0].judged
+
+    # In two bundles one behind the other; one alone that begins later is no replay.
+    halves = [tmp_path / f"{n}.zip" for n in range(2)]
+    row = await floor.rows("SELECT size FROM log_chunk WHERE size < %s ORDER BY size DESC LIMIT 1", size // 2)
+    for path, start, stop in ((halves[0], 0, row[0][0]), (halves[1], row[0][0], size)):
+        await house.gate.read(
+            lambda s, p=path, a=start, z=stop: oversight.export(s, p, house.gate.signer, start=a, stop=z)
+        )
+    assert of_period(halves).judged == found.judged
+    with pytest.raises(Malformed) as gap:
+        of_period(halves[1:])
+    assert gap.value.code == "replay.gap"
+
+    # On the command line, and with a difference.
+    def typed(*words: str, expect: int = 0) -> str:
+        done = CliRunner().invoke(app, ["replay", *words], env={"COLUMNS": "200"})
+        assert done.exit_code == expect, done.output + repr(done.exception)
+        return done.stdout
+
+    assert "0 differences" in typed(str(whole))
+    assert "0 处不同" in typed(str(whole), "--lang", "zh", "--start", "3")
+    told = orjson.loads(typed(str(whole), "--json", "--start", str(at["lot_settled"])))
+    assert told["judged"]["settlements"] == "1"
+    forged = tmp_path / "forged.zip"
+    with ZipFile(whole) as old, ZipFile(forged, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data.replace(b'"price_fen":"101"', b'"price_fen":"102"'))
+    assert "settlement of" in typed(str(forged), expect=1)
+    assert "0 differences" in typed(str(forged), "--stop", "3")
+
+
+async def test_an_offer_that_the_rules_forbid_is_named(house: House) -> None:
+    floor = await played(house)
+    found, openings = await floor.bodies(), await floor.openings()
+    index = next(i for i, body in found if body["kind"] == "listed")
+    for member, value, code in (
+        ("term_days", "3651", "listing.term"),
+        ("ceiling_fen", "1", "listing.ceiling"),
+        ("grant", "exclusive", "listing.exclusive"),
+    ):
+        changed = orjson.loads(orjson.dumps(found))
+        changed[index][1]["act"]["offer"][member] = value
+        named = {(one.index, one.replayed) for one in replay(changed, openings).differences}
+        assert (index, code) in named

@@ -16,7 +16,7 @@ from exchange.replay import replay
 from exchange.sales import Buy
 from exchange.settlement import Shares, chain, split
 from tests.exchange.conftest import House
-from tests.exchange.floor import DAY_US, START_FEN, Floor, exclusive, licence, operator
+from tests.exchange.floor import DAY_US, START_FEN, Floor, agreement, exclusive, licence, operator
 
 RULES = rulebook.load("cn-venue")
 HOLDERS = (("a", 490_000), ("b", 180_000), ("c", 165_000), ("d", 165_000))
@@ -100,8 +100,7 @@ async def sound(floor: Floor) -> None:
 @pytest.mark.anyio
 async def test_price_fees_tax_and_shares_reach_their_accounts_in_one_chain(floor: Floor) -> None:
     house = floor.house
-    agreement = parties.AgreeOperation(floor.operator.party, 300_000)
-    await house.act(parties.agree_operation, agreement, floor.seller)
+    await house.act(parties.agree_operation, agreement(floor.operator.party, 300_000), floor.seller)
     listing = await floor.listing(licence(1_060_000), await floor.asset(operator=floor.operator.party))
     before = await floor.balances()
     sale = await house.act(sales.buy, Buy(listing, 1), floor.buyers[0])
@@ -129,7 +128,7 @@ async def test_an_undeclared_rest_of_the_operator_blocks_payout_until_then_nothi
 ) -> None:
     floor = await Floor.open(house)
     partly = await operator(house, (parties.Holder("known", 999_999),))
-    await house.act(parties.agree_operation, parties.AgreeOperation(partly.party, 300_000), floor.seller)
+    await house.act(parties.agree_operation, agreement(partly.party, 300_000), floor.seller)
     asset = await floor.asset(operator=partly.party)
     listing = await floor.listing(licence(100_000), asset)
     before = await floor.balances()
@@ -158,9 +157,7 @@ async def test_free_use_is_licensed_and_confirmed_without_a_transfer(floor: Floo
 
 @pytest.mark.anyio
 async def test_an_operator_that_takes_nearly_all_never_overdraws_the_seller(floor: Floor) -> None:
-    await floor.house.act(
-        parties.agree_operation, parties.AgreeOperation(floor.operator.party, 999_999), floor.seller
-    )
+    await floor.house.act(parties.agree_operation, agreement(floor.operator.party, 999_999), floor.seller)
     listing = await floor.listing(licence(101), await floor.asset(operator=floor.operator.party))
     assert (await floor.house.act(sales.buy, Buy(listing, 1), floor.buyers[0]))["state"] == "settled"
     assert await floor.money(floor.seller) == (0, 0)

@@ -89,7 +89,7 @@ async def test_who_never_reads_again_is_cut_off(house: House, monkeypatch: pytes
         await bid(floor, lot, number)
         await quick.reads(b"event: bid\n", number + 1)
     await asyncio.wait_for(stuck.task, 5)
-    assert b"end" not in stuck.text
+    assert b"event: end" not in stuck.text
     quick.task.cancel()
 
 

@@ -145,6 +145,22 @@ async def test_a_failing_endpoint_is_tried_again_later_and_misses_nothing(
     assert receiver.sequences()[5:] == receiver.sequences()[3:5]
 
 
+async def test_two_processes_tell_an_endpoint_each_thing_once(house: House, receiver: Receiver) -> None:
+    floor = await Floor.open(house)
+    senders = Sender(house), Sender(house)
+    buyer = floor.buyers[0]
+    await added(house, buyer, receiver.url, "bid")
+    lot = await floor.lot()
+    await floor.join(lot, buyer)
+    for n in range(10):
+        await floor.bid(lot, buyer, 700_000 + 10_000 * n)
+        await asyncio.gather(*(sender.turn() for sender in senders))
+    for sender in senders:  # whoever met the other's lock comes again
+        await sender.turn()
+    assert len(receiver.came) == 10
+    assert receiver.sequences() == sorted(set(receiver.sequences()))
+
+
 async def test_an_endpoint_that_fails_for_days_or_is_gone_is_disabled_with_notice(
     house: House, receiver: Receiver
 ) -> None:

@@ -82,6 +82,8 @@ async def test_receipts_made_again_equal_the_first_ones_and_verify(
         assert verify_receipt(receipt, [VERIFIER]).size == receipt.size
     for receipt in random.Random(1).sample(receipts, 60) + receipts[:12] + receipts[-2:]:
         assert await log.receipt(connection, receipt.index, SIGNER) == receipt
+    some = random.Random(2).sample(receipts, 300)
+    assert await log.receipts(connection, [r.index for r in some], SIGNER) == {r.index: r for r in some}
 
 
 async def test_an_entry_that_is_not_there_has_no_receipt(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -93,6 +95,8 @@ async def test_an_entry_that_is_not_there_has_no_receipt(connection: psycopg.Asy
         with pytest.raises(LedgerError) as missing:
             await log.receipt(connection, index, SIGNER)
         assert missing.value.field == "index"
+        with pytest.raises(LedgerError):
+            await log.receipts(connection, [0, index, 2], SIGNER)
 
 
 async def test_proofs_between_any_sizes_verify_before_and_after_the_tiles_are_written(

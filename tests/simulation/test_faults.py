@@ -43,7 +43,7 @@ from ledger.entries import receipt_from_json, verify_receipt
 from ledger.merkle import Edge
 from ledger.postings import Account, Pending, Posted, account_from_json, decide, transfer_from_json
 from ledger.tiles import unframe
-from tests.exchange.conftest import ORIGIN, START_US, House, uscc
+from tests.exchange.conftest import ORIGIN, RULES, START_US, House, uscc
 from tests.exchange.floor import DEPOSIT_FEN, INCREMENT_FEN, START_FEN, Floor
 from tests.simulation import _faults
 from tests.simulation._faults import Gone, Slot
@@ -121,7 +121,15 @@ async def _open(url: str, folder: Path) -> tuple[Market, dict[str, str]]:
     await connection.close()
     await gate.start()
     opening = venue.OpenMarket(
-        ORIGIN, SIGNER.vkey, True, "cn-venue", "1", "00" * 32, uscc(0), "venue", "first", bytes(32)
+        ORIGIN,
+        SIGNER.vkey,
+        True,
+        "cn-venue",
+        RULES.stated(),
+        uscc(0),
+        "venue",
+        "first",
+        bytes(32),
     )
     opened = await house.act(venue.open_market, opening, Caller("init", "init", frozenset()))
     house.administrator = Caller(opened["person"], opened["administrator"], frozenset({"administrator"}))

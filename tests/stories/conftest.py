@@ -26,13 +26,13 @@ import uvicorn
 import uvloop
 
 from exchange import app as exchange_app
-from exchange.client import Exchange
+from exchange.client import Done, Exchange
 from exchange.database import Addresses
 from exchange.desensitization import department
 from exchange.desensitization.certificate import Authorization
-from exchange.desensitization.declaration import Declaration
 from exchange.desensitization.department import Scan
-from exchange.desensitization.limits import Limits
+from exchange.desensitization.policy.declaration import Declaration
+from exchange.desensitization.reading.limits import Limits
 from exchange.messages.assets import (
     AppraisalMessage,
     AssessmentMessage,
@@ -43,15 +43,21 @@ from exchange.messages.assets import (
     ImpactMessage,
     QualityMessage,
 )
-from exchange.messages.market import HolderMessage, OfferMessage, Role
+from exchange.messages.market import AgreementPartsMessage, HolderMessage, OfferMessage, Role
+from exchange.rulebook import Rulebook, load
+from exchange.sandbox.registering import Registrar, clock_of, registered
 from exchange.settings import Settings
 from pricing.appraisal import InformationAttributes, LegalAttributes, ValueAttributes
 
+NONCE = bytes(range(32))  # the regulator's part of every draw
 HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
 START_FEN = 10_000_00
 INCREMENT_FEN = 100_00
 DEPOSIT_FEN = 1_000_00
+
+ON_CONDITION: dict[str, Any] = {"opening": "conditional", "opening_reason": "planned for this year"}
+"""How an asset is declared that is to be sold under any model."""
 
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -116,6 +122,7 @@ class ServerProcess:
         assert "serving on http://" in line, line
         self.url = line.split()[2]
         self.port = int(self.url.rpartition(":")[2])
+        self.pid = self._process.pid
 
     def kill(self) -> None:
         """As `kill -9` does."""
@@ -155,9 +162,13 @@ class Venue:
     vkey: str
     link: str
     administrator: Exchange
+    rules: Rulebook
     _stack: contextlib.ExitStack
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _bank: Member | None = None
+    _approvers: dict[tuple[str, int], Exchange] = field(default_factory=dict)
+    _registrar: Registrar | None = None
+    _regulator: Member | None = None
 
     def client(self, secret: str | None = None, *, url: str | None = None, timeout_s: float = 60) -> Exchange:
         """A client that knows the exchange's key from elsewhere than the exchange."""
@@ -175,14 +186,48 @@ class Venue:
         ).outcome["id"]
         clients, keys = [], []
         for n in range(people):
-            invited = self.administrator.invite(party, f"person {number}-{n}")
-            client = self.client()
-            keys.append(client.enrol(invited.link))
+            client, key = self.person(party, f"person {number}-{n}")
             clients.append(client)
+            keys.append(key)
         member = Member(party, clients, keys)
         if fen:
             self.bank.client.top_up(party, fen, f"slip-{secrets.token_hex(8)}")
         return member
+
+    def person(self, party: str, name: str) -> tuple[Exchange, str]:
+        """Somebody whom the administrator invites to a party: the client and its key."""
+        client = self.client()
+        return client, client.enrol(self.administrator.invite(party, name).link)
+
+    def authorized(self, owner: Member, asset: str, assessment: str) -> Done:
+        """Let every level of approval that the market's model asks for approve; gives what the last one answered."""
+        levels = self.rules.value("model.approvals_at_least")
+        for level, by in enumerate(self.rules.words("release.approved_by")[:levels], 1):
+            done = self._approver(owner, level, by).authorize(asset, assessment)
+        return done
+
+    def _approver(self, owner: Member, level: int, by: str) -> Exchange:
+        if level == 1:
+            return owner.people[1]
+        who = owner.id if by == "department" else by
+        if (who, level) not in self._approvers:
+            party = owner.id if by == "department" else self.admit(by).id  # type: ignore[arg-type]  # a role
+            self._approvers[who, level] = self.person(party, f"level {level} {next(self._numbers)}")[0]
+        return self._approvers[who, level]
+
+    @property
+    def registrar(self) -> Registrar:
+        """The registrar's two people, admitted when something is first applied for."""
+        if self._registrar is None:
+            self._registrar = Registrar(*self.admit("registrar", people=2).people)
+        return self._registrar
+
+    @property
+    def regulator(self) -> Member:
+        """The regulator, admitted when somebody first needs one."""
+        if self._regulator is None:
+            self._regulator = self.admit("regulator")
+        return self._regulator
 
     @property
     def bank(self) -> Member:
@@ -194,24 +239,44 @@ class Venue:
     def now_us(self) -> int:
         return self.administrator.market().now_us
 
+    def operator(self, owner: Member, share_ppm: int, *holders: HolderMessage) -> str | None:
+        """An operator as the market's model has it, that runs a department's data; None where departments do it themselves."""
+        if not self.rules.allows("model.operators_allowed"):
+            return None
+        if self.rules.value("model.operator_state_share_at_least_ppm"):
+            holders = tuple(holder.model_copy(update={"state_owned": True}) for holder in holders)
+        operator = self.admit("operator", holders=holders)
+        self.agree(owner, operator, share_ppm)
+        return operator.id
+
+    def agree(self, owner: Member, operator: Member, share_ppm: int) -> None:
+        """Let an operator run a department's data for a year from now."""
+        now_us = self.now_us()
+        parts = AgreementPartsMessage(**dict.fromkeys(AgreementPartsMessage.model_fields, "as agreed"))
+        owner.client.agree_operation(
+            operator.id, share_ppm, parts, starts_us=now_us, ends_us=now_us + 365 * 24 * HOUR_US
+        )
+
     def registered_asset(self, owner: Member, work: Department, operator: str | None = None) -> str:
         """Lead a table through the whole path: declared, assessed, authorized, released, themed, registered, valued."""
-        assessor, approver = owner.people
-        asset: str = assessor.declare_asset("Hourly weather", "meteorology", operator=operator).outcome[
-            "asset"
-        ]
+        assessor, _ = owner.people
+        asset: str = assessor.declare_asset(
+            "Hourly weather", "meteorology", operator=operator, **ON_CONDITION
+        ).outcome["asset"]
         assessed = assessor.file_risk_assessment(asset, work.assessment())
-        granted = approver.authorize(asset, assessed.outcome["assessment"])
+        granted = self.authorized(owner, asset, assessed.outcome["assessment"])
         product, certificate = work.product(granted.outcome)
         digest = assessor.upload(product)
         assessor.release(asset, granted.outcome["authorization"], digest, certificate)
         assessor.assign_theme(asset, "weather")
-        assessor.register_asset(asset)
+        registered([(assessor, asset)], self.registrar, clock_of(self.administrator))
         assessor.appraise(asset, appraisal(product))
         return asset
 
     def open_lot(self, owner: Member, asset: str, *, ceiling_fen: int | None = None) -> str:
         """Open an auction of one licence for a day, and let the clock come to its opening."""
+        if ceiling_fen is not None:
+            self.regulator.client.commit_draw(NONCE)
         now_us = self.now_us()
         lot: str = owner.client.open_lot(
             asset,
@@ -245,15 +310,17 @@ def opened(
     start: Callable[[Settings], ServerThread | ServerProcess],
     *,
     synchronous: bool = False,
+    sandbox: bool = True,
+    preset: str | None = None,
 ) -> Iterator[Venue]:
-    """A new sandbox market, its first administrator enrolled through the one-time link."""
+    """A new market, a sandbox unless told otherwise, its first administrator enrolled through the one-time link."""
     settings = Settings(
         data_dir=folder,
         database_url=addresses.app_url,
         database_owner_url=addresses.owner_url,
         database_synchronous=synchronous,
         origin="localhost/data-asset-exchange/sandbox",
-        sandbox=True,
+        sandbox=sandbox,
     )
     token = secrets.token_urlsafe(32)
 
@@ -265,6 +332,7 @@ def opened(
                 name="the venue",
                 person="first administrator",
                 token_digest=hashlib.sha256(token.encode()).digest(),
+                preset=preset,
             )
             return house.gate.signer.vkey
 
@@ -273,16 +341,19 @@ def opened(
         server = start(settings)
         administrator = Exchange(server.url, vkey=vkey)
         stack.enter_context(administrator)
-        venue = Venue(settings, server, vkey, f"{server.url}/zh/enrol#{token}", administrator, stack)
+        rules = load(settings.profile, preset)
+        link = f"{server.url}/zh/enrol#{token}"
+        venue = Venue(settings, server, vkey, link, administrator, rules, stack)
         stack.callback(lambda: venue.server.stop())  # noqa: PLW0108  # whichever server is its last by then
         administrator.enrol(venue.link)
         yield venue
 
 
 @pytest.fixture
-def venue(database: Addresses, tmp_path: Path) -> Iterator[Venue]:
-    """A market of its own for one story."""
-    with opened(tmp_path / "exchange", database, ServerThread) as venue:
+def venue(request: pytest.FixtureRequest, database: Addresses, tmp_path: Path) -> Iterator[Venue]:
+    """A market of its own for one story, under the preset that the story asks for."""
+    preset = getattr(request, "param", None)
+    with opened(tmp_path / "exchange", database, ServerThread, preset=preset) as venue:
         yield venue
 
 
@@ -324,7 +395,7 @@ class Department:
         """Desensitize under an authorization of the exchange: the product and its certificate."""
         n = next(self._numbers)
         product = self.folder / f"product-{n}.parquet"
-        made = department.desensitize(
+        made = department.apply(
             self.raw,
             self.scan.policy,
             Authorization(

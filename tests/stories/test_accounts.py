@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from beancount import loader
+from beancount.core import data
+from typer.testing import CliRunner
 
+from exchange.cli import app
 from exchange.client import Forbidden, NotFound, Unauthenticated
 from exchange.messages.accounts import LineView
 from exchange.messages.market import OfferMessage
@@ -106,6 +111,28 @@ def test_an_enterprise_reconciles_its_statement_and_the_regulator_closes_the_boo
     entries = [row[header.index("日志条目")] for row in rows]
     assert [entry for entry in entries if entry] == [str(line.index) for line in member_lines(winner)]
 
+    # What its accountants take along: what each purchase consists of, and a journal that their own tool checks.
+    said = typed(venue, winner, "invoices", "--lang", "zh")
+    assert "无形资产" in said
+    trades = winner.client.trades()
+    assert all(trade.trade in said for trade in trades)
+    bought = json.loads(typed(venue, winner, "invoices", trades[-1].trade, "--json"))
+    assert bought["paid_fen"] == str(2_000_00 + 2_000)
+    assert "purchase price" in typed(venue, winner, "invoices", "--csv", "--lang", "en")
+    typed(venue, winner, "journal", "--out", str(tmp_path / "winner.beancount"))
+    read, errors, _ = loader.load_file(str(tmp_path / "winner.beancount"))
+    assert errors == []
+    exchange = [
+        posting.units.number
+        for entry in read
+        if isinstance(entry, data.Transaction)
+        for posting in entry.postings
+        if posting.account.startswith("Assets:Exchange:") and posting.units is not None
+    ]
+    assert sum(100 * (fen or 0) for fen in exchange) == member_lines(winner)[-1].balance
+    whole = typed(venue, regulator, "journal", "--format", "hledger")
+    assert "Assets:Bank:Bank:Escrow" in whole
+
     # Others' accounts look like none; the sums are for the regulator and the administrator.
     for stranger in (owner, loser):
         with pytest.raises(NotFound):
@@ -133,6 +160,14 @@ def test_an_enterprise_reconciles_its_statement_and_the_regulator_closes_the_boo
     assert (bank.balances.debits_posted, bank.balances.credits_posted) == (paid_in, paid_out)
     regulator.client.trial_balance_sheet(tmp_path / "trial.csv", language="en")
     assert "total" in (tmp_path / "trial.csv").read_text(encoding="utf-8-sig")
+
+
+def typed(venue: Venue, member: Member, *words: str) -> str:
+    """What `exchange books` answers a member."""
+    env = {"EXCHANGE_URL": venue.server.url, "EXCHANGE_KEY": member.secrets[0], "EXCHANGE_VKEY": venue.vkey}
+    done = CliRunner().invoke(app, ["books", *words], env={**env, "COLUMNS": "200"})
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return done.stdout
 
 
 def member_lines(member: Member) -> list[LineView]:

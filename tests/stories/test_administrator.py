@@ -40,6 +40,20 @@ def test_people_come_in_by_links_that_work_once(venue: Venue) -> None:
         trader.invite(administrator.me().id, "a friend")
 
 
+def test_two_administrators_give_a_person_a_fresh_link_to_the_console(venue: Venue) -> None:
+    member, administrator = venue.admit("buyer"), venue.administrator
+    assert member.client.console_link(member.client.me().person).done.outcome["state"] == "granted"
+    lost = administrator.console_link(member.client.me().person)
+    (waits,) = administrator.account_resets()
+    assert (waits.id, waits.person) == (lost.done.outcome["id"], lost.person)
+    with pytest.raises(Forbidden, match="does not grant it"):
+        administrator.decide_account_reset(waits.id, grant=True)
+    second = venue.client()
+    second.enrol(administrator.invite(administrator.me().id, "the second").token)
+    assert second.decide_account_reset(waits.id, grant=False).outcome["state"] == "declined"
+    assert administrator.account_resets() == []
+
+
 def test_a_further_key_works_until_it_is_revoked(venue: Venue) -> None:
     member = venue.admit("buyer")
     secret = member.client.add_key("robot")

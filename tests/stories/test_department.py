@@ -5,21 +5,25 @@ from __future__ import annotations
 import pytest
 
 from exchange.client import Conflict, Forbidden, NotFound, Refused
+from exchange.client.certificates import verify_certificate
 from exchange.messages.assets import DeclarationsMessage
 from exchange.messages.market import HolderMessage, OfferMessage
-from tests.stories.conftest import START_FEN, Department, Venue, appraisal
+from exchange.sandbox.registering import clock_of
+from ledger.checkpoint import Verifier
+from tests.stories.conftest import ON_CONDITION, START_FEN, Department, Venue, appraisal, wait_until
 
 
 def test_a_table_with_people_in_it_comes_to_market_without_them(venue: Venue, hospital: Department) -> None:
-    operator = venue.admit("operator", holders=[HolderMessage(name="the city", share_ppm=1_000_000)])
     owner = venue.admit("supplier", people=2)
-    assessor, approver = owner.people
-    assessor.agree_operation(operator.id, 300_000)
-    asset = assessor.declare_asset("Hospital stays", "health", operator=operator.id).outcome["asset"]
+    assessor = owner.client
+    operator = venue.operator(owner, 300_000, HolderMessage(name="the city", share_ppm=1_000_000))
+    asset = assessor.declare_asset("Hospital stays", "health", operator=operator, **ON_CONDITION).outcome[
+        "asset"
+    ]
 
     # Out of order nothing goes: the answer names the step that is missing.
     with pytest.raises(Conflict) as early:
-        assessor.register_asset(asset)
+        assessor.apply(asset)
     assert early.value.remedy
 
     # What nobody has answered closes, on the record.
@@ -32,7 +36,7 @@ def test_a_table_with_people_in_it_comes_to_market_without_them(venue: Venue, ho
     with pytest.raises(Refused) as alone:
         assessor.authorize(asset, assessed.outcome["assessment"])
     assert alone.value.code == "authorization.four_eyes"
-    granted = approver.authorize(asset, assessed.outcome["assessment"])
+    granted = venue.authorized(owner, asset, assessed.outcome["assessment"])
     authorization = granted.outcome["authorization"]
 
     # Raw data is refused by what the exchange measures itself, and the file is gone afterwards.
@@ -47,14 +51,38 @@ def test_a_table_with_people_in_it_comes_to_market_without_them(venue: Venue, ho
     released = assessor.release(asset, authorization, digest, certificate)
     assert released.outcome["state"] == "released"
     assessor.assign_theme(asset, "medical_care")
-    code = assessor.register_asset(asset).outcome["code"]
+
+    # The registrar's two people, a notice on which anybody may say something, an objection that holds the code, and the code.
+    stranger = venue.client()
+    clerk, reviewer = venue.registrar
+    application = assessor.apply(asset).outcome["application"]
+    with pytest.raises(NotFound):
+        stranger.notice(application)
+    clerk.accept(application)
+    with pytest.raises(Refused) as same:
+        clerk.review(application)
+    assert same.value.code == "registration.four_eyes"
+    ends_us = int(reviewer.review(application).outcome["ends_us"])
+    stranger.comment(application, "which hospitals are in it?")
+    neighbour = venue.admit("supplier").client
+    objection = neighbour.file_objection(application, "half of it is ours").outcome["objection"]
+    clock_of(venue.administrator)(ends_us)
+    assert stranger.notice(application).state == "noticed"
+    assert [one.text for one in stranger.notice(application).comments] == ["which hospitals are in it?"]
+    clerk.decide_objection(objection, "dismiss", "the records say otherwise")
+    wait_until(lambda: assessor.application(application).state == "concluded", "the code")
+    code = assessor.asset(asset).asset.code
+    assert code is not None
+    kept_file = stranger.certificate_document(code)
+    certified = verify_certificate(kept_file, [Verifier.parse(venue.vkey)])
+    assert (certified.code, certified.title) == (code, "Hospital stays")
+
     appraised = assessor.appraise(asset, appraisal(product))
     listing = assessor.offer_fixed_price(
         asset, OfferMessage(grant="licence", licences=3, term_days=365, price_fen=START_FEN)
     ).outcome["id"]
 
     # A stranger finds it, and holds the certificate's four steps to the log.
-    stranger = venue.client()
     assert [found.id for found in stranger.assets("hospital")] == [asset]
     assert [offer.id for offer in stranger.listings()] == [listing]
     shown = stranger.certificate(code)

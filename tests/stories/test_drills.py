@@ -179,12 +179,15 @@ def test_an_outage_beyond_the_objective_breaks_the_promise(report_and_stage: tup
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1800)
 def test_a_hundred_kills_under_load_lose_none_of_a_hundred_thousand_acts() -> None:
     report = held(named("kills", play=played(cases.kills, times=100)), clients=64, acts=1000)
+    print(report.promises)
     require(report, at_least=100_000)
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [case.name for case in CASES if case.name != "kills"])
 def test_every_case_is_held_in_full(name: str) -> None:
     report = held(named(name), clients=64, acts=3000)

@@ -10,8 +10,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from exchange.client import Conflict, Forbidden, NotFound, Refused
+from exchange.client import ClientError, Conflict, Forbidden, NotFound, Refused
+from exchange.client.contracts import verify_contract
 from exchange.messages.market import HolderMessage, OfferMessage
+from ledger.checkpoint import Verifier
 from ledger.entries import receipt_to_json
 from pricing.auctions import Admitted, Bid, admit, open_standing
 from tests.stories.conftest import (
@@ -38,19 +40,17 @@ print(len(receipts), "hold")
 def test_two_enterprises_bid_one_wins_pays_and_downloads(
     venue: Venue, weather: Department, tmp_path: Path
 ) -> None:
-    operator = venue.admit(
-        "operator",
-        holders=[
-            HolderMessage(name="city", share_ppm=490_000),
-            HolderMessage(name="port", share_ppm=180_000),
-            HolderMessage(name="bank", share_ppm=165_000),
-            HolderMessage(name="university", share_ppm=165_000),
-        ],
-    )
     owner = venue.admit("supplier", people=2)
-    owner.client.agree_operation(operator.id, 200_000)
+    operator = venue.operator(
+        owner,
+        200_000,
+        HolderMessage(name="city", share_ppm=490_000),
+        HolderMessage(name="port", share_ppm=180_000),
+        HolderMessage(name="bank", share_ppm=165_000),
+        HolderMessage(name="university", share_ppm=165_000),
+    )
     north, south = (venue.admit("buyer", fen=50_000_00) for _ in range(2))
-    lot = venue.open_lot(owner, venue.registered_asset(owner, weather, operator.id))
+    lot = venue.open_lot(owner, venue.registered_asset(owner, weather, operator))
 
     # Without a deposit nobody bids; with one, the bidder is a code.
     with pytest.raises(Forbidden, match="not admitted"):
@@ -97,6 +97,27 @@ def test_two_enterprises_bid_one_wins_pays_and_downloads(
     rest = price_fen - trade.split.seller_fee_fen - trade.split.tax_fen - sum(trade.split.shares_fen)
     assert owner.client.me().available_fen == rest
     (licence,) = north.client.licences()
+
+    # Nothing is delivered before both sides signed the contract, each with a key that only it has.
+    with pytest.raises(Conflict, match="contract"):
+        north.client.link(licence.id)
+    contract = north.client.contract(trade.trade)
+    assert trade.contract is not None
+    assert (contract.digest, contract.values["price_fen"]) == (trade.contract.digest, str(price_fen))
+    for party in (north, owner):
+        with pytest.raises(ClientError, match="no signing key"):
+            party.client.sign_contract(trade.trade)
+        party.client.add_signing_key("contracts")
+        signed = party.client.sign_contract(trade.trade)
+        assert signed.outcome["state"] == ("signed" if party is owner else "drawn")
+    with pytest.raises(NotFound):
+        south.client.contract(trade.trade)
+    agreed = verify_contract(
+        orjson.loads(north.client.contract_document(trade.trade).model_dump_json()),
+        [Verifier.parse(venue.vkey)],
+    )
+    assert agreed.signed
+    assert [one.party for one in agreed.signatures] == [owner.id, north.id]
 
     # The product arrives as it was certified, by a link that works without a key until it expires.
     link = north.client.link(licence.id, 600)
@@ -177,10 +198,11 @@ def test_who_is_close_to_the_data_does_not_bid_for_it(venue: Venue, weather: Dep
         "operator", holders=[HolderMessage(name="holder", share_ppm=1_000_000, party=holder.id)]
     )
     owner = venue.admit("supplier", "buyer", people=2, fen=50_000_00)
-    owner.client.agree_operation(operator.id, 100_000)
+    venue.agree(owner, operator, 100_000)
     lot = venue.open_lot(owner, venue.registered_asset(owner, weather, operator.id))
-    for member, word in ((owner, "seller"), (holder, "shareholder")):
+    for member, word, path in ((owner, "the seller", []), (holder, "holds 100 % of", [operator.id])):
         with pytest.raises(Refused, match=word) as related:
             member.client.join_lot(lot)
         assert related.value.code == "bidder.related"
+        assert [step["held"] for step in related.value.path] == path
         assert member.client.me().held_fen == 0

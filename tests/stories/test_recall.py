@@ -79,6 +79,9 @@ def test_a_market_comes_back_from_its_witness_and_its_clients_notice_nothing(
         bidder.client.place_bid(lot, START_FEN + n * INCREMENT_FEN, f"bid-{n}")
     venue.close(lot)
     (licence,) = buyer.client.licences()
+    for party in (buyer, owner):
+        party.client.add_signing_key("contracts")
+        party.client.sign_contract(licence.trade)
     link = buyer.client.link(licence.id)
     buyer.client.download(link, tmp_path / "product")
     wait_until(lambda: rival.client.me().held_fen == 0, "the loser's deposit to come back")

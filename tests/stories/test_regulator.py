@@ -68,11 +68,12 @@ def test_a_regulator_halts_a_bidder_and_judges_the_record_at_home(
     assert regulator.client.receipt(halted.index) == halted.receipt
 
     bundle = tmp_path / "record.zip"
+    before = regulator.client.checkpoint().size  # the worker may write more at any moment
     regulator.client.audit_bundle(bundle)
     assert [path.name for path in tmp_path.glob("*.zip*")] == ["record.zip"]
     verdict = judge(bundle, venue.vkey)
     assert verdict["ok"] is True, verdict
-    assert verdict["size"] in (regulator.client.checkpoint().size, str(regulator.client.checkpoint().size))
+    assert before <= int(str(verdict["size"])) <= regulator.client.checkpoint().size
 
     # Deciding everything again from the bodies gives what the log says.
     again = from_bundle(bundle)

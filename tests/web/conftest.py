@@ -19,6 +19,7 @@ import psycopg
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from psycopg.types.json import Jsonb
 
 from exchange.app import open_market, running, serve
 from exchange.client import Exchange
@@ -27,6 +28,7 @@ from exchange.database import Addresses
 from exchange.messages.market import OfferMessage
 from exchange.parties import uscc_check_character
 from exchange.settings import Settings
+from exchange.tables import Asset
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOUR_US = 3_600_000_000
@@ -55,22 +57,46 @@ class Market:
         client.enrol(self.administrator.invite(party, f"{name}经办人").token)
         return party, client
 
-    def asset(self, supplier: str, title: str) -> str:
+    def asset(self, supplier: str, title: str, **told: Any) -> str:
         """A registered, appraised asset. How one gets there is other tests' affair: the rows are put in as they end."""
         number = next(self.numbers)
-        identifier, code = f"ast-{number:016x}", f"SD440100-2026-{number:06d}"
+        asset = Asset(
+            id=f"ast-{number:016x}",
+            supplier=supplier,
+            title=title,
+            code=f"SD440100-2026-{number:06d}",
+            **{
+                "summary": "",
+                "kind": "city",
+                "theme": "city_life",
+                "grade": "general",
+                "opening_declared": "conditional",
+                "opening": "conditional",
+                "opening_reason": "",
+                "purposes": [],
+                "qualified": False,
+                "state": "registered",
+                "evidence": {},
+                "log_index": 0,
+                **told,
+            },
+        )
+        asset.words = asset.found_by()
+        row = {
+            name: Jsonb(value) if isinstance(value, dict) else value
+            for name, value in asset.model_dump().items()
+        }
         with psycopg.connect(self.database_url) as connection:
             connection.execute(
-                "INSERT INTO asset (id, supplier, title, summary, kind, theme, code, grade, state, evidence, log_index)"
-                " VALUES (%s, %s, %s, '', 'city', 'flooding', %s, 'general', 'registered', '{}', 0)",
-                (identifier, supplier, title, code),
+                f"INSERT INTO asset ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+                list(row.values()),
             )
             connection.execute(
                 "INSERT INTO appraisal (id, asset, value_fen, digest, report, log_index)"
                 " VALUES (%s, %s, 1000000, '', '{}', 0)",
-                (f"apr-{number:016x}", identifier),
+                (f"apr-{number:016x}", asset.id),
             )
-        return identifier
+        return asset.id
 
     def now_us(self) -> int:
         """The market's clock."""
@@ -81,6 +107,8 @@ class Market:
     ) -> str:
         """Open a lot at a start price of 10,000 yuan in steps of 500; returns once bids are taken."""
         party, client = supplier
+        if "ceiling_fen" in offer:
+            self.party("监管机构", "regulator")[1].commit_draw(bytes(32))
         terms = {"grant": "licence", "term_days": 365, "price_fen": 1_000_000, **offer}
         opens_us = self.now_us() + opens_in_us
         lot: str = client.open_lot(

@@ -1,4 +1,4 @@
-"""Take the README's picture of a console: `python tests/web/picture.py URL docs/console.png`."""
+"""Take a picture of the README: `python tests/web/picture.py URL docs/console.png`; a report by its file's URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIMIT_BYTES = 300 * 1024
 
 
 def take(url: str, path: Path, *, width: int = 1280, height: int = 860) -> None:
-    """Save what a reader with a fresh browser sees of `url` once its checkpoint is checked; at most 300 KB."""
+    """Save what a reader with a fresh browser sees of `url`, a console's once its checkpoint is checked; at most 300 KB."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
@@ -19,9 +19,10 @@ def take(url: str, path: Path, *, width: int = 1280, height: int = 860) -> None:
         )
         page = browser.new_page(viewport={"width": width, "height": height})
         page.goto(url)
-        page.locator("#seal[data-state=good]").wait_for()
-        page.locator("#pulse[data-state=on]").wait_for()
-        page.wait_for_timeout(1_000)  # the chart is drawn, what glowed has faded
+        if not url.startswith("file:"):
+            page.locator("#seal[data-state=good]").wait_for()
+            page.locator("#pulse[data-state=on]").wait_for()
+            page.wait_for_timeout(1_000)  # the chart is drawn, what glowed has faded
         path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path)
         browser.close()

@@ -13,7 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exchange
+from exchange import statistics
 from exchange.anchoring import Trouble
+from exchange.authorization import Stand
+from exchange.catalogue import LIMITS
+from exchange.credentials import SCOPES
+from exchange.desensitization.grade import GRADES, Degree, Harmed
+from exchange.health import LAYERS, State
+from exchange.parties import DUTIES, ROLES
+from exchange.registration.compliance import CONCLUSIONS as FINDINGS
+from exchange.registration.path import STATES as PATH_STATES
+from exchange.registration.path import STEPS
+from exchange.registration.procedure import ACTS
+from exchange.registration.rights import RIGHTS
+from exchange.rulebook import load
+from exchange.web import DESKS
+from exchange.web.console import SEARCHED
+from exchange.web.department import DECLARED, STAGES
+from exchange.web.enterprise import LINK_S
 from exchange.web.words import LANGUAGES, Language, iso, preferred, words
 from pricing.auctions import Reason
 
@@ -28,13 +45,96 @@ STATES = {
     "sold",
     "settled",
     "failed",
+    "halted",
+    "drawing",
+    "cancelled",
+    "annulled",
+    "defaulted",
     "ended",
     "pending",
     "confirmed",
     "final",
     "refused",
 }
-FAMILIES = ("state", "grant", "reason", "kind", "subject", "trouble")
+STANDINGS = {
+    *("valid", "expired", "cancelled", "revoked"),  # a certificate's
+    *("noticed", "concluded", "rejected", "withdrawn"),  # of a notice that everybody can see
+    *("open", "dismissed", "upheld"),  # an objection's
+}
+FAMILIES = (
+    "axis",
+    "state",
+    "grant",
+    "reason",
+    "kind",
+    "subject",
+    "trouble",
+    "act",
+    "right",
+    "standing",
+    "grade",
+    "step",
+    "finding",
+    "facet",
+    "facet_opening",
+    "facet_price",
+    "facet_freshness",
+    "type",
+    # of the pages of who signed in
+    "accessed",
+    "change_state",
+    "duty",
+    "duty_text",
+    "job_name",
+    "layer_name",
+    "layer_state",
+    "layer_text",
+    "member",
+    "paper",
+    "paper_state",
+    "probe",
+    "channel",
+    "looked",
+    "standing_of",
+    "desk",
+    "done",
+    "key_state",
+    "refusal",
+    "role",
+    "scope",
+    "counted_by",
+    "mode",
+    # of a department's pages
+    "answer",
+    "approval_state",
+    "compared",
+    "declared",
+    "degree",
+    "flow",
+    "harmed",
+    "path_state",
+    "purpose",
+    "release_state",
+    "stage",
+    "stand",
+    "stand_text",
+    "todo",
+    "todo_by",
+    # of an enterprise's pages
+    "acceptance",
+    "accessed_by",
+    "booking",
+    "date",
+    "deal_state",
+    "deposit",
+    "ground",
+    "had_by",
+    "hook_state",
+    "link_span",
+    "move",
+    "payout",
+    "side",
+)
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
 
@@ -48,7 +148,9 @@ def named() -> set[str]:
     """Every key that a template or a script names."""
     found: set[str] = set()
     for text in texts("templates", ".html"):
-        found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["']""", text))
+        found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["'](?! ~)""", text))
+    found = {key for key in found if key.partition(".")[0] not in FAMILIES}
+    found |= {f"asset.{said}_{name}" for said in ("states", "lacks") for name in LIMITS}
     for text in texts("static", ".js"):
         found |= set(re.findall(r'\bword\("([a-z_.0-9]+)"', text))
         found |= set(re.findall(r'\? "(chart\.[a-z_]+)" : "(?:chart\.[a-z_]+)"', text))
@@ -67,7 +169,7 @@ def kinds_logged() -> set[str]:
     """Every kind of entry that a room records."""
     pattern = re.compile(r'(?:Record|refusal)\(\s*"([a-z_]+)"|^    kind = "([a-z_]+)"', re.MULTILINE)
     found = set()
-    for path in [*ROOMS.glob("*.py"), *(ROOMS / "registration").glob("*.py")]:
+    for path in ROOMS.rglob("*.py"):
         found |= {one or other for one, other in pattern.findall(path.read_text("utf-8"))}
     return found
 
@@ -103,12 +205,48 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
     reasons = {reason.value for reason in Reason} | {
         "above_limit",
         "expired",
+        "halted",
         "stopped",
         "suspended",
         "unsigned",
     }
+    facets = {key.removeprefix("facet.") for key in known if key.startswith("facet.")}
+    assert facets == set(SEARCHED)
     assert {key.removeprefix("reason.") for key in known if key.startswith("reason.")} == reasons
     assert {key.removeprefix("kind.") for key in known if key.startswith("kind.")} == kinds_logged()
+    for family, values in (
+        ("act", ACTS),
+        ("right", RIGHTS),
+        ("grade", GRADES),
+        ("step", (*STEPS, "applied", "accepted", "reviewed")),
+        ("standing", STANDINGS),
+        ("finding", FINDINGS),
+        ("desk", {page.nav for page in DESKS if page.nav is not None}),
+        ("role", ROLES),
+        ("scope", SCOPES),
+        ("duty", DUTIES),
+        ("duty_text", DUTIES),
+        ("layer_name", LAYERS),
+        ("declared", DECLARED),
+        ("degree", get_args(Degree)),
+        ("harmed", get_args(Harmed)),
+        ("purpose", load("cn-venue").words("opening.purposes")),
+        ("path_state", PATH_STATES),
+        ("stage", STAGES),
+        ("stand", get_args(Stand)),
+        ("stand_text", {*get_args(Stand)} - {"you"}),
+        ("todo", (*PATH_STATES, "listed")),
+        ("todo_by", (*PATH_STATES, "listed")),
+        ("layer_text", LAYERS),
+        ("layer_state", get_args(State)),
+        ("counted_by", statistics.FACETS),
+        ("mode", ("fixed", "auction", "negotiated", "metered", "tender")),
+        ("paper", load("cn-venue").words("parties.document_kinds")),
+        ("ground", load("cn-venue").words("acceptance.grounds")),
+        ("link_span", LINK_S),
+    ):
+        said = {key.removeprefix(f"{family}.") for key in known if key.startswith(f"{family}.")}
+        assert said == set(values), family
 
 
 def test_chinese_text_is_chinese_and_uses_chinese_punctuation() -> None:

@@ -1,0 +1,149 @@
+"""Room: what a buyer needs to book a purchase of data, from the sale's own entry in the log.
+
+企业数据资源相关会计处理暂行规定 (财会〔2023〕11号): data that are bought and recognised as an intangible asset cost the purchase
+price, the taxes on it and what is spent to bring them into use, among it 数据权属鉴证、质量评估、登记结算、安全管理; as inventory
+likewise. What is bought here is a right of use for a term, so it is an intangible asset where the conditions of 企业会计准则
+第6号 hold; inventory is what an enterprise holds to sell on, which no right of use allows. Input tax that is deductible is no
+part of the cost (企业会计准则第6号 应用指南; 增值税暂行条例 第八条).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import or_
+from sqlalchemy import select as sql_select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from exchange import settlement
+from exchange.acts import Caller
+from exchange.errors import NotFound
+from exchange.tables import Acceptance, Annulment, Party, Trade
+
+Component = Literal["purchase_price", "value_added_tax", "registration_and_settlement"]
+"""购买价款, 相关税费, 登记结算: what of a purchase is paid through the exchange. What else makes up the cost (权属鉴证, 质量评估,
+安全管理, 加工) is billed by who does it."""
+
+RIGHT = "right_use"
+CLASS = "intangible_asset"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A part of what the buyer paid, in fen: to whom, and whether it is part of the asset's cost."""
+
+    component: Component
+    to: Literal["seller", "venue"]
+    amount_fen: int
+    in_cost: bool
+
+
+def lines_of(voucher: Mapping[str, Any]) -> tuple[Line, ...]:
+    """What a sale's entry says that its buyer paid; a part that is nothing is left out. Pure.
+
+    Their sum is the price and the buyer's commission; `tests/exchange/test_invoices.py` holds them to the postings.
+    """
+    price_fen, split = int(voucher["price_fen"]), voucher["split"]
+    tax_fen, fee_fen = int(split["tax_fen"]), int(split["buyer_fee_fen"])
+    every = (
+        Line("purchase_price", "seller", price_fen - tax_fen, True),
+        Line("value_added_tax", "seller", tax_fen, False),
+        Line("registration_and_settlement", "venue", fee_fen, True),
+    )
+    return tuple(line for line in every if line.amount_fen)
+
+
+def invoice_of(
+    voucher: Mapping[str, Any], index: int, time_us: int, annulled: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The invoice lines of a sale, in the words of the API: from its voucher, its place in the log, and what undid it. Pure."""
+    lines = lines_of(voucher)
+    return {
+        "number": voucher["trade"],
+        "index": str(index),
+        "time_us": str(time_us),
+        **{
+            name: voucher[name]
+            for name in (
+                "seller",
+                "buyer",
+                "asset",
+                "asset_code",
+                "grant",
+                "licence",
+                "licences",
+                "term_days",
+            )
+        },
+        "right": RIGHT,
+        "recognised_as": CLASS,
+        "rulebook": voucher["rulebook"]["digest"],
+        "lines": [
+            {
+                "component": line.component,
+                "to": line.to,
+                "amount_fen": str(line.amount_fen),
+                "in_cost": line.in_cost,
+            }
+            for line in lines
+        ],
+        "cost_fen": str(sum(line.amount_fen for line in lines if line.in_cost)),
+        "paid_fen": str(sum(line.amount_fen for line in lines)),
+        "annulled": annulled,
+    }
+
+
+async def invoices(
+    session: AsyncSession,
+    caller: Caller,
+    period_us: tuple[int, int | None] = (0, None),
+    after: int | None = None,
+    limit: int | None = None,
+    trade: str | None = None,
+) -> list[dict[str, Any]]:
+    """The invoice lines of the sales that the caller's party made in a period, newest first, or a page, older than entry
+    `after`; of all parties for a regulator.
+    """
+    seller, buyer = aliased(Party), aliased(Party)
+    since_us, until_us = period_us
+    query = (
+        sql_select(Trade, Annulment, Acceptance, seller, buyer)
+        .join(seller, col(seller.id) == col(Trade.seller))
+        .join(buyer, col(buyer.id) == col(Trade.buyer))
+        .outerjoin(Annulment, col(Annulment.trade) == col(Trade.id))
+        .outerjoin(Acceptance, col(Acceptance.trade) == col(Trade.id))
+        .where(col(Trade.time_us) >= since_us)
+        .order_by(col(Trade.log_index).desc())
+        .limit(limit)
+    )
+    if until_us is not None:
+        query = query.where(col(Trade.time_us) < until_us)
+    if after is not None:
+        query = query.where(col(Trade.log_index) < after)
+    if trade is not None:
+        query = query.where(col(Trade.id) == trade)
+    if "regulator" not in caller.roles:
+        query = query.where(or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party))
+    return [
+        {
+            **invoice_of(row.voucher, row.log_index, row.time_us, settlement.undone(annulled)),
+            "seller_code": sold.uscc,
+            "seller_name": sold.name,
+            "buyer_code": bought.uscc,
+            "buyer_name": bought.name,
+            "refunded_fen": str(accepted.refund_fen if accepted and accepted.refund_state == "paid" else 0),
+        }
+        for row, annulled, accepted, sold, bought in await session.execute(query)
+    ]
+
+
+async def invoice(session: AsyncSession, caller: Caller, trade: str) -> dict[str, Any]:
+    """The invoice lines of one sale; NotFound alike where there is none and where it is not the caller's to see."""
+    found = await invoices(session, caller, trade=trade)
+    if not found:
+        raise NotFound("trade.unknown", f"no trade {trade!r}", field="trade", remedy="check the identifier")
+    return found[0]

@@ -1,0 +1,276 @@
+"""How a person comes in by the web: an account of password and second factor, opened with a one-time link.
+
+The log says that an account was secured, reset or locked, never with what: hashes, secrets and names to sign in with are
+in tables of their own that no log makes again. Whoever lost them gets a fresh link, which two persons have to agree on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from exchange.acts import Act, Caller, Record, Transaction
+from exchange.credentials import unknown_link
+from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
+from exchange.parties import INVITATION_US, check_digest
+from exchange.signin.factors import RECOVERY_CODES
+from exchange.tables import AccountReset, Invitation, Party, Person, PersonAccount, WebSession
+
+
+@dataclass(frozen=True, slots=True)
+class SecureAccount(Act):
+    """Open the account of whom a link was given to, or give the caller's own account new secrets.
+
+    The secrets are not compared: the same request sent again may have been hashed anew. None for all of them, as a recall
+    has it, records the fact and keeps nothing.
+    """
+
+    token_digest: bytes | None
+    login: str | None = field(default=None, compare=False)
+    password: str | None = field(default=None, compare=False)
+    """The Argon2id hash."""
+    factor: bytes | None = field(default=None, compare=False)
+    """The sealed secret of the second factor."""
+    recovery: tuple[str, ...] = field(default=(), compare=False)
+    session: bytes | None = field(default=None, compare=False)
+    """The digest of a session that stays when the account's others end."""
+
+
+async def secure_account(tx: Transaction, act: SecureAccount) -> Record:
+    """Keep new secrets; a link works once. Every other session of the person ends."""
+    person = tx.caller.person
+    if act.token_digest is not None:
+        link = await tx.session.get(Invitation, act.token_digest)
+        if link is None or link.used_us is not None or link.expires_us <= tx.now_us:
+            raise unknown_link()
+        link.used_us = tx.now_us
+        person = link.person
+    row = await tx.find(Person, person, "person")
+    if act.login is not None:
+        await _keep(tx, act, person)
+    await _end_sessions(tx, person, act.session)
+    return Record(
+        "account_secured",
+        {
+            "person": person,
+            "recovery_codes": str(RECOVERY_CODES),
+            "second_factor": "totp",
+            "state": "active",
+            "token": None if act.token_digest is None else act.token_digest.hex(),
+        },
+        readers=(row.party,),
+    )
+
+
+async def _keep(tx: Transaction, act: SecureAccount, person: str) -> None:
+    assert act.login is not None
+    assert act.password is not None
+    assert act.factor is not None
+    taken = await tx.session.scalar(select(PersonAccount.person).where(col(PersonAccount.login) == act.login))
+    if taken not in (None, person):
+        raise Conflict(
+            "account.login_taken",
+            f"the name {act.login!r} is taken",
+            field="login",
+            rule="a sign-in name is one person's",
+            remedy="choose another name",
+        )
+    account = await tx.session.get(PersonAccount, person)
+    if account is None:
+        account = PersonAccount(person=person, login="", password="", factor=b"", factor_step=0, recovery=[])
+        tx.session.add(account)
+    account.login, account.password, account.factor = act.login, act.password, act.factor
+    account.factor_step, account.recovery = 0, list(act.recovery)
+    await tx.session.flush()
+
+
+async def _end_sessions(tx: Transaction, person: str, but: bytes | None = None) -> None:
+    await tx.session.execute(
+        update(WebSession)
+        .where(
+            col(WebSession.person) == person,
+            col(WebSession.ended_us).is_(None),
+            col(WebSession.digest) != (but or b""),
+        )
+        .values(ended_us=tx.now_us)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AskReset(Act):
+    """Ask for a fresh link for a person; the caller makes the token, sends its SHA-256, and hands the link over."""
+
+    person: str
+    token_digest: bytes
+
+
+async def ask_reset(tx: Transaction, act: AskReset) -> Record:
+    """Keep the wish until another administrator decides it. For oneself it is granted at once: whoever may manage with a
+    key may have an account too.
+
+    A colleague may ask, or an administrator.
+    """
+    check_digest("token_digest", act.token_digest)
+    person = await tx.session.get(Person, act.person)
+    if person is None or (person.party != tx.caller.party and "administrator" not in tx.caller.roles):
+        raise NotFound(
+            "person.unknown", f"no person {act.person!r}", field="person", remedy="check the identifier"
+        )
+    if person.state != "active":
+        raise Conflict(
+            "person.left", f"{person.id} has left", field="person", remedy="invite the person anew"
+        )
+    if await tx.session.get(Invitation, act.token_digest) is not None:
+        raise Conflict(
+            "invitation.token", "this token is in use", field="token_digest", remedy="draw a fresh token"
+        )
+    granted = person.id == tx.caller.person
+    reset = AccountReset(
+        id=tx.identifier("rst"),
+        person=person.id,
+        token_digest=act.token_digest,
+        asker=tx.caller.person,
+        state="granted" if granted else "asked",
+        log_index=tx.index,
+    )
+    await tx.insert(reset)
+    if granted:
+        await _grant(tx, reset)
+    return Record(
+        "account_reset_asked",
+        {"id": reset.id, "person": person.id, "state": reset.state, "token": act.token_digest.hex()},
+        readers=(person.party,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecideReset(Act):
+    """Grant or decline what somebody else asked for."""
+
+    reset: str
+    grant: bool
+
+
+async def decide_reset(tx: Transaction, act: DecideReset) -> Record:
+    """A second administrator decides, who is neither the one who asked nor the one whom the link is for.
+
+    Granted, what the person signed in with is void, every session of it ends, and the link is good for 72 hours.
+    """
+    tx.caller.require("administrator", duties=("security",))
+    reset = await tx.find(AccountReset, act.reset, "reset")
+    if reset.state != "asked":
+        raise Conflict("account.reset_decided", "this was decided", field="reset", remedy="ask anew")
+    if tx.caller.person in (reset.asker, reset.person):
+        raise Forbidden(
+            "account.reset_own",
+            "whoever asked for a link does not grant it, nor whoever gets it",
+            field="reset",
+            rule="four eyes: a lost second factor is reset by two administrators",
+            remedy="let another administrator decide",
+        )
+    reset.state, reset.decider = "granted" if act.grant else "declined", tx.caller.person
+    person = await tx.find(Person, reset.person, "person")
+    if act.grant:
+        if person.state != "active":
+            raise Conflict("person.left", f"{person.id} has left", field="person", remedy="decline it")
+        await _grant(tx, reset)
+    return Record(
+        "account_reset_decided",
+        {"id": reset.id, "person": reset.person, "state": reset.state},
+        readers=(person.party,),
+    )
+
+
+async def _grant(tx: Transaction, reset: AccountReset) -> None:
+    await tx.insert(
+        Invitation(token_digest=reset.token_digest, person=reset.person, expires_us=tx.now_us + INVITATION_US)
+    )
+    await tx.session.execute(
+        update(PersonAccount)
+        .where(col(PersonAccount.person) == reset.person)
+        .values(password="", recovery=[])
+    )
+    await _end_sessions(tx, reset.person)
+
+
+@dataclass(frozen=True, slots=True)
+class LockAccount(Act):
+    """Put on the record that too many sign-ins to an account failed (the door's own hand)."""
+
+    person: str
+    failures: int
+    until_us: int
+
+
+async def lock_account(tx: Transaction, act: LockAccount) -> Record:
+    """Nobody comes in under that name until then, whatever the password; keys of programs go on."""
+    tx.caller.require("clock")
+    person = await tx.find(Person, act.person, "person")
+    return Record(
+        "account_locked",
+        {
+            "failures": str(act.failures),
+            "person": person.id,
+            "state": "locked",
+            "until_us": str(act.until_us),
+        },
+        readers=(person.party,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """For whom a link is."""
+
+    person: str
+    name: str
+    party_name: str
+    roles: frozenset[str]
+
+
+async def link_of(session: AsyncSession, token_digest: bytes, now_us: int) -> Invited:
+    """For whom a link is; NotFound for one that does not work, whatever the reason."""
+    link = await session.get(Invitation, token_digest)
+    if link is None or link.used_us is not None or link.expires_us <= now_us:
+        raise unknown_link()
+    person = await session.get(Person, link.person)
+    party = None if person is None else await session.get(Party, person.party)
+    assert person is not None
+    assert party is not None
+    return Invited(person.id, person.name, party.name, frozenset(party.roles))
+
+
+async def resets(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
+    """Fresh links that were asked for and wait for a second administrator, the oldest first."""
+    caller.require("administrator")
+    rows = await session.execute(
+        select(AccountReset, Person.name)
+        .join(Person, col(Person.id) == col(AccountReset.person))
+        .where(col(AccountReset.state) == "asked")
+        .order_by(col(AccountReset.log_index))
+    )
+    return [
+        {
+            "asker": reset.asker,
+            "id": reset.id,
+            "index": str(reset.log_index),
+            "name": name,
+            "person": reset.person,
+        }
+        for reset, name in rows
+    ]
+
+
+def confirmed_needed() -> Unprocessable:
+    """What an act that moves money or approves is refused with while the second factor is not fresh."""
+    return Unprocessable(
+        "session.not_fresh",
+        "this needs your second factor again",
+        field="code",
+        rule="money and approvals need a second factor that is not older than five minutes",
+        remedy="enter the code that your authenticator shows now",
+    )
