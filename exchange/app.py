@@ -256,7 +256,8 @@ def create_app(house: Running) -> FastAPI:
         title="Data-asset exchange",
         version=VERSION,
         summary="Desensitized public data, sold so that nobody has to trust the operator.",
-        # FastAPI's own documentation pages load scripts from elsewhere; the contract itself is /openapi.json.
+        # FastAPI's own documentation pages load scripts from elsewhere, and it makes the contract where all are served.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -295,8 +296,8 @@ async def serve(
     """
     async with running(settings, work=work, say=say) as house:
         app = create_app(house)
-        # The contract takes a second to make, which neither the first reader nor a restart shall wait for.
-        contract = asyncio.create_task(asyncio.to_thread(app.openapi))
+        # The contract takes seconds to make, which neither the first reader nor the end of the process shall wait for.
+        threading.Thread(target=app.openapi, name="contract", daemon=True).start()
         server = _Server(
             uvicorn.Config(
                 SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",
@@ -309,7 +310,6 @@ async def serve(
         gc.set_threshold(50_000, 50, 100)
         started(server)
         await server.serve(sockets=doors(listener))
-        await contract
 
 
 def doors(listener: socket.socket) -> list[socket.socket]:

@@ -408,7 +408,12 @@ class Share:
     value: bytes
 
     def to_json(self) -> dict[str, Json]:
-        return {"algorithm": ALGORITHM, "holder": self.holder, "kind": "share", "value": self.value.hex()}
+        return {
+            "algorithm": ALGORITHM,
+            "holder": str(self.holder),
+            "kind": "share",
+            "value": self.value.hex(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +431,7 @@ class Dispute:
     def to_json(self) -> dict[str, Json]:
         return {
             "algorithm": ALGORITHM,
-            "holder": self.holder,
+            "holder": str(self.holder),
             "kind": "dispute",
             "point": self.point.hex(),
             "proof": self.proof.hex(),

@@ -1,6 +1,7 @@
 """Door 1: JSON for enterprises, departments and regulators; a router a room, one contract over all of them."""
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -103,3 +104,8 @@ def mount(app: FastAPI, *, sandbox_clock: bool) -> None:
         app.include_router(router)
     app.add_middleware(Conventions)
     app.openapi = contract.describe(app, mounted)  # type: ignore[method-assign]  # FastAPI's own way to bring another document
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        """The contract, from a thread: while it is made for the first time, everybody else is served."""
+        return Response(orjson.dumps(app.openapi()), media_type="application/json")

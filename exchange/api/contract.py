@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
@@ -184,47 +184,63 @@ _DEFECT = Problem(
 _FORM = Problem(400, "request.form", Malformed.title, remedy="see this route in /openapi.json")
 
 
-def describe(app: FastAPI, routers: Iterable[APIRouter]) -> Callable[[], dict[str, Any]]:
-    """What `app.openapi` is to be: the whole contract, made when it is first asked for."""
+_made: dict[tuple[str | int | None, ...], dict[str, Any]] = {}
+_making = Lock()
 
-    @cache
+
+def describe(app: FastAPI, routers: Iterable[APIRouter]) -> Callable[[], dict[str, Any]]:
+    """What `app.openapi` is to be: the whole contract, made when it is first asked for, once in a process.
+
+    Whoever asks while it is made waits for it.
+    """
+    mounted = tuple(routers)
+    # Routers cannot be hashed; they are as old as their modules, so that their addresses name them.
+    named = (app.title, app.version, app.summary, *map(id, mounted))
+
     def openapi() -> dict[str, Any]:
-        routes = [
-            route
-            for router in routers
-            for route in router.routes
-            if isinstance(route, APIRoute) and route.include_in_schema
-        ]
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            summary=app.summary,
-            description=ABOUT,
-            routes=routes,
-            tags=[
-                {"name": name, "description": text}
-                for name, text in TAGS.items()
-                if any(name in route.tags for route in routes)
-            ],
-            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        )
-        parts = document.setdefault("components", {})
-        schemas = parts.setdefault("schemas", {})
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        schemas["Problem"] = PROBLEM_SCHEMA
-        schemas.setdefault("ReceiptView", ReceiptView.model_json_schema())
-        parts["securitySchemes"] = SECURITY
-        parts["headers"] = HEADERS
-        parts["examples"] = {}
-        for route in routes:
-            for method in (route.methods or set()) & {"GET", "POST", "PUT"}:
-                _complete(route, method, document["paths"][route.path_format][method.lower()], parts)
-        parts["examples"] = dict(sorted(parts["examples"].items()))
-        document["security"] = []
-        return document
+        with _making:
+            if named not in _made:
+                _made[named] = _contract(app, mounted)
+            return _made[named]
 
     return openapi
+
+
+def _contract(app: FastAPI, routers: Iterable[APIRouter]) -> dict[str, Any]:
+    routes = [
+        route
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+    ]
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=ABOUT,
+        routes=routes,
+        tags=[
+            {"name": name, "description": text}
+            for name, text in TAGS.items()
+            if any(name in route.tags for route in routes)
+        ],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    parts = document.setdefault("components", {})
+    schemas = parts.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    schemas.setdefault("ReceiptView", ReceiptView.model_json_schema())
+    parts["securitySchemes"] = SECURITY
+    parts["headers"] = HEADERS
+    parts["examples"] = {}
+    for route in routes:
+        for method in (route.methods or set()) & {"GET", "POST", "PUT"}:
+            _complete(route, method, document["paths"][route.path_format][method.lower()], parts)
+    parts["examples"] = dict(sorted(parts["examples"].items()))
+    document["security"] = []
+    return document
 
 
 def answered(route: APIRoute, method: str) -> dict[int, list[Problem]]:

@@ -29,7 +29,7 @@ class ProductMessage(Message):
     expected_units: Whole
 
 
-class SoldByView(Outcome):
+class SoldByView(View):
     """The same as the entry states it, its weight always named."""
 
     unit: CeilingUnit

@@ -86,7 +86,7 @@ def set_up(venue: Venue, weather: Department) -> Scene:  # noqa: F811
         "index": ["0", "5", "20"],
         "key": ["a-bid"],
     }
-    document = httpx.get(f"{venue.server.url}/openapi.json").json()
+    document = httpx.get(f"{venue.server.url}/openapi.json", timeout=60).json()
     schema = schemathesis.openapi.from_dict(document)
     assert dossier.product is not None
     return Scene(venue.server.url, schema, keys, names, venue.vkey, dossier.product.product_digest)
@@ -187,7 +187,7 @@ def test_a_client_that_was_generated_from_the_contract_drives_a_full_trade(
     if not peers.is_dir():
         pytest.skip(f"no {peers}: run make setup and make test, which bring the peers' environment")
     contract = tmp_path / "openapi.json"
-    contract.write_bytes(httpx.get(f"{scene.url}/openapi.json").content)
+    contract.write_bytes(httpx.get(f"{scene.url}/openapi.json", timeout=60).content)
     generated = subprocess.run(
         [
             peers / "openapi-python-client", "generate", "--path", contract, "--meta", "none",

@@ -743,7 +743,7 @@ async def test_a_settled_auction_is_annulled_by_a_reversing_entry_and_every_fen_
     annulled = await house.act(auctions.annul_lot, order, floor.regulator)
     assert annulled["trade"] is not None
     assert await floor.balances() == before
-    assert await floor.rows("SELECT state FROM licence") == [("revoked",)]
+    assert await floor.rows("SELECT state FROM licence") == [("annulled",)]
     assert "met before" not in str([body for _, body in await floor.bodies()])
     with pytest.raises(Conflict):
         await house.act(auctions.annul_lot, order, floor.regulator)

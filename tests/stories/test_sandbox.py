@@ -61,7 +61,7 @@ def test_every_answer_of_a_sandbox_says_that_it_is_one(venue: Venue) -> None:
     with raw(venue, b"no http at all\r\n\r\n") as said:
         assert b"exchange-sandbox: true" in said.lower()
     assert 'class="sandbox"' in told["page"].text
-    assert "/v1/sandbox/clock" in httpx.get(f"{venue.server.url}/openapi.json").json()["paths"]
+    assert "/v1/sandbox/clock" in httpx.get(f"{venue.server.url}/openapi.json", timeout=60).json()["paths"]
 
 
 def test_production_has_neither_the_banner_nor_the_clock(database: Addresses, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_production_has_neither_the_banner_nor_the_clock(database: Addresses, tm
         told = answers(venue)
         assert {name: one.headers.get(HEADER) for name, one in told.items()} == dict.fromkeys(told)
         assert 'class="sandbox"' not in told["page"].text
-        contract = httpx.get(f"{venue.server.url}/openapi.json").json()
+        contract = httpx.get(f"{venue.server.url}/openapi.json", timeout=60).json()
         assert not [path for path in contract["paths"] if "sandbox" in path]
         with pytest.raises(NotFound) as refused:
             venue.administrator.move_clock(HOUR_US)

@@ -133,7 +133,7 @@ def three_of_four_open_a_tender_and_the_one_who_forges_is_named(
     forged: dict[str, Any] = {
         bid.digest: {
             "algorithm": bid.to_json()["algorithm"],
-            "holder": 2,
+            "holder": "2",
             "kind": "share",
             "value": secrets.token_bytes(31).hex() + "00",
         }

@@ -134,6 +134,7 @@ def test_one_form_brings_an_asset_and_a_second_one_its_product_up_to_the_registr
         page.click("main form button[type=submit]")
         expect(page.locator(".notice[data-state=good]")).to_contain_text("another person")
         asset = page.url.partition("/desk/assets/")[2].partition("?")[0]
+        page.wait_for_load_state()  # without its style sheet a page is as wide as its longest line
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         with sitting(browser, approver) as other:
             page_of_two = visit(f"/en/desk/approvals/{asset}", context=other)

@@ -16,7 +16,7 @@ from exchange.web.reference import _chinese
 def test_the_reference_shows_every_operation_and_every_problem(
     market: Any, visit: Callable[..., Page], language: str
 ) -> None:
-    contract = httpx.get(f"{market.url}/openapi.json").json()
+    contract = httpx.get(f"{market.url}/openapi.json", timeout=60).json()
     said = [operation for item in contract["paths"].values() for operation in item.values()]
     page = visit(f"/{language}/api", java_script_enabled=False)
     expect(page.locator("h1")).to_have_text({"zh": "接口参考", "en": "API reference"}[language])
@@ -39,7 +39,7 @@ def test_every_link_to_a_problem_leads_to_one(market: Any) -> None:
 
 
 def test_chinese_summaries_are_of_operations_that_exist(market: Any) -> None:
-    contract = httpx.get(f"{market.url}/openapi.json").json()
+    contract = httpx.get(f"{market.url}/openapi.json", timeout=60).json()
     names = {operation["operationId"] for item in contract["paths"].values() for operation in item.values()}
     assert set(_chinese()) <= names
     assert len(_chinese()) > 75
