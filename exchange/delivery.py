@@ -111,10 +111,9 @@ _LIMITS: Final = {
 }
 
 
-def require_permitted(standing: Standing, use: Use) -> None:
-    """Conflict, naming why, where a use is not within a signed contract, a licence in force and its policy. Pure."""
-    _require_in_force(standing.licence)
-    if standing.contract != "signed":
+def require_signed(contract: str | None) -> None:
+    """Conflict where a licence is used whose contract is not in the state `signed`, or has none. Pure."""
+    if contract != "signed":
         raise Conflict(
             "contract.unsigned",
             "both sides have not signed the contract of this licence",
@@ -122,6 +121,12 @@ def require_permitted(standing: Standing, use: Use) -> None:
             rule="nothing is delivered outside a contract that both sides signed",
             remedy="sign it (`sign_contract`, `exchange contract sign`), and have the seller sign",
         )
+
+
+def require_permitted(standing: Standing, use: Use) -> None:
+    """Conflict, naming why, where a use is not within a signed contract, a licence in force and its policy. Pure."""
+    _require_in_force(standing.licence)
+    require_signed(standing.contract)
     if standing.buyer != "active":
         raise Conflict(
             "licence.buyer_suspended",

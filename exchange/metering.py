@@ -18,7 +18,7 @@ from exchange import revenue, rulebook
 from exchange.acts import Act, Caller, Record, Scope, Signed, Transaction, plain, refusal
 from exchange.contracting import standing
 from exchange.controls import check_order
-from exchange.delivery import DAY_US, check_term
+from exchange.delivery import DAY_US, check_term, require_signed
 from exchange.discounts import said_of, unit_price
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.listings import (
@@ -36,7 +36,7 @@ from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
 from exchange.settlement import Split, chain, linked, settle, shares_of, split
-from exchange.tables import Asset, Licence, Listing, Party, Subscription, UsageRecord, UsageStatement
+from exchange.tables import Asset, Contract, Licence, Listing, Party, Subscription, UsageRecord, UsageStatement
 from ledger.postings import Transfer
 from pricing.errors import PricingError
 from pricing.metering import ROUNDING, Meter, OverQuota, Unit, use
@@ -271,7 +271,7 @@ async def record_usage(tx: Transaction, act: RecordUsage) -> Record:
     """Count a use against the quota: by the seller, the operator of the data, or the market's own delivery.
 
     All of it or nothing: what passes the quota is refused on the record (`usage.over_quota`), with what is left. Conflict
-    once the subscription or its licence has ended; Forbidden while its buyer is suspended or has stopped itself.
+    once the subscription or its licence has ended, and before both sides signed its contract; Forbidden while its buyer is suspended or has stopped itself.
     """
     row = await tx.session.get(Subscription, act.subscription)
     meters = row is not None and tx.caller.party in (row.seller, row.operator)
@@ -282,6 +282,7 @@ async def record_usage(tx: Transaction, act: RecordUsage) -> Record:
     for party in (row.buyer, tx.caller.party) if meters else (row.buyer,):
         require_active(await tx.find(Party, party, "party"))
     check_term(licence.state, licence.starts_us, licence.ends_us, tx.now_us)
+    require_signed((await tx.find(Contract, licence.trade, "contract")).state)
     try:
         used = use(row.quota, row.used, act.quantity)
     except PricingError as refused:

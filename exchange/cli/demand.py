@@ -55,7 +55,7 @@ def list_(
         "demand", "what", "purpose", "budget (yuan)", "term (days)", "until (UTC+8)", "state"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))

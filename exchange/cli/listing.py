@@ -73,7 +73,7 @@ def show(
         "listing", "asset", "by", "price (yuan)", "left", "state"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))
@@ -310,7 +310,7 @@ def discounts(
         "discount", "criterion", "off", "from (UTC+8)", "until (UTC+8)"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))

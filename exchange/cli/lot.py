@@ -87,7 +87,7 @@ def calendar(
         ("时间(UTC+8)", "事项", "标的", "资产") if lang == "zh" else ("when (UTC+8)", "what", "lot", "asset")
     )
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name in head[:2], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))
@@ -113,7 +113,7 @@ def notices(
         "when (UTC+8)", "lot", "what", "state", "entry"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name in head[:2], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))
@@ -255,7 +255,7 @@ def refunds(
         "lot", "code", "deposit (yuan)", "back by (UTC+8)", "late"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name in head[:2], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))

@@ -80,7 +80,7 @@ def show(
     )  # fmt: skip
     table = Table(box=None, pad_edge=False)
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name in head[:2], overflow="fold")
     for one in found:
         if json:
             line(one.model_dump(mode="json"))

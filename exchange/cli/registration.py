@@ -184,7 +184,7 @@ def _applications(found: list[ApplicationView], lang: Lang) -> None:
     )  # fmt: skip
     table = Table(box=None, pad_edge=False)
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         due = "-" if one.due_us is None else moment(one.due_us) + (" !" if one.overdue else "")
         table.add_row(
@@ -302,7 +302,7 @@ def notices(
     )  # fmt: skip
     table = Table(box=None, pad_edge=False)
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         act = ACTS_ZH[one.act] if zh else one.act
         table.add_row(

@@ -68,7 +68,7 @@ def list_(
         "tender", "asset", "state", "estimate (yuan)", "deposit (yuan)", "deadline (UTC+8)"
     )  # fmt: skip
     for name in head:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == head[0], overflow="fold")
     for one in found:
         if not every and one.state not in going:
             continue

@@ -59,7 +59,7 @@ def list_(
             "webhook", "address", "kinds", "state", "last success (UTC+8)", "failures", "behind"
         )  # fmt: skip
         for name in head:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, no_wrap=name == head[0], overflow="fold")
         for one in found:
             success = "-" if one.last_success_us is None else moment(one.last_success_us)
             kinds = ", ".join(one.kinds) or "*"

@@ -228,6 +228,11 @@ class House:
         outcome: dict[str, Any] = await self.done(caller, f"{path}/signature", message)
         return outcome
 
+    async def sign_both(self, trade: str, *sides: Caller) -> None:
+        """Sign the contract of a trade for its seller and its buyer."""
+        for side in sides:
+            await self.sign(side, f"/v1/trades/{trade}/contract")
+
     async def upload(self, caller: Caller, data: bytes) -> str:
         """Stage a file and give its digest."""
         digest = hashlib.sha256(data).hexdigest()

@@ -49,7 +49,10 @@ async def listed(floor: Floor, asset: str | None = None, **changed: Any) -> str:
 
 
 async def subscribed(floor: Floor, listing: str, buyer: Caller, quota: int, **more: Any) -> Any:
-    return await floor.house.act(metering.subscribe, Subscribe(listing, quota, **more), buyer)
+    told = await floor.house.act(metering.subscribe, Subscribe(listing, quota, **more), buyer)
+    if told["state"] == "open":
+        await floor.house.sign_both(told["voucher"]["trade"], floor.seller, buyer)
+    return told
 
 
 async def used(floor: Floor, told: Any, quantity: int, who: Caller | None = None) -> Any:

@@ -600,7 +600,9 @@ async def metered(floor: Floor) -> None:
     names = []
     for prepaid in (False, True):
         said = metering.Subscribe(listing, 1_000, prepaid, "industry")
-        names.append((await house.act(metering.subscribe, said, first))["subscription"])
+        subscribed = await house.act(metering.subscribe, said, first)
+        await house.sign_both(subscribed["voucher"]["trade"], floor.seller, first)
+        names.append(subscribed["subscription"])
         for quantity in (900, 101):
             use = metering.RecordUsage(names[-1], quantity)
             await house.act(metering.record_usage, use, floor.seller)

@@ -289,7 +289,9 @@ async def test_a_lower_ceiling_reaches_what_was_agreed_by_use_at_the_next_statem
     await allowed(floor, asset, 1_000_000, days=1, products=(ProductLine("call", 1, 1_000_000),))
     meter = OfferMetered(asset, licence(0), "call", 10_000)
     listing = (await house.act(metering.offer_metered, meter, floor.seller))["id"]
-    told = (await house.act(metering.subscribe, Subscribe(listing, 1_000), buyer))["subscription"]
+    subscribed = await house.act(metering.subscribe, Subscribe(listing, 1_000), buyer)
+    await house.sign_both(subscribed["voucher"]["trade"], floor.seller, buyer)
+    told = subscribed["subscription"]
     await house.act(metering.record_usage, RecordUsage(told, 100), floor.seller)
     house.now_us += DAY_US
     await Worker(house.gate, house.gate.database).follow_up()

@@ -106,6 +106,12 @@ def test_an_interface_at_0_0028_yuan_a_call_is_charged_by_statement_and_stops_at
     )
     (mine,) = app_maker.client.subscriptions()
     gateway = owner.client
+    with pytest.raises(ExchangeProblem) as unsigned:  # nothing is used outside a contract
+        gateway.record_usage(mine.id, 1)
+    assert unsigned.value.code == "contract.unsigned"
+    for side in (owner, app_maker):
+        side.client.add_signing_key("contracts")
+        side.client.sign_contract(mine.trade)
     for n in range(3):  # the gateway's own counter is the identifier: a repeated record counts once
         for _ in range(2):
             gateway.record_usage(mine.id, 300_000, identifier=f"{mine.id}-{n}")
