@@ -36,7 +36,16 @@ from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
 from exchange.settlement import Split, chain, linked, settle, shares_of, split
-from exchange.tables import Asset, Contract, Licence, Listing, Party, Subscription, UsageRecord, UsageStatement
+from exchange.tables import (
+    Asset,
+    Contract,
+    Licence,
+    Listing,
+    Party,
+    Subscription,
+    UsageRecord,
+    UsageStatement,
+)
 from ledger.postings import Transfer
 from pricing.errors import PricingError
 from pricing.metering import ROUNDING, Meter, OverQuota, Unit, use
