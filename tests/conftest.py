@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ settings.load_profile("untimed")
 PROJECT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
 RECURSION_LIMIT = sys.getrecursionlimit()
+MEMORY_BYTES = 4 << 30  # more than the clusters of all workers come to
 DRILL = bool(os.environ.get("EXCHANGE_DRILL"))
 
 
@@ -91,8 +93,13 @@ def vectors() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One cluster for the whole run, its database `exchange` migrated and left empty."""
-    with tempfile.TemporaryDirectory(prefix="exchange-tests-") as folder:
+    """One cluster for the whole run, its database `exchange` migrated and left empty.
+
+    It lies in memory where a machine has room for that: there a database of eight hundred files is copied twenty times faster.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES
+    with tempfile.TemporaryDirectory(prefix="exchange-tests-", dir=memory if roomy else None) as folder:
         os.chmod(folder, 0o711)  # the server's account has to pass; it is not root
         server = Postgres.start(Path(folder), durable=False)
         try:
