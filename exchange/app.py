@@ -296,8 +296,6 @@ async def serve(
     """
     async with running(settings, work=work, say=say) as house:
         app = create_app(house)
-        # The contract takes seconds to make, which neither the first reader nor the end of the process shall wait for.
-        threading.Thread(target=app.openapi, name="contract", daemon=True).start()
         server = _Server(
             uvicorn.Config(
                 SwiftBids(app), loop="uvloop", http="httptools", access_log=False, log_level="warning",
