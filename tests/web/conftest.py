@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from psycopg.types.json import Jsonb
 
 from exchange.app import open_market, running, serve
@@ -33,6 +33,8 @@ from exchange.tables import Asset
 CHROMIUM = Path("/usr/bin/chromium")
 HOUR_US = 3_600_000_000
 VENUE = "91440101MA5CHD1C1"
+PATIENCE_MS = 30_000  # what is waited for comes or not; how soon is the machine's affair
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -215,7 +217,7 @@ def visit(market: Market, browser: Browser) -> Iterator[Open]:
             context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
             contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on(
             "console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None
         )
