@@ -295,7 +295,7 @@ class Venue:
         wait_until(lambda: self.administrator.lot(lot).settled, "the lot to be settled")
 
 
-def wait_until(holds: Callable[[], bool], what: str, within_s: float = 20) -> None:
+def wait_until(holds: Callable[[], bool], what: str, within_s: float = 60) -> None:
     """Wait for something that the exchange does by itself."""
     deadline = time.monotonic() + within_s
     while not holds():
