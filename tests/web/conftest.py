@@ -105,16 +105,17 @@ class Market:
         return self.administrator.market().now_us
 
     def lot(
-        self, supplier: tuple[str, Exchange], title: str, *, opens_in_us: int = 500_000, **offer: Any
+        self, supplier: tuple[str, Exchange], title: str, *, opens_in_us: int = 2_000_000, **offer: Any
     ) -> str:
         """Open a lot at a start price of 10,000 yuan in steps of 500; returns once bids are taken."""
         party, client = supplier
         if "ceiling_fen" in offer:
             self.party("监管机构", "regulator")[1].commit_draw(bytes(32))
         terms = {"grant": "licence", "term_days": 365, "price_fen": 1_000_000, **offer}
+        asset = self.asset(party, title)
         opens_us = self.now_us() + opens_in_us
         lot: str = client.open_lot(
-            self.asset(party, title),
+            asset,
             OfferMessage(**terms),
             increment_fen=50_000,
             deposit_fen=100_000,
