@@ -61,15 +61,16 @@ class Quotas:
     draft-ietf-httpapi-ratelimit-headers-10.
     """
 
-    def __init__(self, limit: int = QUOTA) -> None:
+    def __init__(self, limit: int = QUOTA, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._clock = clock
         self._policy = (b"ratelimit-policy", b'"party";q=%d;w=%d' % (limit, QUOTA_WINDOW_S))
         self._window = 0
         self._asked: dict[str, int] = {}
 
     def spend(self, party: str, requests: int = 1) -> Quota:
         """Count requests; what is then left."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         window = int(now_s // QUOTA_WINDOW_S)
         if window != self._window:
             self._window, self._asked = window, {}

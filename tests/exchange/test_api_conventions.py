@@ -22,12 +22,9 @@ from tests.exchange.floor import DEPOSIT_FEN, INCREMENT_FEN, START_FEN, Floor, l
 pytestmark = pytest.mark.anyio
 
 
-def test_a_quota_is_spent_by_a_party_and_comes_back_with_the_next_window(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_quota_is_spent_by_a_party_and_comes_back_with_the_next_window() -> None:
     now = [100.0]
-    monkeypatch.setattr("exchange.api.doorway.time.monotonic", lambda: now[0])
-    quotas = Quotas(3)
+    quotas = Quotas(3, lambda: now[0])
     assert [quotas.spend("one").left for _ in range(3)] == [2, 1, 0]
     assert quotas.spend("another", 2).left == 1
     over = quotas.spend("one")
@@ -47,7 +44,7 @@ async def test_who_asks_for_too_much_is_told_when_to_come_back(house: House) -> 
     first = await house.call(one, "GET", "/v1/me")
     assert first.headers["RateLimit-Policy"] == '"party";q=20000;w=10'
     assert re.fullmatch(r'"party";r=19999;t=(10|[1-9])', first.headers["RateLimit"])
-    house.app.state.callers.quotas = Quotas(2)
+    house.app.state.callers.quotas = Quotas(2, lambda: 100.0)
     answers = [await house.call(one, "GET", "/v1/me") for _ in range(3)]
     assert [a.status_code for a in answers] == [200, 200, 429]
     assert answers[2].json()["code"] == "caller.quota"

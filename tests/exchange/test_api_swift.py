@@ -112,7 +112,7 @@ async def test_both_ways_spend_the_same_quota_and_refuse_what_is_over_it_alike(
     doors: tuple[Floor, str, httpx.AsyncClient, httpx.AsyncClient],
 ) -> None:
     floor, lot, swift, documented = doors
-    floor.house.app.state.callers.quotas = Quotas(2)
+    floor.house.app.state.callers.quotas = Quotas(2, lambda: 100.0)
     headers = {"Authorization": f"Bearer {floor.house.keys[floor.buyers[0].person]}"}
     answers = [
         await way.post(f"/v1/lots/{lot}/bids", headers=headers, **bid(f"q{n}", START_FEN + n * INCREMENT_FEN))

@@ -213,7 +213,7 @@ def bucket() -> Iterator[Callable[[str], Store]]:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    httpx.put(f"{endpoint}/backups")
+    httpx.put(f"{endpoint}/backups", timeout=120)  # the first request loads all that the server can do
     environ = {
         "AWS_ACCESS_KEY_ID": "exchange",
         "AWS_SECRET_ACCESS_KEY": "a secret of the store",

@@ -187,7 +187,7 @@ def bucket() -> Iterator[Callable[[str], Bucket]]:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    httpx.put(f"{endpoint}/products")
+    httpx.put(f"{endpoint}/products", timeout=120)  # the first request loads all that the server can do
     environ = {
         "AWS_ACCESS_KEY_ID": "exchange",
         "AWS_SECRET_ACCESS_KEY": "a secret of the store",

@@ -33,7 +33,7 @@ from exchange.tables import Asset
 CHROMIUM = Path("/usr/bin/chromium")
 HOUR_US = 3_600_000_000
 VENUE = "91440101MA5CHD1C1"
-PATIENCE_MS = 30_000  # what is waited for comes or not; how soon is the machine's affair
+PATIENCE_MS = 120_000  # what is waited for comes or not; how soon is the machine's affair
 expect.set_options(timeout=PATIENCE_MS)
 
 

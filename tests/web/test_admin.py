@@ -48,7 +48,7 @@ def test_a_party_is_registered_invited_and_its_person_opens_an_account(
     page.get_by_text("邀请人员").first.click()
     form = page.locator("form[data-link]")
     form.locator("input[name=name]").fill("李娜")
-    page.wait_for_function("document.querySelector('form[data-link] [name=token_digest]').value")
+    expect(form.locator("[name=token_digest]")).not_to_have_value("")
     link = form.locator("[data-shown]").input_value()
     form.locator("button[type=submit]").click()
     expect(page.locator(".notice[data-state=good]")).to_contain_text("邀请已生效")

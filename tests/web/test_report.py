@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from exchange.demo.tables import write_patients
 from exchange.desensitization import scan
@@ -43,6 +44,6 @@ def test_the_report_is_readable_at_every_width_in_light_and_dark(browser: Browse
             "dark": ("rgb(18, 21, 27)", "rgb(236, 231, 219)"),
         }[scheme]
         page.get_by_role("link", name="English").click()
-        page.wait_for_function("location.hash === '#en'")
+        expect(page).to_have_url(re.compile("#en$"))
         assert page.get_by_role("heading", name="Desensitization report").is_visible()
         context.close()

@@ -57,7 +57,7 @@ def test_a_link_opens_an_account_once_and_a_key_made_in_the_page_calls(
     page.on("request", lambda request: sent.append(request.url + (request.post_data or "")))
     page.goto(f"{market.url}/{language}/desk/keys")
     page.click("#make")
-    page.wait_for_function("document.querySelector('#key').value")
+    expect(page.locator("#key")).not_to_have_value("")
     key = page.input_value("#key")
     page.fill("#f-label", "程序一")
     page.check("#kept")
@@ -147,7 +147,7 @@ def test_money_and_approvals_ask_for_the_second_factor_again_and_keep_what_was_e
     context.add_cookies(seat.cookies())  # type: ignore[arg-type]
     page = visit("/zh/desk/keys", context=context)
     page.click("#make")
-    page.wait_for_function("document.querySelector('#key').value")
+    expect(page.locator("#key")).not_to_have_value("")
     page.fill("#f-label", "程序一")
     page.check("#kept")
     page.click("#key-form button[type=submit]")
