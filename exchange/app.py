@@ -306,7 +306,6 @@ async def serve(
         if threading.current_thread() is threading.main_thread():
             # Everything loaded by now lives as long as the process: the collector need not look at it again.
             gc.freeze()
-            gc.set_threshold(50_000, 50, 100)
         started(server)
         await server.serve(sockets=doors(listener))
 

@@ -6,6 +6,7 @@ tests of durability start their own. Asynchronous tests carry `@pytest.mark.anyi
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if drills:
         config.hook.pytest_deselected(items=drills)
         items[:] = [item for item in items if not item.get_closest_marker("drill")]
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded to collect the tests stays: the collector of garbage need not look through it for each of them."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -204,6 +204,12 @@ def _ours(name: Any) -> bool:
 
 
 @cache
+def _text(module: str) -> ast.Module:
+    """What is written in a module, parsed once."""
+    return ast.parse(inspect.getsource(sys.modules[module]))
+
+
+@cache
 def _definitions(module: str) -> dict[str, ast.AST]:
     """The functions of a module by their qualified names."""
     found: dict[str, ast.AST] = {}
@@ -219,7 +225,7 @@ def _definitions(module: str) -> dict[str, ast.AST]:
                     else f"{path}{child.name}.<locals>.",
                 )
 
-    look(ast.parse(inspect.getsource(sys.modules[module])), "")
+    look(_text(module), "")
     return found
 
 
@@ -273,7 +279,7 @@ def _handed(function: Any, name: str) -> Iterator[ast.expr]:
     at = list(inspect.signature(function).parameters).index(name)
     for module in [m for m in sys.modules if m.startswith("exchange.")]:
         if vars(sys.modules[module]).get(function.__name__) is function or function.__module__ in module:
-            for node in ast.walk(ast.parse(inspect.getsource(sys.modules[module]))):
+            for node in ast.walk(_text(module)):
                 if (
                     isinstance(node, ast.Call)
                     and getattr(node.func, "attr", getattr(node.func, "id", None)) == function.__name__
