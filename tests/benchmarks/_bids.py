@@ -136,7 +136,7 @@ def furnish(postgres: Postgres, bidders: list[str]) -> None:
         blank(
             connection,
             "asset",
-            id="asset",
+            id="asset-benchmark",
             supplier="org-0",
             state="registered",
             kind="city",
@@ -144,16 +144,16 @@ def furnish(postgres: Postgres, bidders: list[str]) -> None:
             opening_declared="open",
         )
         blank(
-            connection, "listing", id="listing", asset="asset", seller="org-0", mode="auction", grant="exclusive", state="open",
+            connection, "listing", id="listing-benchmark", asset="asset-benchmark", seller="org-0", mode="auction", grant="exclusive", state="open",
             term_days=1, licences=1, remaining=1, price_fen=1,
         )  # fmt: skip
         blank(
-            connection, "lot", id=LOT, listing="listing", state="open", start_price_fen=1, increment_fen=1, deposit_fen=1,
+            connection, "lot", id=LOT, listing="listing-benchmark", state="open", start_price_fen=1, increment_fen=1, deposit_fen=1,
             first_closes_us=2**60, closes_us=2**60, soft_close_window_us=1, soft_close_extension_us=1,
         )  # fmt: skip
         run(
-            "INSERT INTO bidder (lot, party, code, hold, state, log_index) SELECT %s, 'org-' || n, 'B' || lpad(n::text, 6, '0'),"
-            " 'hold-' || n, 'admitted', 0 FROM generate_series(1, %s) n",
+            "INSERT INTO bidder (lot, party, code, hold, state, purpose, log_index) SELECT %s, 'org-' || n, 'B' || lpad(n::text, 6, '0'),"
+            " 'hold-' || n, 'admitted', '', 0 FROM generate_series(1, %s) n",
             (LOT, len(bidders)),
         )
 

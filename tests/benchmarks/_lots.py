@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import psycopg
 from _bids import blank, venue_code  # type: ignore[import-not-found]  # beside this script
 from psycopg import sql
 
-from exchange import rulebook, venue
+from exchange import contracts, rulebook, venue
 from exchange.acts import Caller
 from exchange.database import Database
 from exchange.embedded import OWNER, Postgres
@@ -180,7 +181,8 @@ def furnish(market: Market, name: str, bidders: Sequence[Sequence[int]]) -> list
             listing = f"listing-{lot}"
             blank(
                 owner, "listing", id=listing, asset="asset", seller="seller", mode="auction", grant="licence", state="open",
-                term_days=1, licences=1, remaining=1, price_fen=START_FEN,
+                term_days=365, licences=1, remaining=1, price_fen=START_FEN, contract="provision",
+                terms=json.dumps(contracts.complete("provision", {})),
             )  # fmt: skip
             top = len(buyers) - 1
             last_bid += len(buyers)
@@ -193,8 +195,8 @@ def furnish(market: Market, name: str, bidders: Sequence[Sequence[int]]) -> list
             )  # fmt: skip
         copy(
             owner,
-            "bidder (lot, party, code, hold, state, log_index)",
-            ((lot, f"buyer-{b:06}", _code(n), f"hold-{lot}-{n}", "admitted", 0) for lot, b, n in placed),
+            "bidder (lot, party, code, hold, state, purpose, log_index)",
+            ((lot, f"buyer-{b:06}", _code(n), f"hold-{lot}-{n}", "admitted", "", 0) for lot, b, n in placed),
         )
         copy(
             owner,
