@@ -18,8 +18,8 @@ from sqlmodel import col, select
 from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
 from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.rulebook import Rulebook, in_force
-from exchange.rulebook.days import first_us
-from exchange.tables import Deletion
+from exchange.rulebook.days import DAY_US, first_us
+from exchange.tables import Contract, Deletion
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,20 +34,25 @@ State = Literal["running", "due", "declared"]
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Where the duty to delete stands: the same for the room and for a replay of the log."""
+    """Where the duty to delete stands: the same for the room and for a replay of the log.
+
+    The contract gives `days` after the end of the licence to delete; the market's rules give the time after these to say so.
+    """
 
     ends_us: int
     due_us: int
     remind_us: int
     state: State = "running"
     reminded: bool = False
+    days: int = 0
 
     @classmethod
-    def of(cls, ends_us: int, rules: Rulebook) -> Duty:
-        """The duty of a licence that ends then. Pure."""
+    def of(cls, ends_us: int, days: int, rules: Rulebook) -> Duty:
+        """The duty of a licence that ends then, under a contract that gives so many days to delete. Pure."""
         before = rules.value("deletion.reminded_working_days_before")
-        time = rules.calendar.deadline(ends_us, rules.value(WITHIN), [before])
-        return cls(ends_us, time.ends_us, first_us(time.reminders[0]) if time.reminders else time.ends_us)
+        time = rules.calendar.deadline(ends_us + days * DAY_US, rules.value(WITHIN), [before])
+        remind_us = first_us(time.reminders[0]) if time.reminders else time.ends_us
+        return cls(ends_us, time.ends_us, remind_us, days=days)
 
     def stands(self, now_us: int) -> State:
         """Its state at a moment: due when the term is over, whether or not that was written down."""
@@ -91,11 +96,11 @@ def _duty(row: Deletion) -> Duty:
 
 
 async def oblige(
-    tx: Transaction, *, licence: str, asset: str, buyer: str, seller: str, ends_us: int, rules: Rulebook
+    tx: Transaction, *, licence: str, asset: str, buyer: str, seller: str, days: int, ends_us: int, rules: Rulebook
 ) -> None:
     """Put the duty to delete on a buyer, with the licence; rules from before there was one put none."""
     if WITHIN in rules.rules:
-        duty = Duty.of(ends_us, rules)
+        duty = Duty.of(ends_us, days, rules)
         await tx.insert(
             Deletion(
                 licence=licence,
@@ -116,7 +121,9 @@ async def end_early(tx: Transaction, licence: str) -> None:
     """A licence ends in this act, before its term: the duty to delete begins with it."""
     row = await tx.session.get(Deletion, licence)
     if row is not None and _duty(row).stands(tx.now_us) == "running":
-        duty = Duty.of(tx.now_us, await in_force(tx))
+        agreed = select(Contract.values).where(col(Contract.licence) == licence)
+        values = (await tx.session.execute(agreed)).scalar_one()
+        duty = Duty.of(tx.now_us, int(values["deletion_days"]), await in_force(tx))
         row.ends_us, row.due_us, row.remind_us = duty.ends_us, duty.due_us, duty.remind_us
 
 

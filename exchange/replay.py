@@ -1404,7 +1404,7 @@ class Replay:
     def _end_early(self, licence: str) -> None:
         duty = self.market.duties.get(licence)
         if duty is not None and duty.stands(self._now_us) == "running":
-            self.market.duties[licence] = Duty.of(self._now_us, self._rules())
+            self.market.duties[licence] = Duty.of(self._now_us, duty.days, self._rules())
 
     def _use(self, index: int, kind: str, act: Mapping[str, Any]) -> None:
         """A step of a use case: within its notice, or after it."""
@@ -1834,7 +1834,8 @@ class Replay:
         self._bought[voucher["buyer"], voucher["seller"]] += 1
         if WITHIN in rules.rules:
             ends_us = self._now_us + int(voucher["term_days"]) * DAY_US
-            self.market.duties[voucher["licence"]] = Duty.of(ends_us, rules)
+            days = int(self.market.terms.get(voucher["listing"], {}).get("deletion_days", 0))
+            self.market.duties[voucher["licence"]] = Duty.of(ends_us, days, rules)
         self._count("settlements")
         if voucher["rulebook"]["digest"] != rules.digest:
             self._differ(index, "rulebook", voucher["rulebook"]["digest"], rules.digest)

@@ -333,6 +333,7 @@ async def settle(
         asset=asset.id,
         buyer=buyer.id,
         seller=seller.id,
+        days=int(contract.values["deletion_days"]),
         ends_us=licence.ends_us,
         rules=rules,
     )

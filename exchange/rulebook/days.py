@@ -15,6 +15,7 @@ from typing import Any
 from exchange.errors import Misconfigured, Unprocessable
 
 CHINA = timezone(timedelta(hours=8))
+DAY_US = 86_400_000_000
 
 PERIOD_DAYS_AT_MOST = 36_600
 """A hundred years: longer periods are slips."""

@@ -23,8 +23,8 @@ RULES = load("cn-venue")
 
 
 def test_the_duty_to_delete_is_reminded_of_before_its_time_is_over() -> None:
-    duty = Duty.of(START_US, RULES)
-    last = RULES.calendar.add(day_of(START_US), 10)
+    duty = Duty.of(START_US, 15, RULES)
+    last = RULES.calendar.add(day_of(START_US + 15 * DAY_US), 10)
     assert duty.due_us == first_us(last + timedelta(days=1))
     assert duty.remind_us == first_us(RULES.calendar.add(last, -3))
     assert START_US < duty.remind_us < duty.due_us
@@ -83,7 +83,7 @@ async def test_a_buyer_certifies_the_deletion_when_the_term_is_over(house: House
     with pytest.raises(Conflict):
         await house.act(deletion.declare_deletion, DeclareDeletion(names[0], "Ms Zhang", "clear"), buyer)
     due_us = int((await shown(floor, floor.seller))[1]["due_us"])
-    house.now_us = Duty.of(ends_us, RULES).remind_us
+    house.now_us = Duty.of(ends_us, 15, RULES).remind_us
     size = await house.log_size()
     await worker.after_sale()
     await worker.after_sale()
