@@ -96,7 +96,15 @@ def _duty(row: Deletion) -> Duty:
 
 
 async def oblige(
-    tx: Transaction, *, licence: str, asset: str, buyer: str, seller: str, days: int, ends_us: int, rules: Rulebook
+    tx: Transaction,
+    *,
+    licence: str,
+    asset: str,
+    buyer: str,
+    seller: str,
+    days: int,
+    ends_us: int,
+    rules: Rulebook,
 ) -> None:
     """Put the duty to delete on a buyer, with the licence; rules from before there was one put none."""
     if WITHIN in rules.rules:
