@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import func, or_
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from exchange import rulebook
 from exchange.acts import Act, Record, Scope, Transaction, plain
 from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.parties import require_active
+from exchange.parties.documents import kinds_shown
 from exchange.rulebook import Rulebook
-from exchange.tables import Annulment, DiscountTerms, Listing, Party, PartyDocument, Trade
+from exchange.tables import Annulment, DiscountTerms, Listing, Party, Trade
 from pricing.discount import Buyer, Criterion, Discount, best
 from pricing.errors import PricingError
 
@@ -200,16 +201,11 @@ async def _alike(tx: Transaction, listing: Listing, buyer: Party, quantity: int,
             col(Annulment.log_index).is_(None),
         )
     )
-    shown = select(PartyDocument.kind).where(
-        col(PartyDocument.party) == buyer.id,
-        col(PartyDocument.state) == "accepted",
-        or_(col(PartyDocument.expires_us).is_(None), col(PartyDocument.expires_us) > tx.now_us),
-    )
     return Buyer(
         quantity,
         (await tx.session.execute(bought)).scalar_one(),
         purpose,
-        frozenset((await tx.session.execute(shown)).scalars()),
+        await kinds_shown(tx.session, buyer.id, tx.now_us),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, or_
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -16,9 +16,10 @@ from exchange.contracting import standing_terms
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.parties import require_active
 from exchange.parties.agreements import require_in_force
+from exchange.parties.documents import kinds_shown
 from exchange.parties.relations import REMEDY, Conflicted, conflict
 from exchange.rulebook import Rulebook
-from exchange.tables import Appraisal, Asset, Licence, Listing, Lot, Party, PartyDocument
+from exchange.tables import Appraisal, Asset, Licence, Listing, Lot, Party
 from pricing.errors import PricingError
 from pricing.metering import Meter
 from pricing.money import MAX_AMOUNT, MICRO_PER_FEN
@@ -274,13 +275,7 @@ async def require_fit(
 async def _require_free_use_shown(tx: Transaction, buyer: Party, rules: Rulebook) -> None:
     """Refuse to give data for nothing to who has not shown that it serves the public: a purpose alone is easily stated."""
     kinds = rules.words("price.free_use_documents")
-    shown = select(PartyDocument.digest).where(
-        col(PartyDocument.party) == buyer.id,
-        col(PartyDocument.kind).in_(kinds),
-        col(PartyDocument.state) == "accepted",
-        or_(col(PartyDocument.expires_us).is_(None), col(PartyDocument.expires_us) > tx.now_us),
-    )
-    if (await tx.session.execute(shown.limit(1))).first() is None:
+    if (await kinds_shown(tx.session, buyer.id, tx.now_us)).isdisjoint(kinds):
         raise Forbidden(
             "sale.free_use",
             f"no {' or '.join(kinds)} of yours was reviewed and is in force",
@@ -320,21 +315,14 @@ async def require_condition_met(
             rule=f"it is opened for {', '.join(asset.purposes)} ({rules.cite('opening.purpose')})",
             remedy="state the purpose, where yours is one of these",
         )
-    if asset.qualified:
-        reviewed = select(PartyDocument.digest).where(
-            col(PartyDocument.party) == buyer.id,
-            col(PartyDocument.kind) == "qualification",
-            col(PartyDocument.state) == "accepted",
-            or_(col(PartyDocument.expires_us).is_(None), col(PartyDocument.expires_us) > tx.now_us),
+    if asset.qualified and "qualification" not in await kinds_shown(tx.session, buyer.id, tx.now_us):
+        raise Forbidden(
+            "opening.qualification",
+            "no qualification of yours was reviewed and is in force",
+            field="party",
+            rule=f"it is opened for the qualified alone ({rules.cite('opening.qualification')})",
+            remedy="file the document of your qualification, and have an administrator review it",
         )
-        if (await tx.session.execute(reviewed.limit(1))).first() is None:
-            raise Forbidden(
-                "opening.qualification",
-                "no qualification of yours was reviewed and is in force",
-                field="party",
-                rule=f"it is opened for the qualified alone ({rules.cite('opening.qualification')})",
-                remedy="file the document of your qualification, and have an administrator review it",
-            )
 
 
 async def _refuse_a_second_right(tx: Transaction, asset: str, offer: Offer) -> None:

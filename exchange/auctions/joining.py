@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import func, true
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -18,9 +18,10 @@ from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unproc
 from exchange.listings import check_purpose, require_condition_met
 from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
+from exchange.parties.documents import kinds_shown
 from exchange.parties.relations import REMEDY, conflict
 from exchange.rulebook import Rulebook
-from exchange.tables import Asset, Bid, Bidder, Listing, Lot, Party, PartyDocument
+from exchange.tables import Asset, Bid, Bidder, Listing, Lot, Party
 from ledger.postings import Transfer
 
 
@@ -137,14 +138,7 @@ async def _require_shown(tx: Transaction, lot: Lot, party: Party, rules: Ruleboo
     """Refuse who has not shown the documents that the lot asks for, accepted and in force now: nobody looks at who bids."""
     if not lot.qualification:
         return
-    shown = await tx.session.execute(
-        select(PartyDocument.kind).where(
-            col(PartyDocument.party) == party.id,
-            col(PartyDocument.state) == "accepted",
-            func.coalesce(col(PartyDocument.expires_us) > tx.now_us, true()),
-        )
-    )
-    missing = set(lot.qualification).difference(shown.scalars())
+    missing = set(lot.qualification) - await kinds_shown(tx.session, party.id, tx.now_us)
     if missing:
         raise Forbidden(
             "bidder.unqualified",

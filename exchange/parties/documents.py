@@ -149,13 +149,17 @@ async def review_document(tx: Transaction, act: ReviewDocument) -> Record:
 async def _complete(tx: Transaction, party: str) -> bool:
     """Whether a document of each kind that an applicant shows is accepted, and holds."""
     await tx.session.flush()
-    holds = col(PartyDocument.expires_us).is_(None) | (col(PartyDocument.expires_us) > tx.now_us)
-    kinds = await tx.session.execute(
-        select(PartyDocument.kind).where(
-            col(PartyDocument.party) == party, col(PartyDocument.state) == "accepted", holds
-        )
+    shown = await kinds_shown(tx.session, party, tx.now_us)
+    return shown.issuperset((await in_force(tx)).words("parties.documents_required"))
+
+
+async def kinds_shown(session: AsyncSession, party: str, now_us: int) -> frozenset[str]:
+    """Of which kinds a party has documents that were accepted and are in force: what it counts as qualified by."""
+    holds = col(PartyDocument.expires_us).is_(None) | (col(PartyDocument.expires_us) > now_us)
+    kinds = select(PartyDocument.kind).where(
+        col(PartyDocument.party) == party, col(PartyDocument.state) == "accepted", holds
     )
-    return set((await in_force(tx)).words("parties.documents_required")) <= set(kinds.scalars())
+    return frozenset((await session.execute(kinds)).scalars())
 
 
 async def documents(session: AsyncSession, caller: Caller, party: str, now_us: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import func, true
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from exchange import rulebook
@@ -14,9 +14,10 @@ from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unproc
 from exchange.listings import check_purpose, require_condition_met
 from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
+from exchange.parties.documents import kinds_shown
 from exchange.parties.relations import REMEDY, conflict
 from exchange.rulebook import Rulebook
-from exchange.tables import Asset, Envelope, Listing, Party, PartyDocument, Tender, Tenderer
+from exchange.tables import Asset, Envelope, Listing, Party, Tender, Tenderer
 from exchange.tenders.terms import check_words, committee_of, earlier_rounds, holders_of
 from ledger.postings import Transfer
 from pricing.errors import SealError
@@ -155,14 +156,7 @@ async def _require_shown(tx: Transaction, tender: Tender, party: Party, rules: R
     """Refuse who has not shown the documents that the tender asks for, accepted and in force now."""
     if not tender.qualification:
         return
-    shown = await tx.session.execute(
-        select(PartyDocument.kind).where(
-            col(PartyDocument.party) == party.id,
-            col(PartyDocument.state) == "accepted",
-            func.coalesce(col(PartyDocument.expires_us) > tx.now_us, true()),
-        )
-    )
-    missing = set(tender.qualification).difference(shown.scalars())
+    missing = set(tender.qualification) - await kinds_shown(tx.session, party.id, tx.now_us)
     if missing:
         raise Forbidden(
             "tenderer.unqualified",
