@@ -17,7 +17,7 @@ WEB := exchange/web
 # Tests start hundreds of processes: what they import is compiled once, even where the environment asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint bench drill lock contract browser
+.PHONY: help setup demo test lint bench drill lock pictures contract browser
 
 help: ## show this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -53,6 +53,9 @@ lock: $(READY) ## solve the versions of all packages anew, after pyproject.toml 
 	  --no-emit-index-url --no-emit-find-links --group peers -o peers.lock
 	@for folder in $(WEB) tests/ledger/anvil; do (cd $$folder && "$(CURDIR)/$(RUN)/python" -c '$(NPM)' \
 	  install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved) || exit; done
+
+pictures: $(READY) browser ## take the README's pictures of the console anew, after its pages changed
+	@EXCHANGE_PICTURES=docs $(RUN)/python -m pytest -q tests/web/test_gallery.py
 
 contract: $(READY) ## compile the anchor contract anew, after its source changed
 	@$(RUN)/python tests/ledger/test_contract.py > $(VENV)/anchor.json
