@@ -16,6 +16,8 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
+from exchange.rulebook.book import OWN
+
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
@@ -45,6 +47,10 @@ class Words:
     def named(self, family: str, value: str) -> str:
         """The word for a value of the market's (a kind, a state, a reason); the value itself where it has none."""
         return self.texts.get(f"{family}.{value}", value)
+
+    def cited(self, source: str) -> str:
+        """The clauses on which a rule stands, in their own words; that it is the venue's own is said in the reader's."""
+        return source.replace(OWN, self("rules.own"))
 
     def sections(self, names: Iterable[str]) -> dict[str, str]:
         """All texts of some sections, for a page's scripts."""

@@ -27,6 +27,7 @@ from exchange.registration.path import STEPS
 from exchange.registration.procedure import ACTS
 from exchange.registration.rights import RIGHTS
 from exchange.rulebook import load
+from exchange.rulebook.book import OWN
 from exchange.web import DESKS
 from exchange.web.console import SEARCHED
 from exchange.web.department import DECLARED, STAGES
@@ -150,6 +151,7 @@ def named() -> set[str]:
     for text in texts("templates", ".html"):
         found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["'](?! ~)""", text))
     found = {key for key in found if key.partition(".")[0] not in FAMILIES}
+    found.add("rules.own")  # by `Words.cited`
     found |= {f"asset.{said}_{name}" for said in ("states", "lacks") for name in LIMITS}
     for text in texts("static", ".js"):
         found |= set(re.findall(r'\bword\("([a-z_.0-9]+)"', text))
@@ -163,6 +165,12 @@ def named() -> set[str]:
             if code
         }
     return found
+
+
+def test_a_clause_is_cited_in_its_own_words_and_the_venues_own_rule_in_the_readers() -> None:
+    cited = "法释〔2016〕18号 第十四条; the venue's own rule"
+    assert words("en").cited(cited) == cited.replace(OWN, words("en")("rules.own"))
+    assert words("zh").cited(cited) == f"法释〔2016〕18号 第十四条; {words('zh')('rules.own')}"
 
 
 def kinds_logged() -> set[str]:
