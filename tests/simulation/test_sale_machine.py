@@ -1,4 +1,4 @@
-"""The sale as a state machine on a real market: listing, buying, bidding, closing, paying or not, undoing, in any order.
+"""The sale as a state machine on a real market: listing, buying, haggling, bidding, using, paying or not, in any order.
 
 What must hold is asked of the tables by queries that know nothing of the rooms, after every step; at the end of every life
 time passes until nothing is due any more, and then nobody's deposit is held.
@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from exchange import auctions, controls, money, parties, sales
+from exchange import auctions, controls, metering, money, negotiation, parties, sales
 from exchange.acts import CLOCK, Caller
 from exchange.database import Addresses
 from exchange.errors import ExchangeError
@@ -52,7 +52,21 @@ UNION ALL SELECT 'delivered without being paid', t.id FROM trade t WHERE t.price
   SELECT FROM transfer x WHERE x.code = 'price' AND x.log_index = t.log_index AND x.amount = t.price_fen
   AND x.debit = (SELECT account FROM party WHERE id = t.buyer) AND x.credit = (SELECT account FROM party WHERE id = t.seller))
 UNION ALL SELECT 'paid without being delivered', x.id FROM transfer x WHERE x.code = 'price' AND (
-  SELECT count(*) FROM trade t JOIN licence c ON c.trade = t.id WHERE t.log_index = x.log_index) <> 1
+  SELECT count(*) FROM trade t JOIN licence c ON c.trade = t.id WHERE t.log_index = x.log_index) + (
+  SELECT count(*) FROM usage_statement u WHERE u.log_index = x.log_index AND u.price_fen = x.amount) <> 1
+UNION ALL SELECT 'used without being paid', u.subscription FROM usage_statement u WHERE u.price_fen > 0 AND NOT EXISTS (
+  SELECT FROM transfer x WHERE x.code = 'price' AND x.log_index = u.log_index AND x.amount = u.price_fen)
+UNION ALL SELECT 'charged for more than was used', s.id FROM subscription s JOIN usage_statement u ON u.subscription = s.id
+  GROUP BY s.id HAVING sum(u.price_fen) * 10000 > s.settled::numeric * s.unit_price_micro
+UNION ALL SELECT 'used beyond what was recorded', s.id FROM subscription s LEFT JOIN usage_record r ON r.subscription = s.id
+  GROUP BY s.id HAVING coalesce(sum(r.quantity), 0) <> s.used
+UNION ALL SELECT 'held otherwise than is said', s.id FROM subscription s LEFT JOIN hold h ON h.id = s.hold
+  LEFT JOIN transfer x ON x.id = s.hold WHERE (s.state = 'ended' AND s.hold IS NOT NULL)
+  OR s.hold_fen <> CASE WHEN h.state = 'pending' THEN x.amount ELSE 0 END
+UNION ALL SELECT 'agreed on without a sale', n.id FROM negotiation n LEFT JOIN trade t ON t.id = n.trade
+  WHERE n.state = 'accepted' AND (t.price_fen, t.buyer, t.licences) IS DISTINCT FROM (n.price_fen * n.licences, n.buyer, n.licences)
+UNION ALL SELECT 'another offer than was on the table', n.id FROM negotiation n JOIN negotiation_offer o ON o.log_index = n.offer_index
+  WHERE (o.price_fen, o.licences, o.side) <> (n.price_fen, n.licences, n.side)
 UNION ALL SELECT 'a licence of no sale', c.id FROM licence c WHERE NOT EXISTS (SELECT FROM trade t WHERE t.id = c.trade)
 UNION ALL SELECT 'undone by half', u.trade FROM annulment u JOIN licence c USING (trade) WHERE c.state = 'active' OR EXISTS (
   SELECT FROM (SELECT debit AS account, -amount AS fen FROM transfer WHERE id LIKE u.trade || ':%' AND kind = 'post'
@@ -66,7 +80,8 @@ UNION ALL SELECT 'a price above the ceiling', t.id FROM trade t JOIN listing l O
 UNION ALL SELECT 'a bid above the ceiling', b.code FROM bid b JOIN lot l ON l.id = b.lot
   WHERE b.reason IS NULL AND b.price_fen > l.ceiling_fen
 UNION ALL SELECT 'deposits that nobody has on a lot', id FROM account WHERE id = 'venue:deposits' AND credits_pending <> (
-  SELECT coalesce(sum(l.deposit_fen), 0) FROM bidder b JOIN lot l ON l.id = b.lot WHERE b.state = 'admitted')
+  SELECT coalesce(sum(l.deposit_fen), 0) FROM bidder b JOIN lot l ON l.id = b.lot WHERE b.state = 'admitted') + (
+  SELECT coalesce(sum(hold_fen), 0) FROM subscription)
 UNION ALL SELECT 'forfeits that wait for nothing', id FROM account WHERE id = 'venue:deposits'
   AND credits_posted - debits_posted <> (SELECT coalesce(sum(forfeit_fen), 0) FROM lot)
 UNION ALL SELECT 'captured without a sale', b.hold FROM bidder b WHERE b.state = 'captured' AND NOT EXISTS (
@@ -80,6 +95,8 @@ LEFT = """
 SELECT 'a deposit left behind', b.lot || ' ' || b.code FROM bidder b WHERE b.state = 'admitted'
 UNION ALL SELECT 'a hold left behind', id FROM hold WHERE state = 'pending'
 UNION ALL SELECT 'a forfeit left behind', id FROM lot WHERE forfeit_fen > 0
+UNION ALL SELECT 'an offer without an end', id FROM negotiation WHERE state = 'open'
+UNION ALL SELECT 'a subscription without an end', id FROM subscription WHERE state = 'open'
 UNION ALL SELECT 'a lot without an end', id FROM lot WHERE state IN ('open', 'halted', 'drawing') OR NOT settled
 """
 
@@ -99,6 +116,8 @@ class Stage:
 
 
 PLACE = st.integers(0, 7)
+PRICE = st.sampled_from([0, 1, 101, 60_000, 60_001, 10**9])
+STANDS = st.sampled_from([-1, MINUTE_US, DAY_US, 12 * DAY_US])
 
 
 class Sale(RuleBasedStateMachine):
@@ -111,6 +130,8 @@ class Sale(RuleBasedStateMachine):
         self.floor, self.house = self.stage.floor, self.stage.floor.house
         self.listings: list[str] = []
         self.lots: list[str] = []
+        self.haggled: list[str] = []
+        self.meters: list[str] = []
 
     @initialize(operated=st.booleans())
     def they_come_to_the_market(self, operated: bool) -> None:
@@ -172,6 +193,116 @@ class Sale(RuleBasedStateMachine):
             asked = sales.Buy(self.listings[place % len(self.listings)], licences)
             if self.ask(sales.buy, asked, self.buyers[who % 3]):
                 self.stage.meet("sold at a fixed price")
+
+    @rule(place=PLACE, licences=st.integers(1, 3), capped=st.booleans())
+    def it_may_be_haggled_over(self, place: int, licences: int, capped: bool) -> None:
+        offer = Offer("licence", licences, 5, 101, 60_000 if capped else None)
+        asked = negotiation.OfferNegotiated(self.assets[place % 2], offer)
+        if listed := self.ask(negotiation.offer_negotiated, asked, self.seller):
+            self.haggled.append(listed["id"])
+
+    @rule(place=PLACE, who=PLACE, price=PRICE, licences=st.integers(1, 3), stands_us=STANDS)
+    def somebody_makes_an_offer(
+        self, place: int, who: int, price: int, licences: int, stands_us: int
+    ) -> None:
+        if self.haggled:
+            listing = self.haggled[-1 - place % len(self.haggled)]
+            asked = negotiation.MakeOffer(listing, price, licences, self.house.now_us + stands_us)
+            if self.ask(negotiation.make_offer, asked, self.buyers[who % 3]):
+                self.stage.meet("offer made")
+
+    @rule(
+        place=PLACE,
+        by_seller=st.booleans(),
+        answer=st.sampled_from(["accept", "accept", "counter", "reject", "withdraw", "close"]),
+        price=PRICE,
+        stands_us=STANDS,
+        late=st.booleans(),
+    )
+    def an_offer_is_answered(
+        self, place: int, by_seller: bool, answer: str, price: int, stands_us: int, late: bool
+    ) -> None:
+        """By either side, about the offer on the table or (`late`) the one before it."""
+        rows = self.stage.tables.execute(
+            "SELECT id, buyer, licences, array(SELECT log_index FROM negotiation_offer o WHERE o.negotiation = n.id ORDER BY 1)"
+            " FROM negotiation n WHERE seller = %s ORDER BY log_index DESC",
+            (self.seller.party,),
+        ).fetchall()
+        if not rows:
+            return
+        name, buyer, licences, offers = rows[place % len(rows)]
+        seen = offers[-2:][0 if late else -1]
+        expires_us = self.house.now_us + stands_us
+        decide, asked = {
+            "accept": (negotiation.accept_offer, negotiation.AcceptOffer(name, seen)),
+            "counter": (
+                negotiation.counter_offer,
+                negotiation.CounterOffer(name, seen, price, licences, expires_us),
+            ),
+            "reject": (negotiation.reject_offer, negotiation.RejectOffer(name)),
+            "withdraw": (negotiation.withdraw_offer, negotiation.WithdrawOffer(name)),
+            "close": (negotiation.close_offer, negotiation.CloseOffer(name)),
+        }[answer]
+        side = self.seller if by_seller else next(one for one in self.buyers if one.party == buyer)
+        if self.ask(decide, asked, CLOCK if answer == "close" else side):
+            self.stage.meet(f"offer: {answer}")
+
+    @rule(place=PLACE, licences=st.integers(1, 3), micro=st.sampled_from([2_800, 100, 1_000_000]))
+    def it_is_offered_by_use(self, place: int, licences: int, micro: int) -> None:
+        offer = Offer("licence", licences, 45, 0)
+        asked = metering.OfferMetered(self.assets[place % 2], offer, "call", micro, 1_000_000)
+        if listed := self.ask(metering.offer_metered, asked, self.seller):
+            self.meters.append(listed["id"])
+
+    @rule(
+        place=PLACE,
+        who=PLACE,
+        quota=st.sampled_from([1, 40, 1_000, 10**9]),
+        prepaid=st.booleans(),
+        signed=st.sampled_from([True, True, False]),
+    )
+    def somebody_subscribes(self, place: int, who: int, quota: int, prepaid: bool, signed: bool) -> None:
+        if self.meters:
+            asked = metering.Subscribe(self.meters[-1 - place % len(self.meters)], quota, prepaid)
+            buyer = self.buyers[who % 3]
+            if told := self.ask(metering.subscribe, asked, buyer):
+                self.stage.meet("subscribed, paid ahead" if prepaid else "subscribed")
+                if signed and self._may_sign(buyer):
+                    self.stage.run(self.house.sign_both(told["voucher"]["trade"], self.seller, buyer))
+
+    def _may_sign(self, buyer: Caller) -> bool:
+        """Whether nobody of the two was suspended: their keys are made for the signing."""
+        (count,) = self.stage.tables.execute(
+            "SELECT count(*) FROM party WHERE id = ANY(%s) AND state = 'active'",
+            ([buyer.party, self.seller.party],),
+        ).fetchone() or (0,)
+        return bool(count == 2)
+
+    @rule(place=PLACE, quantity=st.sampled_from([1, 39, 41, 999]))
+    def it_is_used(self, place: int, quantity: int) -> None:
+        name = self._subscription(place)
+        if name and self.ask(metering.record_usage, metering.RecordUsage(name, quantity), self.seller):
+            self.stage.meet("used")
+
+    @rule(place=PLACE, by_buyer=st.booleans())
+    def a_statement_is_asked_for(self, place: int, by_buyer: bool) -> None:
+        """The clock settles what is due; a buyer may end it at any time."""
+        if (name := self._subscription(place)) is None:
+            return
+        if not by_buyer:
+            self.ask(metering.settle_usage, metering.SettleUsage(name), CLOCK)
+            return
+        row = self.stage.tables.execute("SELECT buyer FROM subscription WHERE id = %s", (name,)).fetchone()
+        assert row is not None
+        buyer = next(one for one in self.buyers if one.party == row[0])
+        if self.ask(metering.end_subscription, metering.EndSubscription(name), buyer):
+            self.stage.meet("subscription ended by its buyer")
+
+    def _subscription(self, place: int) -> str | None:
+        rows = self.stage.tables.execute(
+            "SELECT id FROM subscription WHERE seller = %s ORDER BY log_index DESC", (self.seller.party,)
+        ).fetchall()
+        return rows[place % len(rows)][0] if rows else None
 
     @rule(place=PLACE, capped=st.booleans(), alone=st.booleans(), again=st.booleans())
     def it_is_put_up(self, place: int, capped: bool, alone: bool, again: bool) -> None:
@@ -311,7 +442,31 @@ class Sale(RuleBasedStateMachine):
 
     @rule(
         place=PLACE,
-        steps=st.lists(st.sampled_from([0, 1, 1, 2, TO_THE_CEILING, TO_THE_CEILING + 1]), max_size=3),
+        price=PRICE,
+        rounds=st.integers(0, 2),
+        by_use=st.booleans(),
+        days=st.sampled_from([1, 31, 50]),
+    )
+    def it_is_agreed_on_as_it_may(self, place: int, price: int, rounds: int, by_use: bool, days: int) -> None:
+        """So that lives meet offers that are countered and accepted, and statements of what was used."""
+        if by_use:
+            self.it_is_offered_by_use(place, 2, 2_800)
+            self.somebody_subscribes(0, place, 1_000, False, True)
+            self.it_is_used(0, 999)
+        else:
+            self.it_may_be_haggled_over(place, 2, False)
+            self.somebody_makes_an_offer(0, place, price, 1, DAY_US)
+            for turn in range(rounds):
+                self.an_offer_is_answered(0, turn % 2 == 0, "counter", price + turn, DAY_US, False)
+            self.an_offer_is_answered(0, rounds % 2 == 0, "accept", price, DAY_US, False)
+        self.house.now_us += days * DAY_US
+        self.tick()
+
+    @rule(
+        place=PLACE,
+        steps=st.lists(
+            st.sampled_from([0, 1, 2, TO_THE_CEILING, TO_THE_CEILING, TO_THE_CEILING + 1]), max_size=3
+        ),
         capped=st.booleans(),
         pays=st.sampled_from([True, False]),
         days=st.sampled_from([1, 1, 12, 50]),
@@ -413,13 +568,13 @@ async def _replayed(floor: Floor) -> list[Any]:
 def test_no_sequence_of_acts_sells_twice_pays_for_nothing_or_keeps_a_deposit(
     database: Addresses, tmp_path: Path
 ) -> None:
-    met = play(database, tmp_path, examples=12, steps=14)
+    met = play(database, tmp_path, examples=10, steps=14)
     assert met["bid"]
 
 
 @pytest.mark.drill
 def test_lives_that_meet_every_end_of_a_sale_break_no_law_of_it(database: Addresses, tmp_path: Path) -> None:
-    met = play(database, tmp_path, examples=120, steps=30)
+    met = play(database, tmp_path, examples=160, steps=30)
     ends = {"sold", "failed", "cancelled", "defaulted", "annulled"}
     assert {f"lot {end}" for end in ends} <= set(met)
     assert {
@@ -429,6 +584,11 @@ def test_lives_that_meet_every_end_of_a_sale_break_no_law_of_it(database: Addres
         "lot annulled",
         "drawn",
         "put up again",
+        "offer: accept",
+        "offer: counter",
+        "used",
+        "subscribed, paid ahead",
+        "subscription ended by its buyer",
     } <= set(met)
     assert {"refused sale.sold_out", "refused listing.exclusive_stands", "refused bid.above_ceiling"} <= set(
         met
