@@ -4,7 +4,8 @@
 price, the taxes on it and what is spent to bring them into use, among it 数据权属鉴证、质量评估、登记结算、安全管理; as inventory
 likewise. What is bought here is a right of use for a term, so it is an intangible asset where the conditions of 企业会计准则
 第6号 hold; inventory is what an enterprise holds to sell on, which no right of use allows. Input tax that is deductible is no
-part of the cost (企业会计准则第6号 应用指南; 增值税暂行条例 第八条).
+part of the cost (企业会计准则第6号 应用指南; 增值税暂行条例 第八条). What is charged by use is charged once it was used up: nothing is
+left of it that could be an asset, and it is an expense of its period (企业会计准则——基本准则 第三十五条).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlmodel import col
 from exchange import settlement
 from exchange.acts import Caller
 from exchange.errors import NotFound
-from exchange.tables import Acceptance, Annulment, Party, Trade
+from exchange.tables import Acceptance, Annulment, Party, Subscription, Trade, UsageStatement
 
 Component = Literal["purchase_price", "value_added_tax", "registration_and_settlement"]
 """购买价款, 相关税费, 登记结算: what of a purchase is paid through the exchange. What else makes up the cost (权属鉴证, 质量评估,
@@ -30,11 +31,12 @@ Component = Literal["purchase_price", "value_added_tax", "registration_and_settl
 
 RIGHT = "right_use"
 CLASS = "intangible_asset"
+CLASS_OF_USE = "period_expense"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A part of what the buyer paid, in fen: to whom, and whether it is part of the asset's cost."""
+    """A part of what the buyer paid, in fen: to whom, and whether it is part of the cost; what is not is input tax."""
 
     component: Component
     to: Literal["seller", "venue"]
@@ -43,7 +45,7 @@ class Line:
 
 
 def lines_of(voucher: Mapping[str, Any]) -> tuple[Line, ...]:
-    """What a sale's entry says that its buyer paid; a part that is nothing is left out. Pure.
+    """What the entry of a sale, or of a statement of use, says that the buyer paid; a part that is nothing is left out. Pure.
 
     Their sum is the price and the buyer's commission; `tests/exchange/test_invoices.py` holds them to the postings.
     """
@@ -93,7 +95,24 @@ def invoice_of(
         ],
         "cost_fen": str(sum(line.amount_fen for line in lines if line.in_cost)),
         "paid_fen": str(sum(line.amount_fen for line in lines)),
+        "usage": None,
         "annulled": annulled,
+    }
+
+
+def invoice_of_use(
+    statement: Mapping[str, Any], voucher: Mapping[str, Any], index: int, time_us: int
+) -> dict[str, Any]:
+    """The same of a statement of what was used, under the voucher of its subscription. Pure."""
+    charged = {name: statement[name] for name in ("price_fen", "split", "rulebook")}
+    return {
+        **invoice_of({**voucher, **charged}, index, time_us),
+        "number": f"{statement['subscription']}-{statement['number']}",
+        "recognised_as": CLASS_OF_USE,
+        "usage": {
+            name: statement[name]
+            for name in ("subscription", "quantity", "unit", "unit_price_micro", "from_us", "until_us")
+        },
     }
 
 
@@ -105,40 +124,69 @@ async def invoices(
     limit: int | None = None,
     trade: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The invoice lines of the sales that the caller's party made in a period, newest first, or a page, older than entry
-    `after`; of all parties for a regulator.
+    """The invoice lines of the sales that the caller's party made in a period, and of the statements of what was used, newest
+    first, or a page, older than entry `after`; of all parties for a regulator. Of one trade they are its own alone.
     """
     seller, buyer = aliased(Party), aliased(Party)
-    since_us, until_us = period_us
-    query = (
-        sql_select(Trade, Annulment, Acceptance, seller, buyer)
-        .join(seller, col(seller.id) == col(Trade.seller))
-        .join(buyer, col(buyer.id) == col(Trade.buyer))
+
+    def within(query: Any, row: type[Trade] | type[UsageStatement]) -> Any:
+        """Those of the caller in the period, the newest first."""
+        since_us, until_us = period_us
+        conditions = [col(row.time_us) >= since_us]
+        if until_us is not None:
+            conditions.append(col(row.time_us) < until_us)
+        if after is not None:
+            conditions.append(col(row.log_index) < after)
+        if "regulator" not in caller.roles:
+            conditions.append(or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party))
+        return (
+            query.join(seller, col(seller.id) == col(Trade.seller))
+            .join(buyer, col(buyer.id) == col(Trade.buyer))
+            .where(*conditions)
+            .order_by(col(row.log_index).desc())
+            .limit(limit)
+        )
+
+    sales = (
+        within(sql_select(Trade, Annulment, Acceptance, seller, buyer), Trade)
         .outerjoin(Annulment, col(Annulment.trade) == col(Trade.id))
         .outerjoin(Acceptance, col(Acceptance.trade) == col(Trade.id))
-        .where(col(Trade.time_us) >= since_us)
-        .order_by(col(Trade.log_index).desc())
-        .limit(limit)
     )
-    if until_us is not None:
-        query = query.where(col(Trade.time_us) < until_us)
-    if after is not None:
-        query = query.where(col(Trade.log_index) < after)
     if trade is not None:
-        query = query.where(col(Trade.id) == trade)
-    if "regulator" not in caller.roles:
-        query = query.where(or_(col(Trade.buyer) == caller.party, col(Trade.seller) == caller.party))
-    return [
+        sales = sales.where(col(Trade.id) == trade)
+    found = [
         {
             **invoice_of(row.voucher, row.log_index, row.time_us, settlement.undone(annulled)),
-            "seller_code": sold.uscc,
-            "seller_name": sold.name,
-            "buyer_code": bought.uscc,
-            "buyer_name": bought.name,
+            **_sides(sold, bought),
             "refunded_fen": str(accepted.refund_fen if accepted and accepted.refund_state == "paid" else 0),
         }
-        for row, annulled, accepted, sold, bought in await session.execute(query)
+        for row, annulled, accepted, sold, bought in await session.execute(sales)
     ]
+    if trade is None:
+        used = (
+            sql_select(UsageStatement, col(Trade.voucher), seller, buyer)
+            .join(Subscription, col(Subscription.id) == col(UsageStatement.subscription))
+            .join(Trade, col(Trade.id) == col(Subscription.trade))
+            .where(col(UsageStatement.price_fen) > 0)
+        )
+        found += [
+            {
+                **invoice_of_use(row.document, voucher, row.log_index, row.time_us),
+                **_sides(sold, bought),
+                "refunded_fen": "0",
+            }
+            for row, voucher, sold, bought in await session.execute(within(used, UsageStatement))
+        ]
+    return sorted(found, key=lambda one: -int(one["index"]))[:limit]
+
+
+def _sides(seller: Party, buyer: Party) -> dict[str, str]:
+    return {
+        "seller_code": seller.uscc,
+        "seller_name": seller.name,
+        "buyer_code": buyer.uscc,
+        "buyer_name": buyer.name,
+    }
 
 
 async def invoice(session: AsyncSession, caller: Caller, trade: str) -> dict[str, Any]:

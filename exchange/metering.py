@@ -35,7 +35,7 @@ from exchange.listings import (
 from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
-from exchange.settlement import Split, chain, linked, settle, shares_of, split
+from exchange.settlement import Shares, Split, chain, linked, settle, shares_of, split
 from exchange.tables import (
     Asset,
     Contract,
@@ -367,7 +367,9 @@ async def _statement(tx: Transaction, row: Subscription, state: str) -> Record:
     most_micro = await revenue.ceiling_micro(tx.session, row.asset, row.unit, tx.now_us)
     each_micro = charged_micro(row.unit_price_micro, most_micro, rules)
     price_fen = 0 if row.prepaid else Meter(Unit(row.unit), each_micro).charge_fen(quantity)
-    parts = split(price_fen, rules, await shares_of(tx, asset) if price_fen else None)
+    began_us = (await tx.find(Licence, row.licence, "licence")).starts_us
+    agreed = await rulebook.at(tx.session, began_us)
+    parts = parts_of(price_fen, rules, agreed, await shares_of(tx, asset) if price_fen else None)
     number, last = row.statements + 1, state != "settled"
     statement = f"{row.id}-{number}"
     held_before = row.hold
@@ -431,6 +433,15 @@ def charged_micro(agreed_micro: int, most_micro: int | None, rules: Rulebook) ->
     if most_micro is None or rules.allows("price.above_ceiling_allowed"):
         return agreed_micro
     return min(agreed_micro, most_micro)
+
+
+def parts_of(price_fen: int, rules: Rulebook, agreed: Rulebook, shares: Shares | None) -> Split:
+    """A statement's price divided as that of any sale, but for the buyer's fee: it is never above what the buyer subscribed
+    under, since no more was held for it. Pure.
+    """
+    parts = split(price_fen, rules, shares)
+    most_fen = split(price_fen, agreed, None).buyer_fee_fen
+    return replace(parts, buyer_fee_fen=min(parts.buyer_fee_fen, most_fen))
 
 
 def transfers_of(

@@ -147,6 +147,7 @@ class SubscriptionState:
     hold_fen: int
     next_us: int
     ends_us: int
+    agreed: rulebook.Rulebook
     used: int = 0
     settled: int = 0
     statements: int = 0
@@ -1653,6 +1654,7 @@ class Replay:
             hold_fen,
             self._now_us + rules.value("metering.statement_every_days") * DAY_US,
             self._now_us + term_days * DAY_US,
+            rules,
         )
         self._count("subscriptions")
 
@@ -1676,7 +1678,7 @@ class Replay:
         each = metering.charged_micro(known.meter.unit_price_micro, most, rules)
         price_fen = 0 if known.prepaid else Meter(known.meter.unit, each).charge_fen(quantity)
         shares = self._shares(known.asset, known.seller) if price_fen else None
-        parts = split(price_fen, rules, shares)
+        parts = metering.parts_of(price_fen, rules, known.agreed, shares)
         last = state != "settled"
         expected: list[Transfer] = []
         left_fen = known.hold_fen

@@ -19,23 +19,24 @@ COLUMNS: dict[Language, tuple[str, ...]] = {
     "en": (
         "voucher", "log entry", "time (UTC)", "seller code", "seller", "buyer code", "buyer", "asset", "asset code", "right",
         "grant", "licences", "term (days)", "recognised as", "component", "billed by", "amount (fen)", "part of the cost",
-        "annulled under",
+        "used", "unit", "annulled under",
     ),
     "zh": (
         "凭证号", "日志条目", "时间（UTC）", "销售方代码", "销售方", "购买方代码", "购买方", "数据资产", "登记编码", "权利",
-        "授权方式", "许可数", "期限（天）", "确认为", "成本构成", "收取方", "金额（分）", "计入成本", "撤销依据",
+        "授权方式", "许可数", "期限（天）", "确认为", "成本构成", "收取方", "金额（分）", "计入成本",
+        "用量", "计量单位", "撤销依据",
     ),
 }  # fmt: skip
 WORDS: dict[Language, dict[str, str]] = {
     "en": {
         "purchase_price": "purchase price", "value_added_tax": "value-added tax",
         "registration_and_settlement": "registration and settlement", "seller": "seller", "venue": "exchange",
-        "right_use": "right of use", "intangible_asset": "intangible asset", "exclusive": "exclusive", "licence": "licence",
-        "True": "yes", "False": "no",
+        "right_use": "right of use", "intangible_asset": "intangible asset", "period_expense": "expense of the period",
+        "exclusive": "exclusive", "licence": "licence", "True": "yes", "False": "no",
     },
     "zh": {
         "purchase_price": "购买价款", "value_added_tax": "增值税", "registration_and_settlement": "登记结算", "seller": "销售方",
-        "venue": "交易所", "right_use": "数据使用权", "intangible_asset": "无形资产", "exclusive": "独占", "licence": "普通许可",
+        "venue": "交易所", "right_use": "数据使用权", "intangible_asset": "无形资产", "period_expense": "当期费用", "exclusive": "独占", "licence": "普通许可",
         "True": "是", "False": "否",
     },
 }  # fmt: skip
@@ -55,7 +56,8 @@ async def invoice_lines(
     limit: Limit = 100,
     lang: Lang = "zh",
 ) -> Any:
-    """What your party's purchases and sales consist of, newest first, for the books (财会〔2023〕11号); all for a regulator.
+    """What your party's purchases and sales consist of, statements of use among them, newest first, for the books
+    (财会〔2023〕11号); all for a regulator.
 
     `Accept: text/csv` gets the whole period as a sheet, a line each; what was annulled is there once more, below nothing.
     """
@@ -120,7 +122,7 @@ async def journal(
 
 
 def _cells(row: dict[str, Any], lang: Language) -> Iterator[tuple[str | int | None, ...]]:
-    said = WORDS[lang]
+    said, used = WORDS[lang], row["usage"]
 
     def told(
         index: str, time_us: str, sign: int, order: str | None
@@ -130,7 +132,8 @@ def _cells(row: dict[str, Any], lang: Language) -> Iterator[tuple[str | int | No
                 row["number"], int(index), moment(int(time_us)), row["seller_code"], row["seller_name"], row["buyer_code"],
                 row["buyer_name"], row["asset"], row["asset_code"], said[row["right"]], said.get(row["grant"], row["grant"]),
                 int(row["licences"]), int(row["term_days"]), said[row["recognised_as"]], said[line["component"]],
-                said[line["to"]], sign * int(line["amount_fen"]), said[str(line["in_cost"])], order,
+                said[line["to"]], sign * int(line["amount_fen"]), said[str(line["in_cost"])],
+                None if used is None else int(used["quantity"]), None if used is None else used["unit"], order,
             )  # fmt: skip
 
     yield from told(row["index"], row["time_us"], 1, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -26,6 +26,9 @@ from exchange.cli.connection import (
     notes,
     yuan,
 )
+
+if TYPE_CHECKING:
+    from exchange.messages.books import InvoiceView
 
 app = typer.Typer(
     help="For your accountants: invoice lines of what was bought and sold, and the journal for plain-text accounting.",
@@ -83,13 +86,7 @@ def invoices(
         console.print(
             f"  {one.seller_name} {one.seller_code} → {one.buyer_name} {one.buyer_code}", soft_wrap=True
         )
-        console.print(
-            f"  数据使用权({one.grant}) {one.term_days} 天,符合条件时确认为无形资产,成本 {yuan(one.cost_fen)} 元"
-            if zh
-            else f"  right of use ({one.grant}) for {one.term_days} days: an intangible asset where it qualifies, at a cost of"
-            f" {yuan(one.cost_fen)} yuan",
-            soft_wrap=True,
-        )
+        console.print(f"  {_booked(one, zh)}", soft_wrap=True)
         table = Table(box=None, show_header=False, padding=(0, 2))
         table.add_column()
         table.add_column(justify="right")
@@ -99,6 +96,21 @@ def invoices(
         if one.refunded_fen:
             table.add_row("已退款" if zh else "refunded", yuan(one.refunded_fen))
         console.print(table)
+
+
+def _booked(one: InvoiceView, zh: bool) -> str:
+    """What it is in the buyer's books."""
+    if one.usage is not None:
+        quantity, unit, cost = f"{int(one.usage.quantity):,}", one.usage.unit, yuan(one.cost_fen)
+        if zh:
+            return f"按用量计费 {quantity} {unit},计入当期费用 {cost} 元"
+        return f"charged by use, {quantity} {unit}: an expense of the period of {cost} yuan"
+    if zh:
+        return f"数据使用权({one.grant}) {one.term_days} 天,符合条件时确认为无形资产,成本 {yuan(one.cost_fen)} 元"
+    return (
+        f"right of use ({one.grant}) for {one.term_days} days: an intangible asset where it qualifies, at a cost of"
+        f" {yuan(one.cost_fen)} yuan"
+    )
 
 
 @app.command()

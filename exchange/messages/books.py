@@ -17,11 +17,23 @@ class InvoiceLineView(View):
     in_cost: bool
 
 
+class InvoiceUsageView(View):
+    """What was used between two moments, and charged by a statement of a subscription."""
+
+    subscription: str
+    quantity: Whole
+    unit: str
+    unit_price_micro: Whole
+    from_us: Whole
+    until_us: Whole
+
+
 class InvoiceView(View):
     """What a buyer needs to book a purchase of data (财会〔2023〕11号), as the entry at `index` has it.
 
-    `number` is the voucher's; `right` and `term_days` say what was bought, `recognised_as` what it is where the conditions of
-    企业会计准则第6号 hold. `cost_fen` is the cost of the asset, `paid_fen` all that was paid; the difference is input tax. Where
+    `number` is the voucher's, or a statement's of what was used (`usage`); `right` and `term_days` say what was bought,
+    `recognised_as` what it is where the conditions of 企业会计准则第6号 hold, and an expense where it was charged by use.
+    `cost_fen` is the cost of the asset, or that expense; `paid_fen` all that was paid; the difference is input tax. Where
     `annulled` says so, all of it was paid back; `refunded_fen` is what an award after the delivery gave back of the price.
     """
 
@@ -38,7 +50,7 @@ class InvoiceView(View):
     asset_code: str | None
     grant: str
     right: Literal["right_use"]
-    recognised_as: Literal["intangible_asset"]
+    recognised_as: Literal["intangible_asset", "period_expense"]
     licence: str
     licences: Whole
     term_days: Whole
@@ -46,6 +58,7 @@ class InvoiceView(View):
     lines: list[InvoiceLineView]
     cost_fen: Whole
     paid_fen: Whole
+    usage: InvoiceUsageView | None
     refunded_fen: Whole
     annulled: AnnulledView | None
 

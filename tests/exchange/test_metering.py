@@ -124,6 +124,82 @@ async def test_an_interface_at_0_0028_yuan_is_held_counted_and_settled_month_by_
     assert settle.subscription in market.subscriptions
 
 
+async def test_each_statement_of_use_has_invoice_lines_and_is_an_expense_of_its_period(floor: Floor) -> None:
+    house, (buyer, other) = floor.house, floor.buyers
+    listing = await listed(floor)
+    held = await subscribed(floor, listing, buyer, 1_000_000, purpose="industry")
+    ahead = await subscribed(floor, listing, other, 1_000, prepaid=True, purpose="industry")
+    for told, quantity in ((held, 123_457), (ahead, 900)):
+        await used(floor, told, quantity)
+    house.now_us += 30 * DAY_US
+    await Worker(house.gate, house.gate.database).follow_up()
+
+    async def seen(caller: Caller) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = (await house.call(caller, "GET", "/v1/invoices")).json()
+        return rows
+
+    charged, trade = await seen(buyer)
+    assert (trade["number"], trade["lines"], trade["usage"]) == (held["voucher"]["trade"], [], None)
+    assert charged["number"] == f"{held['subscription']}-1"
+    assert charged["recognised_as"] == "period_expense"
+    assert charged["usage"].items() >= {
+        "quantity": "123457", "unit": "call", "unit_price_micro": str(CALL_MICRO), "subscription": held["subscription"],
+    }.items()  # fmt: skip
+    # 345.67 yuan with 19.57 of tax, and the fee of 3.46: what is left without the tax is the expense.
+    amounts = {line["component"]: line["amount_fen"] for line in charged["lines"]}
+    assert amounts == {
+        "purchase_price": "32610",
+        "value_added_tax": "1957",
+        "registration_and_settlement": "346",
+    }
+    assert (charged["cost_fen"], charged["paid_fen"]) == ("32956", "34913")
+    body = dict(await floor.bodies())[int(charged["index"])]
+    posted = {one["code"]: int(one["amount"]) for one in body["transfers"] if one["kind"] == "post"}
+    assert int(charged["paid_fen"]) == posted["price"] + posted["buyer_fee"]
+    # What was paid ahead is in the sale's own lines, once.
+    (paid,) = await seen(other)
+    assert (paid["number"], paid["recognised_as"]) == (ahead["voucher"]["trade"], "intangible_asset")
+    assert [one["number"] for one in await seen(floor.seller)] == [
+        charged["number"],
+        paid["number"],
+        trade["number"],
+    ]
+    page = await house.call(floor.seller, "GET", f"/v1/invoices?after={charged['index']}&limit=1")
+    assert [one["number"] for one in page.json()] == [paid["number"]]
+    sheet = (await house.call(buyer, "GET", "/v1/invoices.csv?lang=zh")).content.decode("utf-8-sig")
+    assert sheet.count("当期费用") == 3
+
+
+async def test_a_fee_that_rises_meanwhile_does_not_reach_who_subscribed_before(floor: Floor) -> None:
+    house, (buyer, other) = floor.house, floor.buyers
+    listing = await listed(floor)
+    told = await subscribed(floor, listing, buyer, 1_000_000, purpose="industry")
+    board = await house.party("governing_body", people=2)
+    fee = "fees.buyer_commission_ppm"
+    said = {fee: {**rulebook.load("cn-venue")[fee].to_json(), "value": "50000"}}
+    change = await house.act(
+        rulebook.propose_rule_change,
+        rulebook.ProposeRuleChange(said, None, house.now_us + DAY_US, "costs have risen"),
+        board[0],
+    )
+    sign = rulebook.DecideRuleChange(change["id"], change["result"]["digest"], "sign", "seen")
+    await house.act(rulebook.decide_rule_change, sign, board[1])
+    house.now_us += 2 * DAY_US
+    after = await subscribed(floor, listing, other, 1_000_000, purpose="industry")
+    for one in (told, after):
+        await used(floor, one, 1_000_000)  # all that was held for is used up, before the last statement
+    worker = Worker(house.gate, house.gate.database)
+    for days in (31, 31, 31):
+        house.now_us += days * DAY_US
+        await worker.follow_up()
+    fees = [(await statement(floor, one, 1))["split"]["buyer_fee_fen"] for one in (told, after)]
+    assert fees == ["2800", "14000"]
+    assert [await floor.money(one) for one in (buyer, other)] == [
+        (10_000_000 - 280_000 - paid, 0) for paid in (2_800, 14_000)
+    ]
+    await sound(floor)
+
+
 def metering_sheet(told: Any) -> list[Any]:
     """The rows of a statement's sheet, whose quantities add up."""
     from exchange.api.metering import sheet
