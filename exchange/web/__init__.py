@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from exchange.web import account, admin, console, department, desk, enterprise, income, regulator, sign_in
+from exchange.web import (
+    account,
+    admin,
+    complaint,
+    console,
+    department,
+    desk,
+    enterprise,
+    income,
+    regulator,
+    sign_in,
+)
 
 DESKS: tuple[desk.DeskPage, ...] = (
     *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *regulator.PAGES, *account.PAGES,
@@ -12,7 +23,7 @@ DESKS: tuple[desk.DeskPage, ...] = (
 
 def mount(app: FastAPI) -> None:
     """Add the console to an application whose `state.gate` and `state.door` serve it."""
-    console.mount(app, [*sign_in.PAGES, *desk.routes(DESKS)])
+    console.mount(app, [*sign_in.PAGES, *complaint.PAGES, *desk.routes(DESKS)])
 
 
 __all__ = ["DESKS", "mount"]

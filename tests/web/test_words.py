@@ -135,6 +135,9 @@ FAMILIES = (
     "move",
     "payout",
     "side",
+    # of complaints
+    "topic",
+    "complaint_state",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
@@ -252,6 +255,7 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("paper", load("cn-venue").words("parties.document_kinds")),
         ("ground", load("cn-venue").words("acceptance.grounds")),
         ("link_span", LINK_S),
+        ("topic", load("cn-venue").words("complaint.topics")),
     ):
         said = {key.removeprefix(f"{family}.") for key in known if key.startswith(f"{family}.")}
         assert said == set(values), family
