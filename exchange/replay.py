@@ -1080,7 +1080,7 @@ class Replay:
 
     def _tender(self, index: int, body: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         act, kind = body["act"], body["kind"]
-        told = Told(index, kind, act, body.get("party"), self._now_us, transfers, self._rules())
+        told = Told(index, kind, act, body.get("party"), self._by, self._now_us, transfers, self._rules())
         self._tenders.take(told)
         if kind == "tender_published":
             self._stand(index, act["listing"], act)
