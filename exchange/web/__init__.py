@@ -7,6 +7,7 @@ from exchange.web import (
     admin,
     complaint,
     console,
+    contracts,
     department,
     desk,
     enterprise,
@@ -16,7 +17,8 @@ from exchange.web import (
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *regulator.PAGES, *account.PAGES,
+    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *contracts.PAGES, *regulator.PAGES,
+    *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
 

@@ -137,6 +137,8 @@ FAMILIES = (
     "side",
     # of complaints
     "topic",
+    # of contracts
+    "contract_state",
     "complaint_state",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
