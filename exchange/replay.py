@@ -1088,7 +1088,8 @@ class Replay:
         if kind == "tender_settled":
             hold = transfers[0] if transfers and transfers[0].kind == "void_pending" else None
             self._judge_split(index, act["voucher"], transfers, hold)
-            self._draw_up(index, act["voucher"], "")
+            tender = self.market.tenders[act["tender"]]
+            self._draw_up(index, act["voucher"], tender.purposes.get(tender.winner or "", ""))
 
     def lot_opened(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
         rules, offer, draw = rules_of(act["rules"]), act["offer"], act.get("draw")

@@ -1022,6 +1022,7 @@ class Tenderer(SQLModel, table=True):
     code: str = word()
     hold: str = word()
     state: str = word()
+    purpose: str = word()  # that was stated; empty for none
     facts: dict[str, Any] = document()
     mixed: list[str] = words(default_factory=list)  # codes whose envelopes it handed in
     log_index: int = whole()

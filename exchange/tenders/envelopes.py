@@ -118,6 +118,7 @@ async def join_tender(tx: Transaction, act: JoinTender) -> Record:
             code=code,
             hold=hold,
             state="admitted",
+            purpose=act.purpose,
             facts=facts,
             log_index=tx.index,
         )

@@ -67,6 +67,7 @@ class TenderState:
     resume_by_us: int = 0
     holds: dict[str, str] = field(default_factory=dict)  # code: hold
     bidders: dict[str, str | None] = field(default_factory=dict)  # code: party, None where erased
+    purposes: dict[str, str] = field(default_factory=dict)  # code: what the bidder stated
     gone: set[str] = field(default_factory=set)  # codes whose deposits are held no more
     envelopes: dict[str, Sealed] = field(default_factory=dict)  # code: the one that stands
     shares: dict[str, Any] = field(default_factory=dict)  # holder: what it handed in
@@ -243,6 +244,7 @@ class Fold:
             )
         tender.holds[act["code"]] = act["hold"]
         tender.bidders[act["code"]] = self._openings.get(act["bidder"])
+        tender.purposes[act["code"]] = act["purpose"]
         tender.facts[act["code"]] = act["facts"]
         held = [t for t in told.transfers if t.kind == "pending" and t.id == act["hold"]]
         if len(held) != 1 or held[0].amount != tender.deposit_fen or held[0].credit != DEPOSITS:
