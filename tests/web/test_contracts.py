@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from exchange.client import Exchange
 from tests.web.people import seated
@@ -24,6 +25,11 @@ def sold(market: Any) -> tuple[tuple[str, Exchange], Firm, str]:
     return supplier, firm, firm.client.trades()[0].trade
 
 
+def noted(sent: list[str], request: Request) -> None:
+    """Keep what a page sends."""
+    sent.append(request.post_data or "")
+
+
 def test_both_sides_sign_in_their_browsers_and_the_key_never_leaves_them(
     market: Any, visit: Callable[..., Page], sit: Callable[..., BrowserContext]
 ) -> None:
@@ -35,7 +41,7 @@ def test_both_sides_sign_in_their_browsers_and_the_key_never_leaves_them(
     ):
         page = visit(path, context=sit(seat))
         sent: list[str] = []
-        page.on("request", lambda request, sent=sent: sent.append(request.post_data or ""))
+        page.on("request", partial(noted, sent))
         page.locator(".goods .lot-title").click()
         expect(page.locator("#digest-says")).to_have_attribute("data-state", "good")
         button = page.get_by_role("button", name=go)
