@@ -14,10 +14,11 @@ from exchange.web import (
     income,
     regulator,
     sign_in,
+    tenders,
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *contracts.PAGES, *regulator.PAGES,
+    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *contracts.PAGES, *regulator.PAGES,
     *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""

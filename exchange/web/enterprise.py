@@ -161,12 +161,12 @@ async def _show_listing(visit: Visit, looked: dict[str, Any] | None) -> Response
         "desk/listing.html",
         offer=found,
         looked=looked,
-        purposes=await _purposes(visit, found["purposes"]),
+        purposes=await purposes_for(visit, found["purposes"]),
         account=await visit.read(parties.account_of, visit.caller),
     )
 
 
-async def _purposes(visit: Visit, allowed: list[str]) -> list[tuple[str, str]]:
+async def purposes_for(visit: Visit, allowed: list[str]) -> list[tuple[str, str]]:
     """What a buyer may state; those that the asset is opened for, where it is opened for some alone."""
     rules = await visit.read(rulebook.at, await visit.gate.now_us())
     known = [name for name in rules.words("opening.purposes") if not allowed or name in allowed]
@@ -286,7 +286,7 @@ async def lot(visit: Visit) -> Response:
         "desk/lot.html",
         **found,
         **await visit.read(newest_bids, identifier, -1),
-        purposes=await _purposes(visit, found["card"].get("purposes") or []),
+        purposes=await purposes_for(visit, found["card"].get("purposes") or []),
         watched={one["id"] for one in await visit.read(auctions.watched, visit.caller)},
     )
 
