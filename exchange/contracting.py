@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlalchemy import and_, not_, or_
 from sqlmodel import col, select
 
 from exchange import contracts
@@ -166,7 +167,7 @@ async def sign_contract(tx: Transaction, act: SignContract) -> Record:
     Conflict where that side has signed, and where the trade was undone.
     """
     contract = await own_contract(tx.session, act.trade, tx.caller)
-    side: Side = "buyer" if tx.caller.party == contract.buyer else "seller"
+    side = side_of(contract.buyer, tx.caller)
     if contract.state == "ended":
         raise Conflict(
             "contract.ended",
@@ -236,6 +237,51 @@ async def contract(session: AsyncSession, trade: str, caller: Caller) -> dict[st
             for one in await session.scalars(sealed)
         },
     }
+
+
+async def contracts_of(
+    session: AsyncSession, caller: Caller, before: int | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The contracts that the caller's party is a side of, newest first, or a page older than entry `before`; first of all,
+    whatever their age, those that wait for its signature.
+    """
+    mine = or_(
+        and_(col(Contract.seller) == caller.party, col(Contract.seller_index).is_(None)),
+        and_(col(Contract.buyer) == caller.party, col(Contract.buyer_index).is_(None)),
+    )
+    waiting = and_(col(Contract.state) == "drawn", mine)
+    theirs = select(Contract).where(
+        or_(col(Contract.seller) == caller.party, col(Contract.buyer) == caller.party)
+    )
+    newest = col(Contract.log_index).desc()
+    rest = theirs.where(not_(waiting)).order_by(newest).limit(limit)
+    if before is None:
+        rows = [
+            *(await session.scalars(theirs.where(waiting).order_by(newest))),
+            *(await session.scalars(rest)),
+        ]
+    else:
+        rows = list(await session.scalars(rest.where(col(Contract.log_index) < before)))
+    return [
+        {
+            "asset": row.values["asset"],
+            "buyer_index": _text(row.buyer_index),
+            "index": str(row.log_index),
+            "seller_index": _text(row.seller_index),
+            "side": side_of(row.buyer, caller),
+            "state": row.state,
+            "template": row.template,
+            "trade": row.trade,
+            "waits": row.state == "drawn"
+            and (row.buyer_index if row.buyer == caller.party else row.seller_index) is None,
+        }
+        for row in rows
+    ]
+
+
+def side_of(buyer: str, caller: Caller) -> Side:
+    """As which side the caller's party signs a contract of its own. Pure."""
+    return "buyer" if buyer == caller.party else "seller"
 
 
 async def listing_contract(session: AsyncSession, listing: str) -> dict[str, Any]:

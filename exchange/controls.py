@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -128,8 +128,10 @@ async def stop_trading(tx: Transaction, act: StopTrading) -> Record:
         .where(
             col(Envelope.party) == party.id,
             col(Envelope.state) == "standing",
-            col(Tender.state) == "published",
-            col(Tender.deadline_us) > tx.now_us,
+            or_(
+                col(Tender.state) == "halted",
+                and_(col(Tender.state) == "published", col(Tender.deadline_us) > tx.now_us),
+            ),
         )
         .order_by(col(Envelope.log_index))
     )

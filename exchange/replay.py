@@ -1081,7 +1081,7 @@ class Replay:
 
     def _tender(self, index: int, body: Mapping[str, Any], transfers: Sequence[Transfer]) -> None:
         act, kind = body["act"], body["kind"]
-        told = Told(index, kind, act, body.get("party"), self._now_us, transfers, self._rules())
+        told = Told(index, kind, act, body.get("party"), self._by, self._now_us, transfers, self._rules())
         self._tenders.take(told)
         if kind == "tender_published":
             self._stand(index, act["listing"], act)
@@ -1089,7 +1089,8 @@ class Replay:
         if kind == "tender_settled":
             hold = transfers[0] if transfers and transfers[0].kind == "void_pending" else None
             self._judge_split(index, act["voucher"], transfers, hold)
-            self._draw_up(index, act["voucher"], "")
+            tender = self.market.tenders[act["tender"]]
+            self._draw_up(index, act["voucher"], tender.purposes.get(tender.winner or "", ""))
 
     def lot_opened(self, index: int, act: Mapping[str, Any], _: Sequence[Transfer]) -> None:
         rules, offer, draw = rules_of(act["rules"]), act["offer"], act.get("draw")

@@ -946,14 +946,14 @@ class Tender(SQLModel, table=True):
     __tablename__ = "tender"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('published', 'opening', 'opened', 'awarded', 'settled', 'failed', 'cancelled', 'annulled',"
+            "state IN ('published', 'halted', 'opening', 'opened', 'awarded', 'settled', 'failed', 'cancelled', 'annulled',"
             " 'defaulted')",
             name="tender_state_is_known",
         ),
         Index(
             "tender_unfinished",
             "state",
-            postgresql_where="state IN ('published', 'opening', 'opened', 'awarded')",
+            postgresql_where="state IN ('published', 'halted', 'opening', 'opened', 'awarded')",
         ),
         Index("tender_unscreened", "id", postgresql_where="NOT screened"),
     )
@@ -985,6 +985,8 @@ class Tender(SQLModel, table=True):
     price_fen: int | None = whole(default=None)
     protest_until_us: int | None = whole(default=None)
     pay_by_us: int | None = whole(default=None)
+    halted_us: int | None = whole(default=None)
+    resume_by_us: int | None = whole(default=None)
     log_index: int = whole()
 
 
@@ -1020,6 +1022,7 @@ class Tenderer(SQLModel, table=True):
     code: str = word()
     hold: str = word()
     state: str = word()
+    purpose: str = word()  # that was stated; empty for none
     facts: dict[str, Any] = document()
     mixed: list[str] = words(default_factory=list)  # codes whose envelopes it handed in
     log_index: int = whole()

@@ -207,7 +207,7 @@ class Worker:
 
     async def tender(self) -> None:
         """Close the tenders whose deadline has come, open those whose holders have handed in their shares, screen what was
-        opened, award what is marked, and settle what nobody can protest against any more.
+        opened, award what is marked, settle what nobody can protest against any more, and call off what was not resumed.
         """
         due = await self.gate.read(tenders.due, await self.gate.now_us())
         nudges: list[tuple[Any, Any, str]] = [
@@ -223,6 +223,8 @@ class Worker:
             nudges.append((tenders.settle_tender, tenders.SettleTender(one), f"settle-{one}"))
         for one in due.defaulting:
             nudges.append((tenders.declare_default, tenders.DeclareTenderDefault(one), f"default-{one}"))
+        for one in due.cancelling:
+            nudges.append((tenders.cancel_tender, tenders.CancelTender(one, NOT_RESUMED), f"cancel-{one}"))
         for nudge in nudges:
             await self._nudge(*nudge)
         bidders = await self.gate.read(tenders.deposits_due, BATCH_LIMIT)

@@ -54,6 +54,9 @@ QUOTA = 20_000
 
 QUOTA_WINDOW_S = 10
 
+VISITOR_COSTS = 100
+"""What a visitor writes counts as so many requests: who has no name has less to say at a time."""
+
 
 class Quotas:
     """What each party asked of this process in the window that runs: one that asks for too much leaves the others theirs.
@@ -76,6 +79,11 @@ class Quotas:
             self._window, self._asked = window, {}
         asked = self._asked[party] = self._asked.get(party, 0) + requests
         return Quota(self._policy, self._limit - asked, QUOTA_WINDOW_S - int(now_s) % QUOTA_WINDOW_S)
+
+    def visited(self, request: Request) -> Quota:
+        """Count what somebody without a key writes, at either door, by where it comes from; what is then left."""
+        host = "" if request.client is None else request.client.host
+        return self.spend(f"visitor {host}", VISITOR_COSTS)
 
 
 class Quota(NamedTuple):
@@ -184,14 +192,9 @@ async def reader_of(
 ReaderDep = Annotated[Caller | None, Depends(reader_of)]
 
 
-VISITOR_COSTS = 100
-"""What a visitor writes counts as so many requests: who has no name has less to say at a time."""
-
-
 def visitor(request: Request) -> None:
-    """Count what somebody without a key writes, by where it comes from; TooMany where that was too much."""
-    host = "" if request.client is None else request.client.host
-    quota = request.state.quota = request.app.state.callers.quotas.spend(f"visitor {host}", VISITOR_COSTS)
+    """Count what somebody without a key writes; TooMany where that was too much."""
+    quota = request.state.quota = request.app.state.callers.quotas.visited(request)
     quota.require()
 
 

@@ -39,10 +39,12 @@ from exchange.messages.tenders import (
     TendererAdmitted,
     TendererView,
     TenderExplanationView,
+    TenderHalted,
     TenderMarked,
     TenderMessage,
     TenderProtested,
     TenderPublished,
+    TenderResumed,
     TenderView,
 )
 from pricing.auctions import Criterion
@@ -103,6 +105,20 @@ async def publish_tender(body: TenderMessage, gate: GateDep, caller: CallerDep, 
 async def one_tender(tender: Named, gate: GateDep) -> dict[str, Any]:
     """One tender: its terms and clarifications, the course of its opening, marks, award and protests."""
     return await gate.read(tenders.tender, tender)
+
+
+@router.post("/tenders/{tender}/halt", status_code=201, response_model=Answer[TenderHalted])
+async def halt_tender(
+    tender: Named, body: WhyMessage, gate: GateDep, caller: CallerDep, key: KeyDep
+) -> Response:
+    """Halt a tender before its deadline: nobody joins or bids, its clock stands still (administrator, regulator)."""
+    return await perform(gate, tenders.halt_tender, tenders.HaltTender(tender, body.reason), caller, key)
+
+
+@router.post("/tenders/{tender}/resumption", status_code=201, response_model=Answer[TenderResumed])
+async def resume_tender(tender: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
+    """Let a halted tender go on; its deadline moves by the time that it stood still, or further (administrator, regulator)."""
+    return await perform(gate, tenders.resume_tender, tenders.ResumeTender(tender), caller, key)
 
 
 @router.post("/tenders/{tender}/cancellation", status_code=201, response_model=Answer[TenderCancelled])

@@ -62,7 +62,7 @@ def list_(
     """List what is tendered, the newest first."""
     with connected(url, key_file, vkey, remember, lang, keyed=False) as market:
         found = market.tenders()
-    going = ("published", "opening", "opened", "awarded")
+    going = ("published", "halted", "opening", "opened", "awarded")
     table = Table(box=None, pad_edge=False)
     head = ("招标", "资产", "状态", "估价(元)", "保证金(元)", "投标截止(UTC+8)") if lang == "zh" else (
         "tender", "asset", "state", "estimate (yuan)", "deposit (yuan)", "deadline (UTC+8)"
@@ -139,6 +139,45 @@ def _told(found: TenderDetail, lang: Lang) -> list[str]:
         said = escape(f"{getattr(one.words, lang)} {one.answer or ''}")
         lines.append(f"{'异议' if zh else 'protest'} {one.id} {one.code} {said}")
     return lines
+
+
+@app.command()
+def halt(
+    tender: TenderArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is sealed for the regulator.")],
+    identifier: IdOption = None,
+    json: JsonOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyOption = None,
+    vkey: VkeyOption = None,
+    remember: RememberOption = None,
+    lang: LangOption = "en",
+) -> None:
+    """Halt a tender before its deadline: nobody joins or bids, its clock stands still (administrator, regulator)."""
+    with connected(url, key_file, vkey, remember, lang) as market:
+        came = market.halt_tender(tender, reason, identifier=identified(identifier, lang))
+    until = moment(int(came.outcome["resume_by_us"]))
+    zh = f"{tender} 已中止,须在 {until} 前恢复或终止"
+    done(came, zh, f"{tender} is halted; resume it or call it off by {until}", lang, json=json)
+
+
+@app.command()
+def resume(
+    tender: TenderArgument,
+    identifier: IdOption = None,
+    json: JsonOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyOption = None,
+    vkey: VkeyOption = None,
+    remember: RememberOption = None,
+    lang: LangOption = "en",
+) -> None:
+    """Let a halted tender go on; its deadline moves by the time that it stood still (administrator, regulator)."""
+    with connected(url, key_file, vkey, remember, lang) as market:
+        came = market.resume_tender(tender, identifier=identified(identifier, lang))
+    deadline = moment(int(came.outcome["deadline_us"]))
+    zh, en = f"{tender} 已恢复,{deadline} 投标截止", f"{tender} goes on; its deadline is {deadline}"
+    done(came, zh, en, lang, json=json)
 
 
 @app.command()

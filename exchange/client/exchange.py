@@ -297,6 +297,8 @@ class Market:
     publish_tender = One(Calls.publish_tender)
     tenders = One(Calls.tenders)
     tender = One(Calls.tender)
+    halt_tender = One(Calls.halt_tender)
+    resume_tender = One(Calls.resume_tender)
     cancel_tender = One(Calls.cancel_tender)
     ask_tender = One(Calls.ask_tender)
     answer_tender = One(Calls.answer_tender)

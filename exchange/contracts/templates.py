@@ -247,6 +247,11 @@ def tree(
     return root([leaf_hash(canonical(leaf)) for leaf in leaves]).hex()
 
 
+def clause_hash(clause: Mapping[str, str]) -> str:
+    """The leaf hash of one clause under its contract's digest, in hexadecimal."""
+    return leaf_hash(canonical(dict(clause))).hex()
+
+
 def _require(form: Template, blank: Blank, value: str | None) -> None:
     field = f"terms.{blank.name}"
     if value is None:

@@ -13,11 +13,21 @@ from exchange.messages.views import RulebookView, View
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 State = Literal[
-    "published", "opening", "opened", "awarded", "settled", "failed", "cancelled", "annulled", "defaulted"
+    "published",
+    "halted",
+    "opening",
+    "opened",
+    "awarded",
+    "settled",
+    "failed",
+    "cancelled",
+    "annulled",
+    "defaulted",
 ]
 
 STATES: dict[str, tuple[str, str]] = {
     "published": ("投标中", "takes bids"),
+    "halted": ("已中止", "halted"),
     "opening": ("开标中", "being opened"),
     "opened": ("评标中", "being scored"),
     "awarded": ("定标公示", "awarded; protests run"),
@@ -234,6 +244,8 @@ class TenderView(View):
     price_fen: Whole | None
     protest_until_us: Whole | None
     pay_by_us: Whole | None
+    halted_us: Whole | None
+    resume_by_us: Whole | None
     log_index: Whole
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own way
@@ -402,6 +414,24 @@ class TenderPublished(Outcome):
     again_of: str | None
     terms: Digest
     contract: StandingTermsView | None = None
+
+
+class TenderHalted(Outcome):
+    """Nobody joins or bids until the tender is resumed, by `resume_by_us`, or called off."""
+
+    tender: str
+    halted_us: Whole
+    resume_by_us: Whole
+    reason: Digest
+
+
+class TenderResumed(Outcome):
+    """The tender goes on: its times moved by what it stood still, and further where bidders would have too little left."""
+
+    tender: str
+    deadline_us: Whole
+    opens_us: Whole
+    ends_us: Whole
 
 
 class TenderCancelled(Outcome):

@@ -876,6 +876,11 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         tenders.cancel_tender,
         tenders.CancelTender(told["tender"], told.text(told["reason"])),
     ),
+    "tender_halted": lambda told: (
+        tenders.halt_tender,
+        tenders.HaltTender(told["tender"], told.text(told["reason"])),
+    ),
+    "tender_resumed": lambda told: (tenders.resume_tender, tenders.ResumeTender(told["tender"])),
     "tender_asked": lambda told: (
         tenders.ask_tender,
         tenders.AskTender(told["tender"], told.text(told["question"])),

@@ -15,8 +15,8 @@ from exchange.tenders.screening import unscreened
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What the clock has to do: tenders to close, to open, to screen, to award, to settle, and to find in default where that
-    fails.
+    """What the clock has to do: tenders to close, to open, to screen, to award, to settle, to find in default where that
+    fails, and to call off.
     """
 
     closing: list[str]
@@ -25,18 +25,19 @@ class Due:
     awarding: list[tuple[str, int]]  # with the round of the scoring
     settling: list[str]
     defaulting: list[str]
+    cancelling: list[str]
 
 
 async def due(session: AsyncSession, now_us: int) -> Due:
     """What is due at `now_us`, a fact of the rows alone; most of the time nothing is under way, and one look tells it."""
     going = select(Tender.id).where(
         or_(
-            col(Tender.state).in_(("published", "opening", "opened", "awarded")),
+            col(Tender.state).in_(("published", "halted", "opening", "opened", "awarded")),
             col(Tender.screened).is_(False),
         )
     )
     if (await session.execute(going.limit(1))).first() is None:
-        return Due([], [], [], [], [], [])
+        return Due([], [], [], [], [], [], [])
     closing = await session.execute(
         select(Tender.id)
         .where(col(Tender.state) == "published", col(Tender.deadline_us) <= now_us)
@@ -89,6 +90,11 @@ async def due(session: AsyncSession, now_us: int) -> Due:
             .order_by(col(Tender.id))
         )
     ).all()
+    halted = await session.execute(
+        select(Tender.id)
+        .where(col(Tender.state) == "halted", col(Tender.resume_by_us) < now_us)
+        .order_by(col(Tender.id))
+    )
     return Due(
         list(closing.scalars()),
         list(opening.scalars()),
@@ -96,4 +102,5 @@ async def due(session: AsyncSession, now_us: int) -> Due:
         [(tender, number) for tender, number in awarding],
         [tender for tender, _ in final],
         [tender for tender, pay_by_us in final if pay_by_us is not None and pay_by_us <= now_us],
+        list(halted.scalars()),
     )

@@ -18,7 +18,7 @@ from exchange.parties.documents import kinds_shown
 from exchange.parties.relations import REMEDY, conflict
 from exchange.rulebook import Rulebook
 from exchange.tables import Asset, Envelope, Listing, Party, Tender, Tenderer
-from exchange.tenders.terms import check_words, committee_of, earlier_rounds, holders_of
+from exchange.tenders.terms import before_deadline, check_words, committee_of, earlier_rounds, holders_of
 from ledger.postings import Transfer
 from pricing.errors import SealError
 from pricing.sealed_bids import Committee, Context, SealedBid, check
@@ -87,6 +87,14 @@ async def join_tender(tx: Transaction, act: JoinTender) -> Record:
     }
     try:
         require_active(party)
+        if tender.state == "halted":
+            raise Conflict(
+                "tender.halted",
+                "this tender is halted",
+                field="tender",
+                rule="nobody joins a tender that stands still",
+                remedy="join once it goes on",
+            )
         if tender.state != "published" or tender.deadline_us <= tx.now_us:
             raise Conflict(
                 "tender.closed", "this tender is closed", field="tender", remedy="look for an open tender"
@@ -110,6 +118,7 @@ async def join_tender(tx: Transaction, act: JoinTender) -> Record:
             code=code,
             hold=hold,
             state="admitted",
+            purpose=act.purpose,
             facts=facts,
             log_index=tx.index,
         )
@@ -200,6 +209,8 @@ async def hand_in(tx: Transaction, act: HandIn) -> Record:
     }
     try:
         require_active(await tx.find(Party, tx.caller.party, "party"))
+        if tender.state == "halted":
+            raise halted()
         check_envelope(
             sealed,
             tender.id,
@@ -302,6 +313,17 @@ def late(deadline_us: int, now_us: int, rules: Rulebook) -> Forbidden:
     )
 
 
+def halted() -> Conflict:
+    """The problem of an envelope for a tender that stands still."""
+    return Conflict(
+        "envelope.halted",
+        "this tender is halted",
+        field="tender",
+        rule="a tender that stands still takes nothing in; its deadline moves by the time that it stood",
+        remedy="hand it in once the tender goes on",
+    )
+
+
 def _read(sealed: dict[str, Any]) -> SealedBid:
     """The bid as it came; Unprocessable, unrecorded, where it has not even the form of one."""
     try:
@@ -366,7 +388,7 @@ async def withdraw(tx: Transaction, act: Withdraw) -> Record:
         "digest": envelope.digest,
         "tender": tender.id,
     }
-    if tender.state != "published" or tender.deadline_us <= tx.now_us:
+    if not before_deadline(tender, tx.now_us):
         return refusal(
             "tender_withdrawn", said, late(tender.deadline_us, tx.now_us, rules), code=tenderer.code
         )

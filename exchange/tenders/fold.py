@@ -13,6 +13,7 @@ from exchange.rulebook import Rulebook
 from exchange.settlement import forfeit
 from exchange.tenders.envelopes import check_envelope
 from exchange.tenders.opening import faults_of, opened_of, placeholder, submissions_of, valid
+from exchange.tenders.orders import moved_by_us
 from exchange.tenders.protests import pay_by_us
 from exchange.tenders.scoring import (
     check_assessors,
@@ -24,6 +25,7 @@ from exchange.tenders.scoring import (
 )
 from exchange.tenders.screening import found_of
 from exchange.tenders.terms import (
+    DAY_US,
     UNAWARDED,
     PublishTender,
     ScoringRule,
@@ -61,8 +63,11 @@ class TenderState:
     ends_us: int
     again_of: str | None
     state: str = "published"
+    halted_us: int = 0
+    resume_by_us: int = 0
     holds: dict[str, str] = field(default_factory=dict)  # code: hold
     bidders: dict[str, str | None] = field(default_factory=dict)  # code: party, None where erased
+    purposes: dict[str, str] = field(default_factory=dict)  # code: what the bidder stated
     gone: set[str] = field(default_factory=set)  # codes whose deposits are held no more
     envelopes: dict[str, Sealed] = field(default_factory=dict)  # code: the one that stands
     shares: dict[str, Any] = field(default_factory=dict)  # holder: what it handed in
@@ -82,6 +87,10 @@ class TenderState:
     def holders(self) -> list[str]:
         return [name for name, _ in self.committee.holders]
 
+    def before_deadline(self, time_us: int) -> bool:
+        """Whether its deadline is still to come, as that of a halted one is."""
+        return self.state == "halted" or (self.state == "published" and time_us < self.deadline_us)
+
     def standing(self) -> list[Sealed]:
         """The envelopes that stand, in log order."""
         return sorted(self.envelopes.values(), key=lambda one: one.index)
@@ -89,7 +98,7 @@ class TenderState:
     def owed(self) -> set[str]:
         """Codes whose deposits go back now."""
         held = set(self.holds) - self.gone
-        if self.state == "published":
+        if self.state in ("published", "halted"):
             return set()
         if self.state in ("opening", "opened", "awarded"):
             return held - set(self.envelopes)
@@ -104,6 +113,7 @@ class Told:
     kind: str
     act: Mapping[str, Any]
     party: str | None
+    by: str
     time_us: int
     transfers: Sequence[Transfer]
     rules: Rulebook
@@ -200,9 +210,29 @@ class Fold:
 
     def tender_cancelled(self, told: Told) -> None:
         tender = self._of(told)
-        if tender.state != "published" or told.time_us >= tender.deadline_us:
+        early = told.by == "clock" and (tender.state != "halted" or told.time_us <= tender.resume_by_us)
+        if early or not tender.before_deadline(told.time_us):
             self._differ(told.index, f"end of {told.act['tender']}", "cancelled", tender.state)
         tender.state = "cancelled"
+
+    def tender_halted(self, told: Told) -> None:
+        act, tender = told.act, self._of(told)
+        by_us = told.time_us + told.rules.value("tender.resume_within_days") * DAY_US
+        halted = tender.state == "published" and tender.before_deadline(told.time_us)
+        if not halted or int(act["resume_by_us"]) != by_us:
+            self._differ(told.index, f"halt of {act['tender']}", act["resume_by_us"], by_us)
+        tender.state, tender.halted_us, tender.resume_by_us = "halted", told.time_us, by_us
+        self._count("halts")
+
+    def tender_resumed(self, told: Told) -> None:
+        act, tender = told.act, self._of(told)
+        by_us = moved_by_us(tender.deadline_us, tender.halted_us, told.time_us, told.rules)
+        times = [tender.deadline_us + by_us, tender.opens_us + by_us, tender.ends_us + by_us]
+        logged = [int(act[name]) for name in ("deadline_us", "opens_us", "ends_us")]
+        if tender.state != "halted" or told.time_us > tender.resume_by_us or logged != times:
+            self._differ(told.index, f"resumption of {act['tender']}", logged, times)
+        tender.state = "published"
+        tender.deadline_us, tender.opens_us, tender.ends_us = times
 
     def tenderer(self, told: Told) -> None:
         act, tender = told.act, self._of(told)
@@ -214,6 +244,7 @@ class Fold:
             )
         tender.holds[act["code"]] = act["hold"]
         tender.bidders[act["code"]] = self._openings.get(act["bidder"])
+        tender.purposes[act["code"]] = act["purpose"]
         tender.facts[act["code"]] = act["facts"]
         held = [t for t in told.transfers if t.kind == "pending" and t.id == act["hold"]]
         if len(held) != 1 or held[0].amount != tender.deposit_fen or held[0].credit != DEPOSITS:
@@ -229,6 +260,8 @@ class Fold:
         replayed = logged if logged not in _FOLLOWS else "sealed"
         if act["code"] not in tender.holds:
             replayed = "tenderer.unknown"
+        elif logged in _FOLLOWS and tender.state == "halted":
+            replayed = "envelope.halted"
         elif logged in _FOLLOWS:
             try:
                 check_envelope(
@@ -253,7 +286,7 @@ class Fold:
 
     def tender_withdrawn(self, told: Told) -> None:
         act, tender = told.act, self._of(told)
-        over = tender.state != "published" or told.time_us >= tender.deadline_us
+        over = not tender.before_deadline(told.time_us)
         if over != (act["state"] == "refused") or act["code"] not in tender.envelopes:
             self._differ(told.index, f"withdrawal of {act['code']}", act["state"], tender.state)
         if act["state"] != "refused":
@@ -263,7 +296,7 @@ class Fold:
         """The envelopes that a kill switch took back."""
         for one in envelopes:
             tender = self.tenders[one["tender"]]
-            if time_us >= tender.deadline_us or tender.envelopes.pop(one["code"], None) is None:
+            if not tender.before_deadline(time_us) or tender.envelopes.pop(one["code"], None) is None:
                 self._differ(index, f"envelope of {one['code']}", "cancelled", tender.state)
 
     def tender_closed(self, told: Told) -> None:
@@ -480,7 +513,7 @@ class Fold:
         return self.tenders[told.act["tender"]]
 
 
-_FOLLOWS = frozenset({"sealed", "envelope.late", "envelope.code", "envelope.seal"})
+_FOLLOWS = frozenset({"sealed", "envelope.halted", "envelope.late", "envelope.code", "envelope.seal"})
 """What follows of an envelope from the log alone; what else a refusal may say lies in the party's own state."""
 
 _REFUSALS = frozenset({"tender_envelope", "tender_withdrawn", "tender_shares"})
@@ -488,6 +521,8 @@ _REFUSALS = frozenset({"tender_envelope", "tender_withdrawn", "tender_shares"})
 _JUDGES: Mapping[str, Callable[[Fold, Told], None]] = {
     "holder_key": Fold.holder_key,
     "tender_published": Fold.tender_published,
+    "tender_halted": Fold.tender_halted,
+    "tender_resumed": Fold.tender_resumed,
     "tender_cancelled": Fold.tender_cancelled,
     "tender_asked": Fold.said,
     "tender_answered": Fold.said,

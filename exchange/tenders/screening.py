@@ -102,7 +102,7 @@ async def unscreened(session: AsyncSession) -> list[str]:
     """The opened tenders that nobody has screened."""
     rows = await session.execute(
         select(Tender.id)
-        .where(col(Tender.screened).is_(False), col(Tender.state).not_in(("published", "opening")))
+        .where(col(Tender.screened).is_(False), col(Tender.state).not_in(("published", "halted", "opening")))
         .order_by(col(Tender.log_index))
     )
     return list(rows.scalars())

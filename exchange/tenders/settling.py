@@ -50,7 +50,14 @@ async def settle_tender(tx: Transaction, act: SettleTender) -> Record:
         True,
     )
     confirmation = await settle(
-        tx, listing=listing, buyer=buyer, licences=1, price_fen=tender.price_fen, rules=rules, hold=hold
+        tx,
+        listing=listing,
+        buyer=buyer,
+        licences=1,
+        price_fen=tender.price_fen,
+        rules=rules,
+        hold=hold,
+        purpose=winner.purpose,
     )
     winner.state, tender.state = "captured", "settled"
     return Record(

@@ -311,29 +311,6 @@ async def earlier_rounds(session: AsyncSession, tender: Tender) -> list[Tender]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTender(Act):
-    """Call a tender off before its deadline; the reason stays sealed."""
-
-    scope: ClassVar[Scope] = "trade"
-    tender: str
-    reason: str
-
-
-async def cancel_tender(tx: Transaction, act: CancelTender) -> Record:
-    """End a tender whose envelopes nobody has opened: every deposit goes back (its supplier, the regulator)."""
-    tender, listing = await of_seller_or_regulator(tx, act.tender)
-    check_words("reason", act.reason)
-    if tender.state != "published" or tender.deadline_us <= tx.now_us:
-        raise not_now(tender, "published", "a tender is called off before its deadline", tx.now_us)
-    tender.state, listing.state, tender.screened = "cancelled", "ended", True
-    return Record(
-        "tender_cancelled",
-        {"reason": tx.seal(act.reason), "state": "cancelled", "tender": tender.id},
-        readers=sorted({listing.seller, *holders_of(tender)}),
-    )
-
-
 def holders_of(tender: Tender) -> list[str]:
     """The parties that hold the tender's keys, in their order."""
     return [holder["name"] for holder in tender.committee["holders"]]
@@ -360,6 +337,11 @@ def not_now(tender: Tender, state: str, rule: str, now_us: int) -> Conflict:
     )
 
 
+def before_deadline(tender: Tender, now_us: int) -> bool:
+    """Whether a tender's deadline is still to come, as that of a halted one is, whose clock stands still."""
+    return tender.state == "halted" or (tender.state == "published" and now_us < tender.deadline_us)
+
+
 @dataclass(frozen=True, slots=True)
 class AskTender(Act):
     """Ask what a tender's terms mean."""
@@ -379,6 +361,8 @@ async def ask_tender(tx: Transaction, act: AskTender) -> Record:
     tender = await tx.find(Tender, act.tender, "tender")
     check_words("question", act.question)
     days = rules.value("tender.questions_until_days_before")
+    if tender.state == "halted":
+        raise not_now(tender, "published", "a halted tender takes no questions", tx.now_us)
     if tender.state != "published" or tx.now_us > tender.deadline_us - days * DAY_US:
         raise Conflict(
             "tender.question_late",
@@ -438,7 +422,7 @@ async def answer_tender(tx: Transaction, act: AnswerTender) -> Record:
             remedy="check the identifier",
         )
     check_words("answer", act.answer)
-    if row.answer is not None or tender.state != "published" or tender.deadline_us <= tx.now_us:
+    if row.answer is not None or not before_deadline(tender, tx.now_us):
         raise Conflict(
             "question.over",
             "this question is answered" if row.answer is not None else "the deadline is over",

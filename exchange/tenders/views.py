@@ -31,7 +31,7 @@ from pricing.sealed_bids import Ceremony, SealedBid, SealedLot
 COLUMNS = (
     "id", "listing", "state", "failure", "estimate_fen", "deposit_fen", "rules", "committee", "qualification", "again_of",
     "deadline_us", "opens_us", "ends_us", "round", "assessors", "opened", "scores", "outcome", "price_fen",
-    "protest_until_us", "pay_by_us", "log_index",
+    "protest_until_us", "pay_by_us", "halted_us", "resume_by_us", "log_index",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ async def tender(session: AsyncSession, identifier: str) -> dict[str, Any]:
     view["shares"] = await shares(session, identifier)
     view["envelopes"] = (
         []
-        if row.state in ("published", "cancelled")
+        if row.state in ("published", "halted", "cancelled")
         else [
             {
                 "bid_id": one.bid_id,
@@ -161,7 +161,7 @@ async def sealed(session: AsyncSession, identifier: str) -> dict[str, Any]:
         raise NotFound(
             "tender.unknown", f"no tender {identifier!r}", field="tender", remedy="check the identifier"
         )
-    if row.state in ("published", "cancelled"):
+    if row.state in ("published", "halted", "cancelled"):
         raise Conflict(
             "tender.sealed",
             f"tender {row.id} is {row.state}",

@@ -2,17 +2,31 @@
 
 from fastapi import FastAPI
 
-from exchange.web import account, admin, console, department, desk, enterprise, income, regulator, sign_in
+from exchange.web import (
+    account,
+    admin,
+    complaint,
+    console,
+    contracts,
+    department,
+    desk,
+    enterprise,
+    income,
+    regulator,
+    sign_in,
+    tenders,
+)
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *regulator.PAGES, *account.PAGES,
+    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *contracts.PAGES, *regulator.PAGES,
+    *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
 
 
 def mount(app: FastAPI) -> None:
     """Add the console to an application whose `state.gate` and `state.door` serve it."""
-    console.mount(app, [*sign_in.PAGES, *desk.routes(DESKS)])
+    console.mount(app, [*sign_in.PAGES, *complaint.PAGES, *desk.routes(DESKS)])
 
 
 __all__ = ["DESKS", "mount"]

@@ -161,12 +161,12 @@ async def _show_listing(visit: Visit, looked: dict[str, Any] | None) -> Response
         "desk/listing.html",
         offer=found,
         looked=looked,
-        purposes=await _purposes(visit, found["purposes"]),
+        purposes=await purposes_for(visit, found["purposes"]),
         account=await visit.read(parties.account_of, visit.caller),
     )
 
 
-async def _purposes(visit: Visit, allowed: list[str]) -> list[tuple[str, str]]:
+async def purposes_for(visit: Visit, allowed: list[str]) -> list[tuple[str, str]]:
     """What a buyer may state; those that the asset is opened for, where it is opened for some alone."""
     rules = await visit.read(rulebook.at, await visit.gate.now_us())
     known = [name for name in rules.words("opening.purposes") if not allowed or name in allowed]
@@ -225,7 +225,7 @@ def _refused(reason: dict[str, Any]) -> Unprocessable:
 @desk_page("/desk/negotiations", nav="negotiations", roles=TRADERS)
 async def negotiations(visit: Visit) -> Response:
     """Offers and counter-offers, whose turn it is, and what accepting would cost."""
-    before = _index(visit, "before")
+    before = index_in(visit, "before")
     rows = await visit.read(negotiation.negotiations, visit.caller, before, ROWS)
     now_us = await visit.gate.now_us()
     rules = await visit.read(rulebook.at, now_us)
@@ -286,7 +286,7 @@ async def lot(visit: Visit) -> Response:
         "desk/lot.html",
         **found,
         **await visit.read(newest_bids, identifier, -1),
-        purposes=await _purposes(visit, found["card"].get("purposes") or []),
+        purposes=await purposes_for(visit, found["card"].get("purposes") or []),
         watched={one["id"] for one in await visit.read(auctions.watched, visit.caller)},
     )
 
@@ -351,8 +351,8 @@ async def bid(visit: Visit) -> Response:
 @desk_page("/desk/trades", nav="trades", roles=TRADERS)
 async def trades(visit: Visit) -> Response:
     """The party's trades, newest first."""
-    rows = await visit.read(settlement.trades, visit.caller, _index(visit, "before"), ROWS)
-    titles = {row["asset"]: await visit.read(_title, row["asset"], visit.caller) for row in rows}
+    rows = await visit.read(settlement.trades, visit.caller, index_in(visit, "before"), ROWS)
+    titles = {row["asset"]: await visit.read(title_of, row["asset"], visit.caller) for row in rows}
     return await visit.show("desk/trades.html", rows=rows, titles=titles, older=_older(rows))
 
 
@@ -364,13 +364,14 @@ async def trade(visit: Visit) -> Response:
     return await visit.show(
         "desk/trade.html",
         trade=found,
-        title=await visit.read(_title, found["asset"], visit.caller),
+        title=await visit.read(title_of, found["asset"], visit.caller),
         proof=proof,
         picture=segno.make(proof, error="m").svg_data_uri(scale=3, border=2),
     )
 
 
-async def _title(session: AsyncSession, asset: str, caller: Caller) -> str:
+async def title_of(session: AsyncSession, asset: str, caller: Caller) -> str:
+    """What an asset is called; its identifier where it was withdrawn."""
     try:
         title: str = (await catalogue.dossier(session, asset, caller))["asset"]["title"]
     except NotFound:  # it was withdrawn since
@@ -401,7 +402,7 @@ async def _show_licences(visit: Visit, link: dict[str, Any] | None) -> Response:
         rows=[
             {
                 **row,
-                "title": await visit.read(_title, row["asset"], visit.caller),
+                "title": await visit.read(title_of, row["asset"], visit.caller),
                 "accesses": await visit.read(delivery.accesses_of, row["id"], visit.caller),
                 "ended": row["ends_us"] <= now_us,
             }
@@ -462,7 +463,7 @@ async def money_page(visit: Visit) -> Response:
     since_us, until_us = _period(visit, now_us)
     found: dict[str, Any] = {"holds": [], "statement": None}
     if own["account"] is not None:
-        after = _index(visit, "after") or 0
+        after = index_in(visit, "after") or 0
         period = accounts.Period(since_us=since_us, until_us=until_us)
         found = {
             "holds": (await visit.read(accounts.account_at, visit.caller, own["account"], None))["holds"],
@@ -608,7 +609,7 @@ async def resume(visit: Visit) -> Response:
     return visit.done("trading_resumed", await visit.perform(controls.resume_trading, act))
 
 
-def _index(visit: Visit, name: str) -> int | None:
+def index_in(visit: Visit, name: str) -> int | None:
     """A log index or line number in the address; None for none."""
     said = visit.request.query_params.get(name, "")
     return int(said) if re.fullmatch("[0-9]{1,18}", said) else None

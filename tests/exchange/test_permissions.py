@@ -143,6 +143,8 @@ MAY = {
     "POST /v1/lots/{lot}/cancellation": {"administrator", "regulator"},
     "POST /v1/lots/{lot}/draw": {"regulator"},
     "POST /v1/lots/{lot}/halt": {"administrator", "regulator"},
+    "POST /v1/tenders/{tender}/halt": {"administrator", "regulator"},
+    "POST /v1/tenders/{tender}/resumption": {"administrator", "regulator"},
     "POST /v1/lots/{lot}/resumption": {"administrator", "regulator"},
     "POST /v1/parties/{party}/state": {"administrator", "regulator"},
     "POST /v1/complaints/{complaint}/routing": {"administrator", "regulator"},
@@ -175,6 +177,7 @@ OVER = {
     "complaint.handler",
     "alarm.none",
     "lot.state",
+    "tender.state",
     "draw.not_due",
     "annulment.lot",
 }
@@ -388,6 +391,7 @@ async def theirs(house: House, patients: Department) -> tuple[Theirs, Caller]:
         "POST /v1/lots/{lot}/cancellation": {"reason": "power"},
         "POST /v1/lots/{lot}/draw": {"nonce": "00" * 32},
         "POST /v1/lots/{lot}/halt": {"reason": "power"},
+        "POST /v1/tenders/{tender}/halt": {"reason": "power"},
         "POST /v1/trades/{trade}/annulment": {"ground": "collusion", "order": "12", "reason": "found"},
         "POST /v1/listings": {"asset": "{asset}", "offer": offer},
         "POST /v1/lots": {

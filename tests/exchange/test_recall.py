@@ -554,6 +554,9 @@ async def tendered(floor: Floor) -> None:
     ]
     asked = await house.act(tenders.ask_tender, tenders.AskTender(marked, "如何交付?"), buyers[0])
     await house.act(tenders.answer_tender, tenders.AnswerTender(marked, asked["id"], "按月"), floor.seller)
+    for one in (marked, off):
+        await house.act(tenders.halt_tender, tenders.HaltTender(one, "核查"), floor.regulator)
+    await house.act(tenders.resume_tender, tenders.ResumeTender(marked), floor.regulator)
     await house.act(tenders.cancel_tender, tenders.CancelTender(off, "撤回"), floor.seller)
     await hall.join(marked, floor.holder)
     await hall.join(marked, (await house.party("buyer"))[0])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import parties, rulebook, settlement, tenders
+from exchange import contracting, parties, rulebook, settlement, tenders
 from exchange.acts import CLOCK, Caller
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.money import FEES, treasury
@@ -125,9 +125,9 @@ async def test_the_rule_decides_a_protest_is_upheld_it_is_scored_anew_and_settle
     floor = hall.floor
     tender = await hall.publish(rule=QUALITY)
     first, second, third, loser = floor.buyers
-    await hall.bid(
-        tender, (first, 900_000), (second, 1_000_000), (third, 800_000), (loser, 400_000), proposal=PROPOSAL
-    )
+    await hall.bid(tender, (first, 900_000), (third, 800_000), (loser, 400_000), proposal=PROPOSAL)
+    assert (await hall.join(tender, second, purpose="research"))["state"] == "admitted"
+    assert (await hall.hand_in(tender, second, 1_000_000, PROPOSAL))["state"] == "sealed"
     await hall.opened(tender)
     experts = await assessors(house)
     ids = tuple(one.person for one in experts)
@@ -227,6 +227,8 @@ async def test_the_rule_decides_a_protest_is_upheld_it_is_scored_anew_and_settle
     assert [(await floor.money(one))[1] for one in (first, third, loser)] == [0, 0, 0]
     (trade,) = await house.gate.read(settlement.trades, second)
     assert (trade["buyer"], trade["price_fen"], trade["lot"]) == (second.party, "1000000", None)
+    signed = await house.gate.read(contracting.contract, trade["trade"], second)
+    assert signed["values"]["purposes"] == "research"  # as it was stated on joining
     market = await sound(hall)
     assert {"awards of tenders", "protests", "marks", "settlements", "screens"} <= set(market.judged)
     assert market.judged["marks"] == 10

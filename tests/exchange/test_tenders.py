@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from exchange import controls, delisting, parties, rulebook, tenders
+from exchange.acts import CLOCK
 from exchange.client import AsyncExchange, Unproven
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.replay import replay
@@ -247,6 +248,93 @@ async def test_two_bidders_are_too_few_nothing_is_opened_and_it_is_tendered_agai
     await house.act(tenders.cancel_tender, tenders.CancelTender(other, "撤回"), hall.floor.seller)
     await hall.tick()
     assert (await hall.floor.money(first))[1] == DEPOSIT_FEN  # of the tender that is being opened
+    await sound(hall)
+
+
+@pytest.mark.anyio
+async def test_a_halted_tender_takes_nothing_in_and_its_deadline_moves_by_the_time_it_stood(
+    house: House, hall: Hall
+) -> None:
+    tender = await hall.publish()
+    first, second, third, fourth = hall.floor.buyers
+    await hall.bid(tender, (first, 900_000), (second, 800_000), (third, 850_000))
+    before = await hall.view(tender)
+    halt = tenders.HaltTender(tender, "a complaint is looked into")
+    for who in (hall.floor.seller, first):
+        with pytest.raises(Forbidden):
+            await house.act(tenders.halt_tender, halt, who)
+    with pytest.raises(Unprocessable):
+        await house.act(tenders.halt_tender, dataclasses.replace(halt, reason=" "), hall.floor.regulator)
+    with pytest.raises(Conflict, match="is published"):
+        await house.act(tenders.resume_tender, tenders.ResumeTender(tender), hall.floor.regulator)
+    halted_us = house.now_us = int(before["deadline_us"]) - DAY_US // 2
+    halted = await house.act(tenders.halt_tender, halt, hall.floor.regulator)
+    with pytest.raises(Conflict, match="is halted"):
+        await house.act(tenders.halt_tender, halt, house.administrator)
+    # Past the deadline that was, nothing is closed, taken in or told; what was handed in can be taken back.
+    house.now_us += 2 * DAY_US
+    await hall.tick()
+    view = await hall.view(tender)
+    assert (view["state"], view["envelopes"]) == ("halted", [])
+    with pytest.raises(Conflict, match="halted"):
+        await house.gate.read(tenders.sealed, tender)
+    with pytest.raises(Conflict, match="halted"):
+        await house.act(tenders.ask_tender, tenders.AskTender(tender, "why?"), first)
+    assert (await hall.join(tender, fourth))["reason"]["code"] == "tender.halted"
+    assert (await hall.hand_in(tender, second, 870_000))["reason"]["code"] == "envelope.halted"
+    assert (await house.act(tenders.withdraw, tenders.Withdraw(tender), third))["state"] == "withdrawn"
+    stopped = await house.act(controls.stop_trading, controls.StopTrading(third.party), third)
+    assert "envelopes" not in stopped
+    # Half a day was left, and the rules give bidders a day at least: the later of both moves all three times.
+    resumed = await house.act(tenders.resume_tender, tenders.ResumeTender(tender), hall.floor.regulator)
+    assert int(resumed["deadline_us"]) == house.now_us + DAY_US
+    view = await hall.view(tender)
+    moved = [int(view[name]) - int(before[name]) for name in ("deadline_us", "opens_us", "ends_us")]
+    assert moved == [2 * DAY_US + DAY_US // 2] * 3
+    assert (view["state"], view["resume_by_us"]) == ("published", None)
+    assert int(halted["resume_by_us"]) == halted_us + 5 * DAY_US
+    assert (await hall.hand_in(tender, second, 870_000))["state"] == "sealed"
+    assert (await hall.join(tender, fourth))["state"] == "admitted"
+    assert (await hall.hand_in(tender, fourth, 820_000))["state"] == "sealed"
+    assert await hall.close(tender) == "opening"
+    with pytest.raises(Conflict, match="opening"):
+        await house.act(tenders.halt_tender, halt, hall.floor.regulator)
+    market = await sound(hall)
+    assert market.judged["halts"] == 1
+    log, openings = await hall.floor.bodies(), await hall.floor.openings()
+    at = next(n for n, (_, body) in enumerate(log) if body["kind"] == "tender_resumed")
+    index, body = log[at]
+    early = {**body, "act": {**body["act"], "deadline_us": before["deadline_us"]}}
+    assert f"resumption of {tender}" in [
+        one.what for one in replay([*log[:at], (index, early), *log[at + 1 :]], openings).differences
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_tender_is_resumed_on_the_fifth_day_and_a_microsecond_later_called_off(
+    house: House, hall: Hall
+) -> None:
+    kept, lost = [await hall.publish(), await hall.publish()]
+    first = hall.floor.buyers[0]
+    await hall.bid(lost, (first, 900_000))
+    before = await hall.view(kept)
+    for tender in (kept, lost):
+        halt = tenders.HaltTender(tender, "power")
+        await house.act(tenders.halt_tender, halt, house.administrator)
+    house.now_us += 5 * DAY_US
+    with pytest.raises(Conflict, match="may still be resumed"):
+        await house.act(tenders.cancel_tender, tenders.CancelTender(lost, "late"), CLOCK)
+    await hall.tick()
+    resumed = await house.act(tenders.resume_tender, tenders.ResumeTender(kept), hall.floor.regulator)
+    assert int(resumed["deadline_us"]) == int(before["deadline_us"]) + 5 * DAY_US
+    house.now_us += 1
+    with pytest.raises(Conflict) as late:
+        await house.act(tenders.resume_tender, tenders.ResumeTender(lost), hall.floor.regulator)
+    assert late.value.code == "tender.halted_long"
+    await hall.tick()
+    await hall.tick()
+    assert [(await hall.view(one))["state"] for one in (kept, lost)] == ["published", "cancelled"]
+    assert (await hall.floor.money(first))[1] == 0
     await sound(hall)
 
 

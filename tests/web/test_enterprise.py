@@ -16,7 +16,18 @@ from tests.web.people import Seat, seated
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("discover", "watch", "dates", "negotiations", "trades", "licences", "money", "webhooks", "controls")
+PAGES = (
+    "discover",
+    "watch",
+    "dates",
+    "negotiations",
+    "trades",
+    "licences",
+    "contracts",
+    "money",
+    "webhooks",
+    "controls",
+)
 HEAD_START_US = 2_000_000
 """Until a lot opens: long enough for a machine that does much else."""
 
@@ -192,7 +203,12 @@ def test_every_page_fits_a_phone_and_a_wide_screen_in_both_languages_without_scr
     firm.client.join_lot(lot)
     trade = firm.client.trades()[0]
     paths = [f"/desk/{name}" for name in PAGES]
-    paths += [f"/desk/listings/{listing}", f"/desk/lots/{lot}", f"/desk/trades/{trade.trade}"]
+    paths += [
+        f"/desk/listings/{listing}",
+        f"/desk/lots/{lot}",
+        f"/desk/trades/{trade.trade}",
+        f"/desk/contracts/{trade.trade}",
+    ]
     phone = visit("/zh/desk/account", context=sit(firm.seat, viewport={"width": 360, "height": 740}))
     wide = visit("/en/desk/account", context=sit(firm.seat, viewport={"width": 1440, "height": 900}))
     for path in paths:

@@ -28,6 +28,7 @@ from exchange.registration.procedure import ACTS
 from exchange.registration.rights import RIGHTS
 from exchange.rulebook import load
 from exchange.rulebook.book import OWN
+from exchange.tenders import FACTS
 from exchange.web import DESKS
 from exchange.web.console import SEARCHED
 from exchange.web.department import DECLARED, STAGES
@@ -135,6 +136,14 @@ FAMILIES = (
     "move",
     "payout",
     "side",
+    # of complaints
+    "topic",
+    # of contracts
+    "contract_state",
+    # of tenders
+    "envelope",
+    "bid_fact",
+    "complaint_state",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
@@ -252,6 +261,8 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("paper", load("cn-venue").words("parties.document_kinds")),
         ("ground", load("cn-venue").words("acceptance.grounds")),
         ("link_span", LINK_S),
+        ("bid_fact", FACTS),
+        ("topic", load("cn-venue").words("complaint.topics")),
     ):
         said = {key.removeprefix(f"{family}.") for key in known if key.startswith(f"{family}.")}
         assert said == set(values), family

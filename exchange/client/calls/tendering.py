@@ -100,6 +100,15 @@ class Tendering(TheRecord, Asking):
         message = WhyMessage(reason=reason)
         return self._write(v1("tenders", tender, "cancellation"), message, identifier, {"tender": tender})
 
+    def halt_tender(self, tender: str, reason: str, *, identifier: str | None = None) -> Steps[Done]:
+        """Halt a tender before its deadline: nobody joins or bids meanwhile (administrator, regulator)."""
+        message = WhyMessage(reason=reason)
+        return self._write(v1("tenders", tender, "halt"), message, identifier, {"tender": tender})
+
+    def resume_tender(self, tender: str, *, identifier: str | None = None) -> Steps[Done]:
+        """Let a halted tender go on, `outcome["deadline_us"]` is its deadline now (administrator, regulator)."""
+        return self._write(v1("tenders", tender, "resumption"), None, identifier, {"tender": tender})
+
     def ask_tender(self, tender: str, question: str, *, identifier: str | None = None) -> Steps[Done]:
         """Ask what a tender's terms mean; the answer is for everybody, your name for nobody."""
         message = QuestionMessage(question=question)
