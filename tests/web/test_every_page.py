@@ -143,7 +143,8 @@ def wrongs(page: Page, widths: tuple[int, ...]) -> list[str]:
             found.append(f"is {wide} px wide on a screen of {width} px")
     if page.locator("h1").count() != 1:
         found.append("has not one heading of the first level")
-    return found + page.evaluate(SERIOUS)
+    found += page.evaluate(SERIOUS)
+    return found
 
 
 @pytest.mark.timeout(600)
