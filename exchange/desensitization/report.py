@@ -426,7 +426,7 @@ class _Page:
         here = escape("本目录" if self.language == "zh" else "THIS_DIRECTORY")
         return [
             f"<h2>{self.word('next')}</h2><p>{self.word('how')}</p>",
-            f"<pre>exchange desensitize apply {raw} --policy {here}/policy.json \\\n"
+            f"<pre tabindex='0'>exchange desensitize apply {raw} --policy {here}/policy.json \\\n"
             f"    --authorization AUTH.json --vkey KEY --out {here}</pre>",
             f"<p>{self.word('how_again')} <code>exchange desensitize scan {raw} --policy policy.json --out {here}</code></p>",
             f"<footer><dl><dt>{self.word('raw_digest')}</dt><dd><code>{escape(self.report['raw']['digest'])}</code></dd>"
@@ -469,7 +469,7 @@ def _names(columns: Sequence[str]) -> str:
 
 
 def _figure(picture: str) -> str:
-    return f"<figure>{picture}</figure>"
+    return f"<figure tabindex='0'>{picture}</figure>"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
@@ -478,7 +478,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "")
         f"<tr><th scope='row'>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>"
         for row in rows
     )
-    return f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<div class='scroll' tabindex='0'><table class='{kind}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 _STYLE: Final = (

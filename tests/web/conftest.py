@@ -66,8 +66,8 @@ class Market:
             id=f"ast-{number:016x}",
             supplier=supplier,
             title=title,
-            code=f"SD440100-2026-{number:06d}",
             **{
+                "code": f"SD440100-2026-{number:06d}",
                 "summary": "",
                 "kind": "city",
                 "theme": "city_life",
@@ -95,8 +95,8 @@ class Market:
             )
             connection.execute(
                 "INSERT INTO appraisal (id, asset, value_fen, digest, report, log_index)"
-                " VALUES (%s, %s, 1000000, '', '{}', 0)",
-                (f"apr-{number:016x}", asset.id),
+                " VALUES (%s, %s, 1000000, %s, '{}', 0)",
+                (f"apr-{number:016x}", asset.id, "0" * 64),
             )
         return asset.id
 
