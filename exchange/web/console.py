@@ -37,6 +37,7 @@ from exchange.registration import register
 from exchange.registration.path import STEPS
 from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault
+from exchange.web.pictures import mark
 from exchange.web.reference import reference
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
@@ -384,6 +385,7 @@ async def certificate(request: Request, t: Words) -> Response:
         kind=getattr(kind, t.language),
         theme=None if theme is None else getattr(theme, t.language),
         steps=steps,
+        mark=mark(request, t.language, max(int(step["index"]) for step in steps)),
         **await _rules(gate),
     )
 

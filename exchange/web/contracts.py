@@ -12,6 +12,7 @@ from exchange.errors import Malformed
 from exchange.signing import key_id_of
 from exchange.web.desk import DeskPage, Visit, desk_page
 from exchange.web.enterprise import ROWS, TRADERS, index_in, title_of
+from exchange.web.pictures import mark
 
 WAITING_SHOWN: Final = 200
 """Signing keys of a party that its pages look through."""
@@ -42,6 +43,7 @@ async def agreement(visit: Visit) -> Response:
     return await visit.show(
         "desk/contract.html",
         found=found,
+        mark=mark(visit.request, visit.t.language, found["drawn_index"]),
         asset_title=await visit.read(title_of, found["values"]["asset"], visit.caller),
         title=found["title"][visit.t.language],
         clauses=[

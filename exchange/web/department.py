@@ -28,6 +28,7 @@ from exchange.signin.sessions import accesses
 from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault, check_digest
 from exchange.web.desk import FORM_LIMIT, PLAIN, DeskPage, Recorded, Visit, desk_page
+from exchange.web.pictures import mark
 from pricing.appraisal import read_report
 from pricing.appraisal.words import words
 from pricing.canonical import canonical
@@ -296,7 +297,13 @@ async def appraised(visit: Visit) -> Response:
         said = await asyncio.to_thread(_in_words, newest["report"], visit.t.language)
     except PricingError:  # not written by this version
         said = None
-    return await visit.show("desk/appraisal.html", card=found["asset"], paper=newest, told=said)
+    return await visit.show(
+        "desk/appraisal.html",
+        card=found["asset"],
+        paper=newest,
+        told=said,
+        mark=mark(visit.request, visit.t.language, newest["log_index"]),
+    )
 
 
 def _in_words(paper: Mapping[str, Any], language: Literal["zh", "en"]) -> str:

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
-import segno
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import RedirectResponse, Response
 
@@ -37,6 +36,7 @@ from exchange.errors import Malformed, NotFound, Unprocessable
 from exchange.outbound import check_url
 from exchange.web.console import CARDS_A_PAGE, lot_standing, newest_bids, render, term_of
 from exchange.web.desk import DeskPage, Visit, desk_page
+from exchange.web.pictures import mark
 from exchange.web.words import MARKET_ZONE
 from pricing.auctions import proxy_bid
 from pricing.money import MAX_AMOUNT
@@ -360,13 +360,11 @@ async def trades(visit: Visit) -> Response:
 async def trade(visit: Visit) -> Response:
     """The confirmation and voucher of one trade, to be printed; its code leads to the proof."""
     found = await visit.read(settlement.trade, visit.caller, visit.request.path_params["trade"])
-    proof = f"{visit.request.base_url}{visit.t.language}/log?entry={found['index']}#check"
     return await visit.show(
         "desk/trade.html",
         trade=found,
         title=await visit.read(title_of, found["asset"], visit.caller),
-        proof=proof,
-        picture=segno.make(proof, error="m").svg_data_uri(scale=3, border=2),
+        mark=mark(visit.request, visit.t.language, found["index"]),
     )
 
 

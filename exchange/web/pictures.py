@@ -6,10 +6,24 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+import segno
 from markupsafe import Markup
+from starlette.requests import Request
 
 _ROW: Final = 46
 _WIDTH: Final = 640
+
+
+def mark(request: Request, language: str, index: int | str) -> dict[str, str]:
+    """What a printed paper leads to its proof by: the address at which the public log verifies its entry in the reader's
+    browser, and the QR code of it (ISO/IEC 18004, error correction M).
+    """
+    address = f"{request.base_url}{language}/log?entry={index}#check"
+    return {
+        "address": address,
+        "index": str(index),
+        "picture": segno.make(address, error="m").svg_data_uri(scale=3, border=2),
+    }
 
 
 def money_flow(title: str, whole: tuple[str, str], parts: Sequence[tuple[str, str, int, str]]) -> Markup:

@@ -149,16 +149,16 @@ def asset(number: int, chance: random.Random) -> Asset:
 
 @dataclass(frozen=True)
 class Market:
-    """A market with so many registered assets; `owner_url` is its database, `environ` what serves it."""
+    """A market with so many registered assets on a PostgreSQL of its own; `environ` is what serves it."""
 
     assets: int
-    owner_url: str
+    postgres: Postgres
     environ: dict[str, str] = field(repr=False)
 
     @contextmanager
-    def serving(self) -> Iterator[int]:
+    def serving(self, *words: str) -> Iterator[int]:
         """The port of a process that serves it."""
-        with process("-m", "exchange", "serve", "--port", "0", environ=self.environ) as port:
+        with process("-m", "exchange", "serve", "--port", "0", *words, environ=self.environ) as port:
             yield port
 
 
@@ -186,7 +186,7 @@ def market(assets: int) -> Iterator[Market]:
                 "EXCHANGE_DATABASE_URL": postgres.app_url,
                 "EXCHANGE_DATABASE_OWNER_URL": postgres.owner_url,
             }
-            yield Market(assets, postgres.url(OWNER), environ)
+            yield Market(assets, postgres, environ)
 
 
 def furnish(connection: psycopg.Connection[Any], assets: int) -> None:

@@ -18,6 +18,7 @@ import psycopg
 from _catalogue import LARGE, SECRET, SMALL, asset, copy_assets, market  # type: ignore[import-not-found]  # beside this script
 from _ratio import report, say  # type: ignore[import-not-found]
 
+from exchange.embedded import OWNER
 from exchange.tables import Asset
 
 REPETITIONS = 7
@@ -71,7 +72,7 @@ def main() -> None:
         many.serving() as other,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=key, timeout=60) as small,
         httpx.Client(base_url=f"http://127.0.0.1:{other}", headers=key, timeout=60) as large,
-        psycopg.connect(many.owner_url) as connection,
+        psycopg.connect(many.postgres.url(OWNER)) as connection,
     ):
         ratios, bulk, rates = [], [], []
         for repetition in range(-1, REPETITIONS):
