@@ -725,6 +725,8 @@ class Listing(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("remaining >= 0 AND remaining <= licences", name="listing_never_oversells"),
         CheckConstraint("state IN ('open', 'ended', 'withdrawn')", name="listing_state_is_known"),
+        Index("listing_by_age", "log_index"),
+        Index("listing_by_mode", "mode", "log_index"),
     )
 
     id: str = word(primary_key=True)

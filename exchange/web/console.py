@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -28,7 +28,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange import auctions, catalogue, listings, ratings, rulebook, statistics, usecases, venue
+from exchange import auctions, catalogue, lineage, listings, ratings, rulebook, statistics, usecases, venue
 from exchange.catalogue import CURSOR, Place, Search
 from exchange.database import driver
 from exchange.errors import ExchangeError, NotFound
@@ -37,7 +37,7 @@ from exchange.registration import register
 from exchange.registration.path import STEPS
 from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault
-from exchange.web.pictures import mark
+from exchange.web.pictures import Kin, descent, mark
 from exchange.web.reference import reference
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
@@ -276,12 +276,15 @@ async def asset_page(request: Request, t: Words) -> Response:
             with suppress(ExchangeError):  # the page is whole without them
                 rows = await asyncio.to_thread(catalogue.sample, vault, columns["product_digest"])
     said = await gate.read(ratings.ratings_of_asset, identifier, None)
+    kin = await gate.read(lineage.lineage, identifier, None)
     return await render(
         request,
         t,
         "asset.html",
         ratings=said,
         stars=_stars,
+        descent=_descent(t, found["asset"]["title"], kin),
+        newest=None if kin["newest"] == identifier else kin["newest"],
         use_cases=await gate.read(usecases.use_cases_of_asset, identifier, None, await gate.now_us()),
         card=found.pop("asset"),
         **found,
@@ -290,6 +293,28 @@ async def asset_page(request: Request, t: Words) -> Response:
         term=term_of(t),
         steps=STEPS,
     )
+
+
+KIN_SHOWN = 12
+"""Of the assets that one was made of, and of those that were made of it."""
+
+
+def _descent(t: Words, title: str, kin: Mapping[str, Any]) -> Any:
+    """The picture of an asset's descent; None for one that has no kin."""
+    if not (kin["parents"] or kin["children"]):
+        return None
+    shown = [
+        [
+            Kin(
+                one["title"],
+                t.named("kin", f"{side}_{one['relation']}"),
+                f"/{t.language}/assets/{one['asset']}",
+            )
+            for one in kin[side][:KIN_SHOWN]
+        ]
+        for side in ("parents", "children")
+    ]
+    return descent(t("asset.kin"), title, *shown)
 
 
 def _stars(hundredths: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Final
 
@@ -57,3 +58,69 @@ def money_flow(title: str, whole: tuple[str, str], parts: Sequence[tuple[str, st
     return Markup(  # noqa: S704  # every text in it is escaped above
         f"<svg class='flow' viewBox='0 0 {_WIDTH} {height}' role='img' aria-label='{said}'>{''.join(drawn)}</svg>"
     )
+
+
+_BOX: Final = (196, 40)
+_COLUMNS: Final = (4, 262, 520)
+_LETTERS: Final = 22
+"""Half-width letters of a title that its box has room for; a Chinese character takes two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """An asset in a picture of descent: what it is called, how it is related, and the path of its page."""
+
+    title: str
+    relation: str
+    path: str
+
+
+def descent(said: str, title: str, parents: Sequence[Kin], children: Sequence[Kin]) -> Markup:
+    """What an asset was made of, to its left, and what was made of it, to its right; each leads to its page."""
+    rows = max(len(parents), len(children), 1)
+    height = rows * _ROW + 12
+    wide = _BOX[0]
+    middle = height / 2
+    drawn = [_box(_COLUMNS[1], middle, Kin(title, "", ""))]
+    for column, kin in ((0, parents), (2, children)):
+        for place, one in enumerate(kin):
+            y = middle + (place - (len(kin) - 1) / 2) * _ROW
+            start, end = (
+                (_COLUMNS[0] + wide, _COLUMNS[1]) if column == 0 else (_COLUMNS[1] + wide, _COLUMNS[2])
+            )
+            from_y, to_y = (y, middle) if column == 0 else (middle, y)
+            bend = (start + end) / 2
+            drawn += [
+                f"<path class='kin-line' d='M{start} {from_y:.1f} C{bend:.0f} {from_y:.1f} {bend:.0f} {to_y:.1f} {end} {to_y:.1f}'/>",
+                _box(_COLUMNS[column], y, one),
+            ]
+    named = escape(said, quote=True)
+    return Markup(  # noqa: S704  # every text in it is escaped
+        f"<svg class='kin' viewBox='0 0 {_COLUMNS[2] + wide + 4} {height}' role='group' aria-label='{named}'>{''.join(drawn)}</svg>"
+    )
+
+
+def _box(x: int, middle: float, one: Kin) -> str:
+    wide, tall = _BOX
+    itself = not one.path
+    lines = [
+        f"<rect class='{'kin-self' if itself else 'kin-box'}' x='{x}' y='{middle - tall / 2:.1f}' width='{wide}'"
+        f" height='{tall}' rx='4'/>",
+        f"<text class='kin-title' x='{x + 10}' y='{middle + (5 if itself else -2):.1f}'>{escape(_short(one.title))}</text>",
+    ]
+    if itself:
+        return "".join(lines)
+    lines.append(
+        f"<text class='kin-relation' x='{x + 10}' y='{middle + 14:.1f}'>{escape(one.relation)}</text>"
+    )
+    whole = f"<title>{escape(one.title)}</title>"
+    return f"<a href='{escape(one.path, quote=True)}'>{whole}{''.join(lines)}</a>"
+
+
+def _short(title: str) -> str:
+    room = 0
+    for place, letter in enumerate(title):
+        room += 1 if letter < "\u2e80" else 2
+        if room > _LETTERS:
+            return f"{title[:place]}…"
+    return title

@@ -56,12 +56,14 @@ def statements(http: httpx.Client, log: Path, page: str) -> int:
     return min(counts)
 
 
-def ask(http: httpx.Client) -> float:
-    """Seconds that all pages take."""
-    began = time.perf_counter()
+def ask(http: httpx.Client) -> list[float]:
+    """Seconds that each page takes."""
+    took = []
     for page in PAGES:
+        began = time.perf_counter()
         assert http.get(page).status_code == 200, page
-    return time.perf_counter() - began
+        took.append(time.perf_counter() - began)
+    return took
 
 
 def main() -> None:
@@ -88,19 +90,21 @@ def main() -> None:
             for _ in range(WARM):
                 ask(small)
                 ask(large)
-            ratios, pages_ms = [], []
+            flat, scaled = [], []
             for repetition in range(REPETITIONS):
-                flat, scaled = ask(small), ask(large)
-                ratios.append(scaled / flat)
-                pages_ms.append(1000 * scaled / len(PAGES))
-                say(f"{repetition + 1}: {1000 * flat:.0f} ms and {1000 * scaled:.0f} ms, {ratios[-1]:.2f}")
+                flat.append(ask(small))
+                scaled.append(ask(large))
+                say(f"{repetition + 1}: {1000 * sum(flat[-1]):.0f} ms and {1000 * sum(scaled[-1]):.0f} ms")
+    for page, few_s, many_s in zip(PAGES, zip(*flat, strict=True), zip(*scaled, strict=True), strict=True):
+        say(f"{page}: {1000 * median(few_s):.1f} ms and {1000 * median(many_s):.1f} ms")
+    ratios = [sum(many_s) / sum(few_s) for few_s, many_s in zip(flat, scaled, strict=True)]
     report(
         "pages",
         ratios,
         better="lower",
         against=f"the same pages where {SMALL} assets are registered",
         assets=LARGE,
-        page_ms=round(median(pages_ms), 1),
+        page_ms=round(1000 * median(map(sum, scaled)) / len(PAGES), 1),
         statements=max(counts[0].values()),
     )
 

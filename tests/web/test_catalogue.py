@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -113,3 +114,31 @@ def test_pages_lead_from_one_to_the_next(market: Any, visit: Callable[..., Page]
     assert seen == titles[::-1]
     page.get_by_role("link", name="回到首页").click()
     expect(page.locator(".card")).to_have_count(CARDS_A_PAGE)
+
+
+def test_an_asset_shows_what_it_was_made_of_and_what_was_made_of_it(
+    market: Any, visit: Callable[..., Page]
+) -> None:
+    made = shelves(market)
+    derived = market.asset(
+        market.party("市数据中心", "supplier")[0], "客流与住院的时空关联分析 <b>周报</b>", kind="health"
+    )
+    later = market.asset(market.party("市统计局", "supplier")[0], "住院指数", kind="health")
+    with psycopg.connect(market.database_url) as connection:
+        for child, parent, relation in (
+            (derived, made["transit"], "derived"),
+            (derived, made["hospital"], "derived"),
+            (later, derived, "derived"),
+        ):
+            connection.execute("INSERT INTO asset_parent VALUES (%s, %s, %s, 0)", (child, parent, relation))
+    for language, relation, width in (("zh", "衍生", 360), ("en", "derived from it", 1280)):
+        page = visit(f"/{language}/assets/{derived}", viewport={"width": width, "height": 800})
+        expect(page.locator(".kin a")).to_have_count(3)
+        expect(page.locator(".kin a").last.locator(".kin-relation")).to_have_text(relation)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator(".kin a").last.focus()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{market.url}/{language}/assets/{later}")
+        expect(page.locator(".kin a")).to_have_count(1)
+    alone = visit(f"/zh/assets/{made['flights']}")
+    expect(alone.locator(".kin")).to_have_count(0)

@@ -113,6 +113,7 @@ FAMILIES = (
     "declared",
     "degree",
     "flow",
+    "kin",
     "harmed",
     "path_state",
     "purpose",
