@@ -189,6 +189,17 @@ async def _of_own_data(tx: Transaction, correction: str) -> Correction:
     return row
 
 
+async def waiting(session: AsyncSession, caller: Caller, now_us: int) -> list[dict[str, Any]]:
+    """What waits for the answer of the caller's department, the first due in front; at most a page."""
+    query = (
+        select(Correction)
+        .where(col(Correction.supplier) == caller.party, col(Correction.state) == "open")
+        .order_by(col(Correction.due_us), col(Correction.log_index))
+        .limit(PAGE_LIMIT)
+    )
+    return [_shown(row, now_us) for row in await session.scalars(query)]
+
+
 async def corrections_of(
     session: AsyncSession, caller: Caller, now_us: int, *, after: int = -1, limit: int = PAGE_LIMIT
 ) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ from exchange.auctions.views import (
     explanation,
     lot,
     lots,
+    lots_of,
     open_lots,
     totals,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "joined",
     "lot",
     "lots",
+    "lots_of",
     "notices",
     "open_lot",
     "open_lots",

@@ -64,6 +64,13 @@ async def lots_named(session: AsyncSession, identifiers: Sequence[str]) -> list[
     return await _views(session, _LOTS.where(col(Lot.id).in_(identifiers)).order_by(*_NEXT_FIRST))
 
 
+async def lots_of(session: AsyncSession, seller: str, limit: int) -> list[dict[str, Any]]:
+    """The lots of a seller, the ones that close next first, at most `limit`."""
+    return await _views(
+        session, _LOTS.where(col(Listing.seller) == seller).order_by(*_NEXT_FIRST).limit(limit)
+    )
+
+
 async def open_lots(session: AsyncSession, limit: int) -> list[dict[str, Any]]:
     """The lots that close next, at most `limit`."""
     return await _views(

@@ -13,13 +13,14 @@ from exchange.web import (
     enterprise,
     income,
     regulator,
+    selling,
     sign_in,
     tenders,
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *contracts.PAGES, *regulator.PAGES,
-    *account.PAGES,
+    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *contracts.PAGES,
+    *regulator.PAGES, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
 

@@ -19,6 +19,7 @@ from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
 from exchange.desensitization.report import article
 from exchange.messages.assets import AssessmentMessage, DeclarationsMessage, ImpactMessage
+from exchange.messages.market import OfferMessage
 from exchange.web.desk import _parts
 from tests.web.people import Seat, seated
 
@@ -213,3 +214,44 @@ def test_a_form_with_files_is_read_as_it_was_sent_and_nothing_else_is_one() -> N
     for broken in (b"", b"--b", body[:-8], body.replace(b'name="title"', b"")):
         with pytest.raises(ValueError, match="part"):
             _parts("multipart/form-data; boundary=b", broken)
+
+
+def test_a_department_sees_its_lot_live_and_answers_what_buyers_asked_and_found(
+    market: Any, visit: Callable[..., Page], browser: Browser
+) -> None:
+    party, client = market.party("市水务局", "supplier")
+    market.lot(market.party("市交通运输局", "supplier"), "公交到站记录")
+    lot = market.lot((party, client), "城市内涝热线工单")
+    seat = seated(market.url, client.console_link(client.me().person).token, "author")
+    bidder, _ = market.buyers(2)
+    bidder.join_lot(lot)
+    terms = OfferMessage(grant="licence", licences=3, term_days=365, price_fen=120_000)
+    listing = client.offer_fixed_price(market.asset(party, "水位观测", opening="open"), terms).outcome["id"]
+    bidder.ask_question(listing, "数据更新到哪一天？")
+    licence = bidder.buy(listing).outcome["voucher"]["licence"]
+    found = bidder.ask_correction(licence, "第三列单位有误", column="level").outcome["id"]
+    with sitting(browser, seat) as context:
+        page = visit("/zh/desk/selling", context=context)
+        expect(page.locator("#selling tbody tr")).to_have_count(1)
+        page.evaluate("window.neverReloaded = true")
+        expect(page.locator("#pulse")).to_have_attribute("data-state", "on")
+        bidder.place_bid(lot, 1_000_000)
+        expect(page.locator("#selling tbody tr")).to_contain_text("10,000.00")
+        assert page.evaluate("window.neverReloaded")
+        assert page.locator("#selling").count() == 1  # the part alone came, not a page within the page
+        asked = page.locator("section[aria-labelledby=questions] article")
+        expect(asked).to_contain_text("数据更新到哪一天")
+        asked.locator("textarea").fill("更新至上月末。")
+        asked.locator("button[type=submit]").click()
+        expect(page.locator(".notice[data-state=good]")).to_contain_text("答复已公开")
+        assert [one.answer for one in bidder.questions(listing)] == ["更新至上月末。"]
+        wrong = page.locator("section[aria-labelledby=corrections] article")
+        expect(wrong).to_contain_text("第三列单位有误")
+        wrong.locator("textarea").fill("已核实，将在下一版更正。")
+        wrong.locator("button[type=submit]").click()
+        expect(page.locator(".notice[data-state=good]")).to_contain_text("买方已收到")
+        assert [(one.id, one.state) for one in bidder.corrections()] == [(found, "accepted")]
+        narrow = visit("/en/desk/selling", context=context)
+        narrow.set_viewport_size({"width": 360, "height": 800})
+        assert narrow.evaluate("document.documentElement.scrollWidth") <= 360
+        expect(narrow.locator("section[aria-labelledby=corrections] .empty")).to_be_visible()
