@@ -16,8 +16,10 @@ from exchange.desensitization import department
 from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
 from exchange.messages.market import OfferMessage
-from exchange.web import DESKS, console, sign_in
+from exchange.messages.tenders import ScoringRuleMessage
+from exchange.web import DESKS, complaint, console, sign_in
 from exchange.web.vendor import FOLDER_OF_TESTS
+from pricing.sealed_bids import HolderKey
 from tests.web.people import Seat, seated
 from tests.web.test_department import filed
 
@@ -30,7 +32,9 @@ NO_PAGES = {
     "/regulator/record/bundle",  # a file
     "/{rest:path}",  # where nothing is: below
 }
-PUBLIC = {path for path, _ in (*console.PAGES, *sign_in.PAGES) if not path.startswith("/live/")} - NO_PAGES
+PUBLIC = {
+    path for path, _ in (*console.PAGES, *sign_in.PAGES, *complaint.PAGES) if not path.startswith("/live/")
+} - NO_PAGES
 SIGNED_IN = {page.path for page in DESKS} - NO_PAGES
 SHAPES = {path: compile_path(path)[0] for path in PUBLIC | SIGNED_IN}
 
@@ -94,6 +98,23 @@ def settled(market: Any, tmp_path: Any) -> Town:
         buyer.join_lot(lot)
         buyer.place_bid(lot, 1_000_000 + 50_000 * number)
 
+    holders = [market.party(f"持钥人{number}", "service_provider") for number in range(3)]
+    for number, (_, holder) in enumerate(holders):
+        holder.publish_holder_key(HolderKey.from_seed(bytes([number + 1]) * 32).public.hex())
+    deadline_us = market.now_us() + 21 * DAY_US
+    supplier.publish_tender(
+        market.asset(party, "水位观测"),
+        OfferMessage(grant="licence", term_days=365, price_fen=1_000_000),
+        ScoringRuleMessage(price_weight_ppm=1_000_000),
+        holders=[whose for whose, _ in holders],
+        threshold=2,
+        deposit_fen=20_000,
+        deadline_us=deadline_us,
+        opens_us=deadline_us,
+        terms="一年使用权",
+    )
+    tracked = buyers[0].file_complaint("data", "字段说明不清").number
+
     def sits(whose: str, login: str) -> Seat:
         return seated(market.url, market.administrator.invite(whose, login).token, login)
 
@@ -110,6 +131,7 @@ def settled(market: Any, tmp_path: Any) -> Town:
         more={
             "public": [
                 f"/certificates/{supplier.asset(certified).asset.code}",
+                f"/complaints/{tracked}",
                 "/enrol",
                 "/regulator/sign-in",
             ],
