@@ -54,7 +54,7 @@ lock: $(READY) ## solve the versions of all packages anew, after pyproject.toml 
 	@for folder in $(WEB) tests/ledger/anvil; do (cd $$folder && "$(CURDIR)/$(RUN)/python" -c '$(NPM)' \
 	  install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved) || exit; done
 
-pictures: $(READY) browser ## take the README's pictures of the console anew, after its pages changed
+pictures: $(READY) browser ## take the README's pictures anew, after its pages changed
 	@EXCHANGE_PICTURES=docs $(RUN)/python -m pytest -q tests/web/test_gallery.py
 
 contract: $(READY) ## compile the anchor contract anew, after its source changed

@@ -1,4 +1,4 @@
-"""The README's pictures of the console: each can be taken, of a market in the middle of its day; `make pictures` keeps them."""
+"""The README's pictures: each can be taken, of a market in the middle of its day and of a report; `make pictures` keeps them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from exchange.demo.tables import write_patients
 from exchange.desensitization import department
 from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
+from exchange.desensitization.report import html
 from exchange.messages.assets import AssessmentMessage, DeclarationsMessage, ImpactMessage
 from tests.conftest import PROJECT
 from tests.web.conftest import PATIENCE_MS, Market
@@ -101,12 +103,23 @@ def pictures(scene: Scene) -> Iterator[tuple[str, str, Seat | None]]:
     yield "administrator.png", "/en/desk/health", scene.administrator
 
 
-def test_the_readmes_pictures_can_be_taken_and_are_small(
-    market: Market, browser: Browser, tmp_path: Path
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the pictures go; `make pictures` keeps them."""
+    return Path(os.environ.get("EXCHANGE_PICTURES", tmp_path))
+
+
+def kept(page: Page, path: Path) -> None:
+    """Take the picture, which the README shows, of what a page shows now."""
+    page.screenshot(path=path)
+    assert path.stat().st_size <= LIMIT_BYTES, path.name
+    assert f"(docs/{path.name})" in (PROJECT / "README.md").read_text()
+
+
+def test_the_readmes_pictures_of_the_console_can_be_taken_and_are_small(
+    market: Market, browser: Browser, tmp_path: Path, folder: Path
 ) -> None:
-    folder = Path(os.environ.get("EXCHANGE_PICTURES", tmp_path))
     scene = furnish(market, tmp_path)
-    readme = (PROJECT / "README.md").read_text()
     for name, path, seat in pictures(scene):
         with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
             if seat is not None:
@@ -117,9 +130,20 @@ def test_the_readmes_pictures_can_be_taken_and_are_small(
             assert answer is not None
             assert answer.status == 200, path
             _settled(page)
-            page.screenshot(path=folder / name)
-        assert (folder / name).stat().st_size <= LIMIT_BYTES, name
-        assert f"(docs/{name})" in readme
+            kept(page, folder / name)
+
+
+def test_the_picture_of_a_desensitization_report_can_be_taken_and_is_small(
+    browser: Browser, tmp_path: Path, folder: Path
+) -> None:
+    scan = department.scan(write_patients(tmp_path).path, Declaration(), bytes(32), Limits())
+    told = tmp_path / "report.html"
+    told.write_text(html(scan.report))
+    with browser.new_context(viewport={"width": 1000, "height": 820}) as context:
+        page = context.new_page()
+        page.goto(f"{told.as_uri()}#en")
+        page.get_by_role("heading", name="Desensitization report").wait_for()
+        kept(page, folder / "desensitization.png")
 
 
 def _settled(page: Page) -> None:
