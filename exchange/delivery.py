@@ -20,6 +20,7 @@ from exchange.catalogue import PAGE_LIMIT, may_see_inside, product_of, visible_a
 from exchange.contracts import Use, permit, policy_of
 from exchange.deletion import end_early
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Access, Asset, Contract, Licence, Party, Release
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-DAY_US: Final = 86_400_000_000
 LINK_SECONDS_LIMIT: Final = 7 * 86_400
 ACCESS_LIMIT: Final = 1_000
 REASON_CHARACTERS: Final = 2_000

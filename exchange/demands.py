@@ -14,9 +14,9 @@ from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.listings import check_purpose
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Asset, Demand, DemandAnswer, Listing, Opening, Party
 
-DAY_US = 86_400_000_000
 SUBJECT_CHARACTERS, WORDS_CHARACTERS = 500, 2000
 
 

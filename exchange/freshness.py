@@ -11,12 +11,12 @@ from sqlmodel import col, select
 from exchange.acts import Act, Record, Transaction, plain
 from exchange.errors import Conflict
 from exchange.lineage import newest_edition
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Asset, Licence
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-DAY_US = 86_400_000_000
 AT_ONCE = 32
 TOLD_AT_MOST = 1_000
 

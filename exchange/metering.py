@@ -18,7 +18,7 @@ from exchange import revenue, rulebook
 from exchange.acts import Act, Caller, Record, Scope, Signed, Transaction, plain, refusal
 from exchange.contracting import standing
 from exchange.controls import check_order
-from exchange.delivery import DAY_US, check_term, require_signed
+from exchange.delivery import check_term, require_signed
 from exchange.discounts import said_of, unit_price
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.listings import (
@@ -35,6 +35,7 @@ from exchange.listings import (
 from exchange.money import DEPOSITS, MONEY
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import Shares, Split, chain, linked, settle, shares_of, split
 from exchange.tables import (
     Asset,

@@ -32,13 +32,13 @@ from exchange.listings import (
 )
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import settle
 from exchange.tables import Asset, Listing, Negotiation, NegotiationOffer, Party
 from pricing.errors import PricingError
 from pricing.money import MAX_AMOUNT, MICRO_PER_FEN
 from pricing.negotiation import Move, Objection, Side, Standing, objection, put
 
-DAY_US = 86_400_000_000
 REASON_CHARACTERS = 2000
 
 

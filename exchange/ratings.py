@@ -17,12 +17,12 @@ from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
 from exchange.catalogue import visible_asset
 from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.rulebook import Rulebook, in_force
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Annulment, Asset, Licence, Party, Rating
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-DAY_US: Final = 86_400_000_000
 STARS: Final = 5
 TEXT_CHARACTERS: Final = 2000
 

@@ -51,6 +51,7 @@ from exchange.registration.opening import narrowest
 from exchange.registration.path import ENDS, PROCEDURE_KINDS, STEP_OF_KIND, Path
 from exchange.registration.procedure import CONCLUSIONS, KINDS, Procedure
 from exchange.registration.rights import Grant, held, require_permit, require_transfer
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import Shares, chain, forfeit, refund, reversal, split
 from exchange.tenders.fold import TENDER_KINDS, Fold, TenderState, Told
 from ledger.audit.disclosed import bodies, openings
@@ -75,8 +76,6 @@ from pricing.money import MICRO_PER_FEN
 from pricing.negotiation import Move, Side
 from pricing.negotiation import Standing as Offered
 from pricing.regulated import excess_after
-
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from sqlmodel import col, select
 
 from exchange import rulebook
 from exchange.acts import Act, Asked, Record, Ruling, Scope, Statement, Transaction, plain, refusal
-from exchange.auctions.terms import DAY_US, rules_of
+from exchange.auctions.terms import rules_of
 from exchange.auctions.views import book_of
 from exchange.database import driver
 from exchange.errors import Conflict, Unprocessable
 from exchange.money import DEPOSITS, MONEY
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import settle
 from exchange.tables import Asset, Bidder, Draw, Listing, Lot, Party
 from ledger.entries import canonical

@@ -15,11 +15,12 @@ from sqlmodel import col, select
 from exchange import rulebook
 from exchange.acts import Act, Record, Transaction
 from exchange.auctions.closing import concerned, end_without_sale
-from exchange.auctions.terms import DAY_US, over_us, rounds_before
+from exchange.auctions.terms import over_us, rounds_before
 from exchange.auctions.views import winner_code
 from exchange.database import driver
 from exchange.errors import Conflict
 from exchange.money import DEPOSITS, FEES, MONEY, treasury
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import forfeit, linked, split
 from exchange.tables import Bidder, Listing, Lot, Party
 from ledger.book import balance

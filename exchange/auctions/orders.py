@@ -9,8 +9,8 @@ from sqlmodel import col, select
 from exchange import rulebook
 from exchange.acts import Act, Record, Transaction
 from exchange.auctions.closing import concerned, let_go
-from exchange.auctions.terms import DAY_US
 from exchange.errors import Conflict, Unprocessable
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import annul, check_annulment
 from exchange.tables import Annulment, Lot, Trade
 

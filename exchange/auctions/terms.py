@@ -15,11 +15,11 @@ from exchange.contracting import standing
 from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Draw, Listing, Lot, Party
 from pricing.auctions import AscendingRules
 from pricing.errors import PricingError
 
-DAY_US = 86_400_000_000
 UNSOLD = ("failed", "cancelled", "annulled", "defaulted")
 """States of a lot that came to nothing; its asset may be offered again."""
 

@@ -15,7 +15,7 @@ from exchange.errors import Conflict, Unprocessable
 from exchange.parties.relations import holders_of
 from exchange.parties.states import require_active
 from exchange.rulebook import Rulebook, day_of, in_force
-from exchange.rulebook.days import first_us
+from exchange.rulebook.days import DAY_US, first_us
 from exchange.tables import Asset, Listing, OperatingAgreement, Party
 from ledger.entries import canonical
 
@@ -23,7 +23,6 @@ PARTS = ("scope", "products", "duties", "security", "evaluation", "exit")
 """Six of the seven parts, in words; the seventh is the term."""
 
 PART_CHARACTERS = 2000
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from exchange.parties.duties import is_divided, require_still_held
 from exchange.parties.forms import check_digest
 from exchange.parties.names import check_own_name
 from exchange.rulebook import in_force
+from exchange.rulebook.days import DAY_US
 from exchange.tables import ApiKey, Invitation, Market, Party, Person, SigningKey
 
 INVITATION_US = 72 * 3_600_000_000
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from exchange.errors import ExchangeError
 from exchange.listings import Offer
 from exchange.money import DEPOSITS, FEES, treasury
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.settlement import forfeit
 from exchange.tenders.envelopes import check_envelope
 from exchange.tenders.opening import faults_of, opened_of, placeholder, submissions_of, valid
@@ -25,7 +26,6 @@ from exchange.tenders.scoring import (
 )
 from exchange.tenders.screening import found_of
 from exchange.tenders.terms import (
-    DAY_US,
     UNAWARDED,
     PublishTender,
     ScoringRule,

@@ -9,10 +9,10 @@ from exchange import rulebook
 from exchange.acts import Act, Record, Scope, Transaction
 from exchange.errors import Conflict
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Listing, Tender
 from exchange.tenders.opening import concerned
 from exchange.tenders.terms import (
-    DAY_US,
     before_deadline,
     check_words,
     holders_of,

@@ -11,10 +11,11 @@ from sqlmodel import col, select
 from exchange import rulebook
 from exchange.acts import Act, Record, Scope, Transaction
 from exchange.errors import Conflict, NotFound, Unprocessable
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Listing, Protest, Tender
 from exchange.tenders.envelopes import own_place
 from exchange.tenders.opening import concerned
-from exchange.tenders.terms import DAY_US, check_words, not_now
+from exchange.tenders.terms import check_words, not_now
 
 Decision = Literal["uphold", "dismiss"]
 Remedy = Literal["rescore", "annul"]

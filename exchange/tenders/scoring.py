@@ -14,9 +14,10 @@ from exchange.acts import Act, Record, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.parties.relations import REMEDY, Conflicted, conflict, relations
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Asset, Listing, Person, Tender, Tenderer, TenderMark
 from exchange.tenders.opening import concerned, fail, standing_of
-from exchange.tenders.terms import DAY_US, not_now, rules_of
+from exchange.tenders.terms import not_now, rules_of
 from pricing.auctions import Outcome as PricedOutcome
 from pricing.auctions import ScoringRules
 from pricing.auctions import Tender as Marked

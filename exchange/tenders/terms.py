@@ -15,12 +15,12 @@ from exchange.errors import Conflict, NotFound, Unprocessable
 from exchange.listings import Offer, create_listing, refused_terms
 from exchange.parties import require_active
 from exchange.rulebook import Rulebook
+from exchange.rulebook.days import DAY_US
 from exchange.tables import HolderKey, Listing, Party, Tender, TenderQuestion
 from pricing.auctions import Criterion, ScoringRules
 from pricing.errors import PricingError
 from pricing.sealed_bids import Committee
 
-DAY_US = 86_400_000_000
 WORDS_CHARACTERS = 2000
 UNAWARDED = ("failed", "cancelled", "annulled", "defaulted")
 """States of a tender that came to nothing; its asset may be tendered again."""

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.contracts import Use, policy_of
-from exchange.delivery import DAY_US, Standing, check_link, require_permitted, sign_link
+from exchange.delivery import Standing, check_link, require_permitted, sign_link
 from exchange.errors import Conflict, Forbidden
+from exchange.rulebook.days import DAY_US
 
 KEY = b"k" * 32
 STARTS_US, ENDS_US = 1_790_000_000_000_000, 1_790_000_010_000_000

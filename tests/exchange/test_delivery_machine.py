@@ -30,9 +30,10 @@ from exchange import contracting, credentials, delivery, parties, sales
 from exchange.acts import Caller
 from exchange.contracts import contract_statement
 from exchange.database import Addresses
-from exchange.delivery import DAY_US, DELIVERY
+from exchange.delivery import DELIVERY
 from exchange.errors import ExchangeError
 from exchange.replay import replay
+from exchange.rulebook.days import DAY_US
 from exchange.signing import key_id_of
 from tests.exchange.conftest import ORIGIN, RULES, Department, House, opened
 from tests.exchange.floor import bodies

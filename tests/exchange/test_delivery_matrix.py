@@ -12,7 +12,8 @@ from sqlmodel import select
 
 from exchange.acts import CLOCK, Act, Caller, Record, Transaction
 from exchange.api.files import asked_part
-from exchange.delivery import DAY_US, sign_link
+from exchange.delivery import sign_link
+from exchange.rulebook.days import DAY_US
 from exchange.tables import Contract, Licence, Release
 
 pytestmark = pytest.mark.anyio
