@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What was loaded to collect the tests stays: the collector of garbage need not look through it for each of them."""
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
