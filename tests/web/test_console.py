@@ -233,24 +233,6 @@ def test_a_browser_without_ed25519_says_that_the_signature_is_not_checked(
     context.close()
 
 
-def test_pages_fit_every_screen_in_both_languages(
-    market: Any, visit: Callable[..., Page], browser: Browser
-) -> None:
-    lot, _ = sold_out_of_bids(market)
-    for width, scheme in ((360, "dark"), (1440, "light")):
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-        for language in ("zh", "en"):
-            for path in ("/", f"/lots/{lot}", "/log?entry=3", "/statistics", "/enrol", "/api"):
-                page = visit(f"/{language}{path}", context=context)
-                expect(page.locator("#seal")).to_have_attribute("data-state", "good")
-                assert page.evaluate("document.documentElement.scrollWidth") <= width, (language, path)
-                assert page.locator("h1").count() == 1
-                assert page.locator("main, header.frame, footer").count() == 3
-                assert page.locator("html").get_attribute("lang") == {"zh": "zh-CN", "en": "en"}[language]
-                page.close()
-        context.close()
-
-
 def test_nothing_to_show_is_said_in_words(market: Any, visit: Callable[..., Page]) -> None:
     page = visit("/en/")
     expect(page.locator(".empty")).to_have_count(3)

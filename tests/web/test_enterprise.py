@@ -13,23 +13,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from exchange.client import Exchange
 from exchange.messages.market import OfferMessage
-from exchange.web.console import POLICY
 from tests.web.people import Seat, seated
 
 pytestmark = pytest.mark.browser
 
-PAGES = (
-    "discover",
-    "watch",
-    "dates",
-    "negotiations",
-    "trades",
-    "licences",
-    "contracts",
-    "money",
-    "webhooks",
-    "controls",
-)
 HEAD_START_US = 2_000_000
 """Until a lot opens: long enough for a machine that does much else."""
 
@@ -210,37 +197,3 @@ def test_money_limits_and_the_kill_switch_are_the_partys_own(
     expect(page.locator(GOOD)).to_contain_text("All trading has stopped")
     assert firm.client.controls().stopped
     visit.faults.clear()  # type: ignore[attr-defined]  # the refusals' own statuses
-
-
-def test_every_page_fits_a_phone_and_a_wide_screen_in_both_languages_without_scripts_too(
-    market: Any, visit: Callable[..., Page], sit: Callable[..., BrowserContext]
-) -> None:
-    supplier = market.party("市水务局", "supplier")
-    listing, lot = (
-        fixed(market, supplier, "内涝热线工单"),
-        market.lot(supplier, "公交刷卡汇总", opens_in_us=HEAD_START_US),
-    )
-    firm = Firm(market, "手机企业", "phone.firm")
-    firm.client.buy(listing)
-    firm.client.join_lot(lot)
-    trade = firm.client.trades()[0]
-    paths = [f"/desk/{name}" for name in PAGES]
-    paths += [
-        f"/desk/listings/{listing}",
-        f"/desk/lots/{lot}",
-        f"/desk/trades/{trade.trade}",
-        f"/desk/contracts/{trade.trade}",
-    ]
-    phone = visit("/zh/desk/account", context=sit(firm.seat, viewport={"width": 360, "height": 740}))
-    wide = visit("/en/desk/account", context=sit(firm.seat, viewport={"width": 1440, "height": 900}))
-    for path in paths:
-        for page, language in ((phone, "zh"), (wide, "en")):
-            answer = page.goto(f"{market.url}/{language}{path}")
-            assert answer is not None
-            assert (path, answer.status) == (path, 200)
-            assert answer.headers["content-security-policy"] == POLICY
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, language)
-            unnamed = page.locator("main input:not([type=hidden]), main select, main textarea").evaluate_all(
-                "(all) => all.filter((one) => !one.labels?.length && !one.ariaLabel).map((one) => one.outerHTML)"
-            )
-            assert unnamed == [], path

@@ -38,6 +38,22 @@ PUBLIC = {
 SIGNED_IN = {page.path for page in DESKS} - NO_PAGES
 SHAPES = {path: compile_path(path)[0] for path in PUBLIC | SIGNED_IN}
 
+CARELESS = """() => {
+  const all = (what) => [...document.querySelectorAll(what)];
+  const ids = all("[id]").map((one) => one.id);
+  const language = { zh: "zh-CN", en: "en" }[location.pathname.slice(1, 3)];
+  return [
+    ...(all("h1").length === 1 ? [] : ["has not one heading of the first level"]),
+    ...(all("main, header.frame, body > footer").length === 3 ? [] : ["has not one head, one main part and one foot"]),
+    ...(document.documentElement.lang === language ? [] : [`says that it speaks ${document.documentElement.lang}`]),
+    ...ids.filter((id, place) => ids.indexOf(id) !== place).map((id) => `has the identifier ${id} twice`),
+    ...all("main input:not([type=hidden]), main select, main textarea")
+      .filter((one) => !one.labels?.length && !one.ariaLabel)
+      .map((one) => `has a nameless field: ${one.outerHTML}`),
+  ];
+}"""
+"""What a page of ours keeps to besides."""
+
 SERIOUS = """async () => {
   const found = await axe.run({ preload: false, resultTypes: ['violations'] });
   return found.violations
@@ -163,8 +179,7 @@ def wrongs(page: Page, widths: tuple[int, ...]) -> list[str]:
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             found.append(f"is {wide} px wide on a screen of {width} px")
-    if page.locator("h1").count() != 1:
-        found.append("has not one heading of the first level")
+    found += page.evaluate(CARELESS)
     found += page.evaluate(SERIOUS)
     return found
 
@@ -237,4 +252,8 @@ def test_what_is_hard_to_read_nameless_or_too_wide_would_be_found(
         page.evaluate("document.querySelector('main').style.minWidth = '400px'")
         wide, *found = wrongs(page, (360,))
     assert "on a screen of 360 px" in wide
-    assert sorted(one.partition(":")[0] for one in found) == ["color-contrast", "label"]
+    assert sorted(one.partition(":")[0] for one in found) == [
+        "color-contrast",
+        "has a nameless field",
+        "label",
+    ]
