@@ -47,6 +47,34 @@ FILES: Files = {
         "uplot/LICENSE",
         "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
     ),
+    "noble-ed25519.js": (
+        "@noble/ed25519/index.js",
+        "a4f631d1876b5d9e43a86cd71194ca27b5e1451edf4ba4db9a418f40a475569a",
+    ),
+    "noble-ed25519-LICENSE.txt": (
+        "@noble/ed25519/LICENSE",
+        "394c2e6e5552e5dba202bee6390b9d6aa2754d657f5b9869e83b3d265a315501",
+    ),
+    "noble-ciphers/chacha.js": (
+        "@noble/ciphers/chacha.js",
+        "5f1c00575e227b75163f4bac50b79442dec50ee3047c46c18887808ba8af0a69",
+    ),
+    "noble-ciphers/_arx.js": (
+        "@noble/ciphers/_arx.js",
+        "ead142ba410404c0698bb80e0d6f77780799bb77a9e3b098cf0f9fca1c486e37",
+    ),
+    "noble-ciphers/_poly1305.js": (
+        "@noble/ciphers/_poly1305.js",
+        "5d2afd73b40dbafb7b6740c6e6388e7123c79a4e57306861b28c5734925fa84d",
+    ),
+    "noble-ciphers/utils.js": (
+        "@noble/ciphers/utils.js",
+        "a443ec1f60d1aaa25d1b7d8c102d33c0e8e6d683ada1ad17be9c32e69170ff95",
+    ),
+    "noble-ciphers/LICENSE.txt": (
+        "@noble/ciphers/LICENSE",
+        "f36671a5487c9c5050efacb58011c37c24c55a889803cb036cf9d9a6347c1e2d",
+    ),
 }
 
 FILES_OF_TESTS: Files = {
@@ -71,13 +99,14 @@ def place(modules: Path, folder: Path = FOLDER, files: Files = FILES) -> None:
     """Copy the files from a `node_modules` folder; all of them, or none and ValueError."""
     with tempfile.TemporaryDirectory() as checked:
         for name, (source, _) in files.items():
+            (Path(checked) / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(modules / source, Path(checked) / name)
         if bad := wrong(Path(checked), files):
             raise ValueError(
                 f"{', '.join(bad)}: not the files that this version of the console was made with"
             )
-        folder.mkdir(parents=True, exist_ok=True)
         for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(checked) / name, folder / name)
 
 

@@ -37,7 +37,7 @@ export function unbase64(text, code = "bad_note") {
 
 const same = (a, b) => a.length === b.length && a.every((byte, at) => byte === b[at]);
 
-function join(...parts) {
+export function join(...parts) {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -1,6 +1,7 @@
 // Signs the contract on the page with a key that this browser keeps: made here, not extractable, and never sent. Before
 // anything is signed the clauses as shown are hashed again to the digest (RFC 9162 over RFC 8785 JSON), here.
 
+import { canonical } from "./canonical.js";
 import { available, hex, leafHash, nodeHash, sha256 } from "./proof.js";
 import { word } from "./words.js";
 
@@ -15,15 +16,6 @@ function say(text, state) {
   at("sign-says").textContent = text;
   at("sign-says").dataset.state = state;
   at("sign-says").hidden = false;
-}
-
-// RFC 8785 without numbers, which no contract has.
-function canonical(value) {
-  if (value === null || typeof value === "boolean") return String(value);
-  if (typeof value === "string") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object") throw new TypeError("not of a contract");
-  return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
 }
 
 // RFC 9162 §2.1.1: left takes the largest power of two below the number of leaves.
