@@ -27,9 +27,9 @@ class Gate:
 
 
 @cache
-def nodes(source: str) -> tuple[ast.AST, ...]:
-    """Every node of a module, parsed once."""
-    return tuple(ast.walk(ast.parse(source)))
+def nodes(source: str) -> tuple[ast.Call | ast.Subscript, ...]:
+    """Every call and every look-up of a module, parsed once; the rest of its tree is let go."""
+    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call | ast.Subscript))
 
 
 def text(node: ast.expr) -> str | None:
