@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -20,7 +20,7 @@ from sqlmodel import col, select
 
 from exchange.acts import Act, Caller, Record, Scope, Transaction, plain
 from exchange.database import Database, driver
-from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unprocessable
+from exchange.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable, Unprocessable
 from exchange.parties import check_digest, check_name
 from exchange.signing import key_id_of
 from exchange.tables import ApiKey, Invitation, KeyUse, Market, Person, SigningKey
@@ -228,43 +228,56 @@ class Known:
     now_us: int
 
 
-# One statement, for callers come in crowds: the market's time, and whose key it is if it is any good then.
+# One statement, for callers come in crowds: the market's time, and whose each key is if it is any good then.
 _AUTHENTICATE = """
     SELECT now.us, k.person, k.party, k.roles, k.scopes, k.expires_us, k.used_us, k.duty
     FROM (SELECT greatest(h.time_us, %s + m.offset_us) AS us FROM log_head h, market m WHERE h.id = 1 AND m.id = 1) now
+    CROSS JOIN unnest(%s::bytea[]) WITH ORDINALITY AS asked(digest, place)
     LEFT JOIN LATERAL (
         SELECT key.person, person.party, party.roles, key.scopes, least(key.expires_us, person.until_us) AS expires_us,
             use.used_us, person.duty
         FROM api_key key JOIN person ON person.id = key.person JOIN party ON party.id = person.party
         LEFT JOIN key_use use ON use.digest = key.digest
-        WHERE key.digest = %s AND key.revoked_us IS NULL AND person.state = 'active'
+        WHERE key.digest = asked.digest AND key.revoked_us IS NULL AND person.state = 'active'
         AND (key.expires_us IS NULL OR key.expires_us > now.us)
         AND (person.until_us IS NULL OR person.until_us > now.us)
     ) k ON true
+    ORDER BY asked.place
 """
 
 
-async def authenticate(session: AsyncSession, secret: str, clock_us: int, token_key: bytes) -> Known:
-    """Who calls with an API key or an access token, at `clock_us` of the process's clock.
+async def authenticate(
+    session: AsyncSession, secrets: Sequence[str], clock_us: int, token_key: bytes
+) -> list[Known | Unauthenticated]:
+    """Who calls with each of these API keys or access tokens, at `clock_us` of the process's clock, in one look.
 
     Unauthenticated for one that is unknown, revoked or over, without saying which.
     """
-    token = _Token.parse(secret, token_key) if secret.startswith(_TOKEN) else None
-    if secret.startswith(_TOKEN) and token is None:
-        raise _unknown_caller()
-    digest = key_digest(secret) if token is None else token.digest
-    cursor = await (await driver(session)).execute(_AUTHENTICATE, (clock_us, digest))
-    row = await cursor.fetchone()
-    if row is None or row[1] is None or (token is not None and token.expires_us <= row[0]):
-        raise _unknown_caller()
-    now_us, person, party, roles, narrowed, expires_us, used_us, duty = row
-    scopes = None if narrowed is None else frozenset(narrowed)
-    if token is not None:
-        expires_us = token.expires_us if expires_us is None else min(expires_us, token.expires_us)
-        if token.scopes is not None:
+    tokens = [_Token.parse(one, token_key) if one.startswith(_TOKEN) else None for one in secrets]
+    digests = [
+        key_digest(one) if token is None else token.digest for one, token in zip(secrets, tokens, strict=True)
+    ]
+    rows = await (await (await driver(session)).execute(_AUTHENTICATE, (clock_us, digests))).fetchall()
+    if secrets and not rows:
+        raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+    found: list[Known | Unauthenticated] = []
+    for one, token, digest, row in zip(secrets, tokens, digests, rows, strict=True):
+        now_us, person, party, roles, narrowed, expires_us, used_us, duty = row
+        if token is None:
+            good = person is not None and not one.startswith(_TOKEN)
+        else:
+            good = person is not None and now_us < token.expires_us
+        if not good:
+            found.append(_unknown_caller())
+            continue
+        scopes = None if narrowed is None else frozenset(narrowed)
+        if token is not None:
+            expires_us = token.expires_us if expires_us is None else min(expires_us, token.expires_us)
             scopes = token.scopes if scopes is None else token.scopes & scopes
-    to_note = used_us is None or used_us + USED_EVERY_US <= now_us
-    return Known(Caller(person, party, frozenset(roles), scopes, duty), digest, expires_us, to_note, now_us)
+        to_note = used_us is None or used_us + USED_EVERY_US <= now_us
+        caller = Caller(person, party, frozenset(roles), scopes, duty)
+        found.append(Known(caller, digest, expires_us, to_note, now_us))
+    return found
 
 
 async def note_uses(database: Database, used: Mapping[bytes, int]) -> None:

@@ -48,7 +48,10 @@ from ledger.tiles import TILE
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
-"""How often the worker looks; also the most by which a lot is closed late."""
+"""How often the worker looks for what bidders wait for; also the most by which a lot is closed late."""
+
+CALM_S = 1.0
+"""How often it looks for what falls due by the day: each look takes time from the bids that are served meanwhile."""
 
 NOT_RESUMED = "not resumed in time"
 
@@ -98,16 +101,16 @@ class Worker:
 
     async def start(self) -> None:
         """Begin to look. Closing has a task of its own: nothing that is slow or silent delays it."""
-        for work in (
-            self.close,
-            self.tender,
-            self.give_back,
-            self.follow_up,
-            self.after_sale,
-            self.register,
-            self.write_tiles,
+        for every_s, work in (
+            (TICK_S, self.close),
+            (TICK_S, self.tender),
+            (TICK_S, self.give_back),
+            (CALM_S, self.follow_up),
+            (CALM_S, self.after_sale),
+            (CALM_S, self.register),
+            (CALM_S, self.write_tiles),
         ):
-            self._tasks.append(asyncio.create_task(self._every(TICK_S, work), name=work.__name__))
+            self._tasks.append(asyncio.create_task(self._every(every_s, work), name=work.__name__))
         if self.anchoring is not None:
             self._tasks.append(asyncio.create_task(self._every(LOOK_S, self.anchoring.turn), name="anchors"))
         if self.keeper is not None:
@@ -147,7 +150,8 @@ class Worker:
             except Exception as error:
                 # Whatever it was, the next round finds the same things due. Said once, until it changes.
                 if repr(error) != failing:
-                    logger.warning("%s failed and is tried again: %s", work.__name__, error, exc_info=True)
+                    defect = not isinstance(error, ExchangeError)
+                    logger.warning("%s failed and is tried again: %s", work.__name__, error, exc_info=defect)
                 failing = job.failing = repr(error)
             job.done_us = self.gate.clock()
             try:
@@ -209,7 +213,7 @@ class Worker:
         """Close the tenders whose deadline has come, open those whose holders have handed in their shares, screen what was
         opened, award what is marked, settle what nobody can protest against any more, and call off what was not resumed.
         """
-        due = await self.gate.read(tenders.due, await self.gate.now_us())
+        due = await self.gate.read(_of_tenders, self.gate.clock())
         nudges: list[tuple[Any, Any, str]] = [
             *((tenders.close_tender, tenders.CloseTender(one), f"close-{one}") for one in due.closing),
             *((tenders.open_tender, tenders.OpenTender(one), f"open-{one}") for one in due.opening),
@@ -257,58 +261,52 @@ class Worker:
         """Let holds expire, accept by silence, pay refunds that are owed, stop who fell silent, tell of offers that are over,
         settle what was used, flag what was not updated as promised.
         """
-        hold = await self.gate.read(money.first_due, await self.gate.now_us())
-        if hold is not None:
-            await self._nudge(money.expire_holds, money.ExpireHolds(hold), f"expire-{hold}")
-        now_us = await self.gate.now_us()
-        for party in await self.gate.read(controls.silent, now_us):
-            await self._nudge(controls.stop_trading, controls.StopTrading(party), f"stop-{party}-{now_us}")
-        over = await self.gate.read(negotiation.due, now_us)
+        due = await self.gate.read(_to_follow_up, self.gate.clock())
+        if due.hold is not None:
+            await self._nudge(money.expire_holds, money.ExpireHolds(due.hold), f"expire-{due.hold}")
+        for party in due.silent:
+            key = f"stop-{party}-{due.now_us}"
+            await self._nudge(controls.stop_trading, controls.StopTrading(party), key)
         await asyncio.gather(
             *(
                 self._nudge(negotiation.close_offer, negotiation.CloseOffer(one), f"over-{one}")
-                for one in over
+                for one in due.over
             )
         )
-        for one in await self.gate.read(metering.due, now_us):
-            key = f"statement-{one}-{now_us}"
+        for one in due.used:
+            key = f"statement-{one}-{due.now_us}"
             await self._nudge(metering.settle_usage, metering.SettleUsage(one), key)
-        for one in await self.gate.read(revenue.due, now_us):
+        for one in due.earned:
             await self._nudge(revenue.close_revenue, revenue.CloseRevenue(one), f"revenue-{one}")
-        for asset, state in await self.gate.read(freshness.due, now_us):
-            key = f"{state}-{asset}-{now_us}"
+        for asset, state in due.aged:
+            key = f"{state}-{asset}-{due.now_us}"
             await self._nudge(freshness.watch_update, freshness.WatchUpdate(asset), key)
 
     async def after_sale(self) -> None:
         """Accept by silence, escalate complaints, call for deletion, publish use cases, pay refunds that are owed."""
-        now_us = await self.gate.now_us()
-        lapsing = await self.gate.read(acceptance.lapsing, now_us)
-        escalating = await self.gate.read(complaints.escalating, now_us)
-        calling = await self.gate.read(deletion.calling, now_us)
-        publishing = await self.gate.read(usecases.publishing, now_us)
+        due = await self.gate.read(_after_sales, self.gate.clock())
         nudges: list[tuple[Any, Any, str]] = [
-            *((acceptance.let_lapse, acceptance.LetLapse(one), f"lapse-{one}") for one in lapsing),
+            *((acceptance.let_lapse, acceptance.LetLapse(one), f"lapse-{one}") for one in due.lapsing),
             *(
                 (complaints.escalate_complaint, complaints.EscalateComplaint(one), f"escalate-{one}")
-                for one in escalating
+                for one in due.escalating
             ),
             *(
                 (deletion.call_for_deletion, deletion.CallForDeletion(one), f"deletion-{kind}-{one}")
-                for one, kind in calling
+                for one, kind in due.calling
             ),
             *(
                 (usecases.publish_use_case, usecases.PublishUseCase(one), f"publish-{one}")
-                for one in publishing
+                for one in due.publishing
             ),
         ]
         await asyncio.gather(*(self._nudge(*nudge) for nudge in nudges))
-        for one in await self.gate.read(mediation.payable):
+        for one in due.payable:
             await self._nudge(mediation.pay_refund, mediation.PayRefund(one), f"refund-{one}")
 
     async def register(self) -> None:
         """Let acts of registration take effect whose notice has ended, remind of certificates that end, and end them."""
-        now_us = await self.gate.now_us()
-        found = await self.gate.read(effects.due, now_us)
+        now_us, found = await self.gate.read(_to_register, self.gate.clock())
         nudges = [(effects.conclude, effects.Conclude(one), f"conclude-{one}") for one in found.concluding]
         ends: list[tuple[Any, Any, str]] = [
             (effects.remind, effects.Remind(one), f"remind-{one}-{now_us}") for one in found.reminding
@@ -357,8 +355,68 @@ class Worker:
                 await asyncio.to_thread(self.keeper.keep, self.backup_every_s, self.backup_keep_days)
 
 
+@dataclass(frozen=True, slots=True)
+class _ToFollowUp:
+    """What `follow_up` found due at one moment."""
+
+    now_us: int
+    hold: str | None
+    silent: list[str]
+    over: list[str]
+    used: list[str]
+    earned: list[str]
+    aged: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _AfterSales:
+    """What `after_sale` found due at one moment."""
+
+    lapsing: list[str]
+    escalating: list[str]
+    calling: list[tuple[str, str]]
+    publishing: list[str]
+    payable: list[str]
+
+
+# Each round is one read of one moment: what a transaction of its own costs is most of the cost of looking.
+
+
 async def _due(session: AsyncSession, clock_us: int) -> auctions.Due:
     return await auctions.due(session, await market_time(session, clock_us))
+
+
+async def _of_tenders(session: AsyncSession, clock_us: int) -> tenders.Due:
+    return await tenders.due(session, await market_time(session, clock_us))
+
+
+async def _to_follow_up(session: AsyncSession, clock_us: int) -> _ToFollowUp:
+    now_us = await market_time(session, clock_us)
+    return _ToFollowUp(
+        now_us,
+        await money.first_due(session, now_us),
+        await controls.silent(session, now_us),
+        await negotiation.due(session, now_us),
+        await metering.due(session, now_us),
+        await revenue.due(session, now_us),
+        await freshness.due(session, now_us),
+    )
+
+
+async def _after_sales(session: AsyncSession, clock_us: int) -> _AfterSales:
+    now_us = await market_time(session, clock_us)
+    return _AfterSales(
+        await acceptance.lapsing(session, now_us),
+        await complaints.escalating(session, now_us),
+        await deletion.calling(session, now_us),
+        await usecases.publishing(session, now_us),
+        await mediation.payable(session),
+    )
+
+
+async def _to_register(session: AsyncSession, clock_us: int) -> tuple[int, effects.Due]:
+    now_us = await market_time(session, clock_us)
+    return now_us, await effects.due(session, now_us)
 
 
 async def _full_tiles(session: AsyncSession) -> int:

@@ -37,6 +37,8 @@ LOCK_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1 FOR 
 READ_HEAD = "SELECT origin, size, time_us, peaks FROM log_head WHERE id = 1"
 BEHIND_LIMIT = TILE**2
 """Leaves that are hashed again for a tile whose lower tiles are not written yet."""
+TILES_AT_ONCE = 64
+"""Tiles that are made in memory and written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,25 @@ async def entries(connection: AsyncConnection[Any], start: int, stop: int) -> As
                 if index >= at:
                     yield Logged(index, leaf, salts[32 * offset : 32 * offset + 32], body)
                     at = index + 1
+
+
+async def _leaf_hashes(connection: AsyncConnection[Any], start: int, stop: int) -> list[bytes]:
+    """The tree's hashes of the leaves of [start, stop), without what else is stored of the entries."""
+    hashes: list[bytes] = []
+    while (at := start + len(hashes)) < stop:
+        cursor = await connection.execute(
+            "SELECT first, leaves FROM log_chunk WHERE size > %s AND first < %s ORDER BY first LIMIT 64",
+            (at, stop),
+        )
+        rows = await cursor.fetchall()
+        if not rows:
+            raise _gap(at)
+        for first, framed in rows:
+            at = start + len(hashes)
+            if first > at:
+                raise _gap(at)
+            hashes += map(leaf_hash, unframe(framed)[at - first : stop - first])
+    return hashes
 
 
 def _gap(index: int) -> LedgerError:
@@ -359,7 +380,7 @@ async def read_tile(connection: AsyncConnection[Any], level: int, n: int, width:
         return whole[: HASH_BYTES * width]
     start = n * TILE
     if level == 0:
-        return b"".join([leaf_hash(e.leaf) async for e in entries(connection, start, start + width)])
+        return b"".join(await _leaf_hashes(connection, start, start + width))
     below = await _stored_tiles(connection, level - 1, start, start + width)
     behind = (width - len(below)) * TILE**level
     if behind > BEHIND_LIMIT:
@@ -397,13 +418,19 @@ async def write_full_tiles(connection: AsyncConnection[Any]) -> int:
             "SELECT coalesce(max(n) + 1, 0) FROM log_tile WHERE level = %s", (level,)
         )
         row = await cursor.fetchone()
-        for n in range(row[0] if row else 0, full):
-            hashes = await read_tile(connection, level, n, TILE)
+        for start in range(row[0] if row else 0, full, TILES_AT_ONCE):
+            numbers = range(start, min(start + TILES_AT_ONCE, full))
+            if level == 0:  # a batch of entries reaches over several tiles, and is read once
+                hashes = await _leaf_hashes(connection, TILE * numbers.start, TILE * numbers.stop)
+                tiles = [b"".join(hashes[at : at + TILE]) for at in range(0, len(hashes), TILE)]
+            else:
+                tiles = [await read_tile(connection, level, n, TILE) for n in numbers]
             await connection.execute(
-                "INSERT INTO log_tile (level, n, hashes) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-                (level, n, hashes),
+                "INSERT INTO log_tile (level, n, hashes)"
+                " SELECT %s, n, hashes FROM unnest(%s::bigint[], %s::bytea[]) AS t(n, hashes) ON CONFLICT DO NOTHING",
+                (level, list(numbers), tiles),
             )
-            written += 1
+            written += len(numbers)
         level += 1
     return written
 

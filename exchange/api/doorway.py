@@ -116,6 +116,8 @@ class Callers:
         self.token_key = hmac.digest(link_key, b"access tokens", "sha256")
         self._gate = gate
         self._known: dict[str, tuple[float, int, Known]] = {}
+        self._asked: dict[str, asyncio.Future[Known]] = {}
+        self._asking: asyncio.Task[None] | None = None
         self._used: dict[bytes, int] = {}
         self._noting: asyncio.Task[None] | None = None
 
@@ -129,16 +131,41 @@ class Callers:
             stands = version == self._gate.keys_version and known.expires_us is None
             if until_s > now_s or (stands and self._gate.keys_seen_s + CALLER_CACHE_S > now_s):
                 return known
-        version = self._gate.keys_version
-        known = await self._gate.read(credentials.authenticate, secret, self._gate.clock(), self.token_key)
+        asked = self._asked.get(secret)
+        if asked is None:
+            asked = self._asked[secret] = asyncio.get_running_loop().create_future()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask(), name="callers")
+        return await asyncio.shield(asked)  # whoever goes away ends the own wait, not the others'
+
+    async def _ask(self) -> None:
+        """Ask the database for all keys that came since it was asked last: a crowd takes one session, as one caller does."""
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            version, now_s = self._gate.keys_version, time.monotonic()
+            found: Sequence[Known | Exception]
+            try:
+                found = await self._gate.read(
+                    credentials.authenticate, list(asked), self._gate.clock(), self.token_key
+                )
+            except Exception as error:  # each of them is told, and may come again
+                found = [error] * len(asked)
+            for (secret, answer), known in zip(asked.items(), found, strict=True):
+                if isinstance(known, Known):
+                    self._keep(secret, known, version, now_s + CALLER_CACHE_S)
+                    answer.set_result(known)
+                else:
+                    answer.set_exception(known)
+                    answer.exception()  # marked as seen: the caller may have gone away
+
+    def _keep(self, secret: str, known: Known, version: int, until_s: float) -> None:
         if len(self._known) > 10_000:
             self._known.clear()
-        self._known[secret] = (now_s + CALLER_CACHE_S, version, known)
+        self._known[secret] = (until_s, version, known)
         if known.to_note:
             self._used[known.digest] = known.now_us
             if self._noting is None or self._noting.done():
                 self._noting = asyncio.create_task(self._note())
-        return known
 
     async def _note(self) -> None:
         """Note the keys that came within a moment together: a crowd's first calls are no time to write row by row."""
