@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.tables import Opening
@@ -28,6 +28,11 @@ Chance = Callable[[int], bytes]
 """`chance(n)` gives n bytes: the system's random source, or the simulator's seeded one."""
 
 Statement = tuple[str, Sequence[Any]]
+
+SPLIT = "string_to_array(%s, U&'\\001F')"
+joined = "\x1f".join
+"""A column of hundreds of values travels as one text, `joined` by U+001F, which no identifier holds, and is `SPLIT` there:
+an array of as many parameters costs the driver more than the server takes for the rows."""
 
 Scope = Literal["read", "trade", "money", "register", "manage"]
 """What a key may be narrowed to: to look; to join lots, bid, buy, offer and fetch what was bought; to move money in and
@@ -272,8 +277,7 @@ T = TypeVar("T", bound="SQLModel")
 Plain = Callable[[Transaction, A], Awaitable[Record]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One act of a batch: by whom and under which identifier."""
 
     act: Any
@@ -281,8 +285,7 @@ class Asked:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """What a batched room says of one act: its entry's body, or the error that drops it unrecorded.
 
     `outcome` is the body's `act` member as the caller gets it; both are canonical JSON.

@@ -40,7 +40,7 @@ import psycopg
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction
+from exchange.acts import SPLIT, Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction, joined
 from exchange.crash import reach
 from exchange.database import Database, confirm, driver, require_standby
 from exchange.errors import Conflict, ExchangeError, Unavailable, Unprocessable
@@ -88,12 +88,9 @@ LOSSES_LIMIT = 3
 
 UNSTORABLE = (psycopg.DataError, DataError)
 
-# A column of hundreds of values travels as one text, parted by U+001F, which no identifier holds: an array of as many
-# parameters costs the driver more than the server takes for the rows.
-_SPLIT = "string_to_array(%s, U&'\\001F')"
 # Row by row through the primary key: a plan that was kept from when the table was small would read all of it.
 _KNOWN = (
-    f"SELECT w.position, r.digest, r.log_index FROM unnest({_SPLIT}, {_SPLIT})"
+    f"SELECT w.position, r.digest, r.log_index FROM unnest({SPLIT}, {SPLIT})"
     " WITH ORDINALITY AS w(party, key, position) CROSS JOIN LATERAL (SELECT digest, log_index FROM request"
     " WHERE party = w.party AND key = w.key LIMIT 1) r"
 )
@@ -101,7 +98,7 @@ _SHOW = "INSERT INTO entry_reader (party, log_index) SELECT * FROM unnest(%s::te
 _REMEMBER = (
     "INSERT INTO request (party, key, digest, log_index)"
     " SELECT party, key, substr(%s::bytea, (32 * at - 31)::int, 32), log_index"
-    f" FROM unnest({_SPLIT}, {_SPLIT}, {_SPLIT}::bigint[]) WITH ORDINALITY AS n(party, key, log_index, at)"
+    f" FROM unnest({SPLIT}, {SPLIT}, {SPLIT}::bigint[]) WITH ORDINALITY AS n(party, key, log_index, at)"
 )
 
 _AGAIN = "SET LOCAL application_name = 'exchange gate again'"
@@ -112,8 +109,6 @@ _SILENT = (
     " CASE h.application_name WHEN 'exchange gate' THEN %s WHEN 'exchange gate again' THEN %s END)"
 )
 """Whoever holds what a session waits for, while its server waits for it; anything it does moves one of the times."""
-
-_joined = "\x1f".join
 
 logger = logging.getLogger(__name__)
 
@@ -669,7 +664,7 @@ class Gate:
             )
             known_cursor = await connection.execute(
                 _KNOWN,
-                (_joined([c.asked.caller.party for c in batch]), _joined([c.asked.key for c in batch])),
+                (joined([c.asked.caller.party for c in batch]), joined([c.asked.key for c in batch])),
             )
             reads = await _ask(connection, runs[0] if runs else [])
             self._prepare()
@@ -994,9 +989,9 @@ def _kept(logged: Sequence[_Call], first: int) -> list[Statement]:
         _REMEMBER,
         (
             b"".join([call.digest for call in logged]),
-            _joined([call.asked.caller.party for call in logged]),
-            _joined([call.asked.key for call in logged]),
-            _joined(map(str, indices)),
+            joined([call.asked.caller.party for call in logged]),
+            joined([call.asked.key for call in logged]),
+            joined(map(str, indices)),
         ),
     )
     return [*([(_SHOW, tuple(map(list, zip(*shown, strict=True))))] if shown else []), remember]

@@ -145,10 +145,20 @@ class SwiftBids:
             logger.exception("a bid failed by a defect")
             response = defect_response()
         else:
+            if not (reply.refused or reply.repeated):
+                await _acknowledge(reply.json(), quota.headers(), send)
+                return
             response = answer(reply)
         if quota is not None:
             response.raw_headers += quota.headers()
         await response(scope, receive, send)
+
+
+async def _acknowledge(body: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    """As `answer` answers a bid that was admitted now, without the cost of a response object."""
+    headers += ((b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"))
+    await send({"type": "http.response.start", "status": 201, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _hung_up(receive: Receive) -> bool:

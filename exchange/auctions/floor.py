@@ -15,7 +15,19 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import controls, rulebook
-from exchange.acts import Act, Asked, Caller, Ruling, Scope, Signed, Statement, reason, refusal
+from exchange.acts import (
+    SPLIT,
+    Act,
+    Asked,
+    Caller,
+    Ruling,
+    Scope,
+    Signed,
+    Statement,
+    joined,
+    reason,
+    refusal,
+)
 from exchange.auctions.views import lot
 from exchange.database import driver
 from exchange.errors import ExchangeError, Forbidden, NotFound, Unprocessable
@@ -50,19 +62,23 @@ class PlaceBids:
 
     def reads(self, asked: Sequence[Asked]) -> Sequence[Statement]:
         """The lots, and under which code each caller is admitted to them, in what state and within which limits."""
-        lots = [a.act.lot for a in asked]
+        pairs = list({(a.act.lot, a.caller.party) for a in asked})
+        lots = {lot: place for place, (lot, _) in enumerate(pairs)}  # any place where it stands
         return (
             (
                 "SELECT id, state, start_price_fen, increment_fen, opens_us, first_closes_us, soft_close_window_us,"
                 " soft_close_extension_us, ceiling_fen, standing_price_fen, standing_code, standing_sequence, bids,"
                 " closes_us, at_ceiling, priority, draw IS NOT NULL FROM lot WHERE id = ANY(%s)",
-                (list(set(lots)),),
+                (list(lots),),
             ),
             (
-                "SELECT w.lot, w.party, b.code, CASE WHEN p.stopped THEN 'stopped' ELSE p.state END,"
-                " p.sign_above_fen, p.order_limit_fen FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[])"
-                " AS u(lot, party)) w JOIN bidder b USING (lot, party) JOIN party p ON p.id = w.party",
-                (lots, [a.caller.party for a in asked]),
+                _BIDDERS,
+                (
+                    joined([str(lots[lot]) for lot, _ in pairs]),
+                    joined([party for _, party in pairs]),
+                    list(lots),
+                    list(lots.values()),
+                ),
             ),
         )
 
@@ -101,6 +117,19 @@ class PlaceBids:
 
 
 place_bids = PlaceBids()
+
+# A lot is named once and its bidders by its place: it comes from the outside, and may hold anything.
+_BIDDERS = (
+    "SELECT l.id, w.party, b.code, CASE WHEN p.stopped THEN 'stopped' ELSE p.state END, p.sign_above_fen, p.order_limit_fen"  # noqa: S608  # frames of this file
+    f" FROM unnest({SPLIT}::int[], {SPLIT}) AS w(place, party) JOIN unnest(%s::text[], %s::int[]) AS l(id, place) USING (place)"
+    " JOIN bidder b ON b.lot = l.id AND b.party = w.party JOIN party p ON p.id = w.party"
+)
+_PLACED = (
+    "INSERT INTO bid (log_index, lot, code, key, price_fen, reason, time_us)"  # noqa: S608  # frames of this file
+    " SELECT log_index, lot, code, key, price_fen, nullif(reason, ''), %s"
+    f" FROM unnest({SPLIT}::bigint[], {SPLIT}, {SPLIT}, {SPLIT}, {SPLIT}::bigint[], {SPLIT})"
+    " AS n(log_index, lot, code, key, price_fen, reason)"
+)
 
 
 class _Bidding(NamedTuple):
@@ -243,13 +272,9 @@ def _writes(
 ) -> Sequence[Statement]:
     statements: list[Statement] = []
     if placed:
-        statements.append(
-            (
-                "INSERT INTO bid (log_index, lot, code, key, price_fen, reason, time_us) SELECT *, %s FROM"
-                " unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[])",
-                (now_us, *map(list, zip(*placed, strict=True))),
-            )
-        )
+        indices, lots, codes, keys, prices, reasons = zip(*placed, strict=True)
+        columns = (map(str, indices), lots, codes, keys, map(str, prices), (why or "" for why in reasons))
+        statements.append((_PLACED, (now_us, *map(joined, columns))))
     if moved:
         statements.append(
             (

@@ -28,6 +28,7 @@ async def colleague(house: House, name: str) -> str:
 async def caller(house: House, secret: str) -> Caller:
     """Who calls with a key, as the door knows it."""
     (known,) = await house.gate.read(credentials.authenticate, [secret], house.now_us, b"k")
+    assert isinstance(known, credentials.Known)
     return known.caller
 
 
