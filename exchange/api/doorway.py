@@ -275,7 +275,7 @@ async def key_of(
 KeyDep = Annotated[Once, Depends(key_of)]
 
 
-async def signed_of(request: Request, gate: GateDep, caller: CallerDep) -> Signed | None:
+async def signed_of(request: Request, caller: CallerDep) -> Signed | None:
     """The caller's own signature of this request, checked and sealed; None where it carries none.
 
     Malformed and Unauthenticated where it carries one that is no good.
@@ -294,6 +294,7 @@ async def signed_of(request: Request, gate: GateDep, caller: CallerDep) -> Signe
         await request.body(),
         int(time.time()),
     )
+    gate: Gate = request.app.state.gate
     public = await gate.read(credentials.signer_of, caller, given.key_id)
     if public is None:
         raise Unauthenticated(
@@ -307,6 +308,30 @@ async def signed_of(request: Request, gate: GateDep, caller: CallerDep) -> Signe
 
 
 SignedDep = Annotated[Signed | None, Depends(signed_of)]
+
+
+class Presented(NamedTuple):
+    """How somebody bids: who, under which own signature (None: unsigned), and until when it may be admitted."""
+
+    caller: Caller
+    signed: Signed | None
+    until_us: int | None
+
+
+async def presented_of(
+    request: Request,
+    bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    until: UntilDep,
+) -> Presented:
+    """Caller, signature and expiry of a bid, found in one dependency: each further one costs as much as the gate does.
+
+    Malformed and Unauthenticated where it carries a signature that is no good.
+    """
+    caller = await caller_of(request, await known_of(request, bearing))
+    return Presented(caller, await signed_of(request, caller), until)
+
+
+PresentedDep = Annotated[Presented, Depends(presented_of)]
 
 Named = Annotated[str, Path(pattern=IDENTIFIER)]
 """An identifier in a path: 1 to 64 of A-Z a-z 0-9 _ -."""

@@ -18,6 +18,7 @@ from exchange.api.doorway import (
     Named,
     Once,
     PagesDep,
+    PresentedDep,
     SignedDep,
     UntilDep,
     item,
@@ -222,22 +223,20 @@ async def lot_bids(
 
 
 @router.post("/lots/{lot}/bids", status_code=201, response_model=Answer[BidAdmitted])
-async def place_bid(
-    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep, until: UntilDep
-) -> Response:
+async def place_bid(lot: Named, body: BidMessage, gate: GateDep, presented: PresentedDep) -> Response:
     """Bid on a lot. Admitted or refused, the answer is on the record; `client_bid_id` makes sending it again safe."""
-    act = auctions.PlaceBid(lot, body.price_fen, signed, until)
-    return await perform(gate, auctions.place_bids, act, caller, Once(body.client_bid_id))
+    act = auctions.PlaceBid(lot, body.price_fen, presented.signed, presented.until_us)
+    return await perform(gate, auctions.place_bids, act, presented.caller, Once(body.client_bid_id))
 
 
 @router.post("/lots/{lot}/bids:dry-run", response_model=DryRunView)
 async def rehearse_bid(
-    lot: Named, body: BidMessage, gate: GateDep, caller: CallerDep, signed: SignedDep, until: UntilDep
+    lot: Named, body: BidMessage, gate: GateDep, presented: PresentedDep
 ) -> dict[str, Any]:
     """What would come of a bid now, and the whole cost of winning at its price: deposit, fee, tax. Nothing is recorded."""
-    caller.within("trade")
-    act = auctions.PlaceBid(lot, body.price_fen, signed, until)
-    return await gate.read(auctions.rehearse_bid, caller, act, await gate.now_us())
+    presented.caller.within("trade")
+    act = auctions.PlaceBid(lot, body.price_fen, presented.signed, presented.until_us)
+    return await gate.read(auctions.rehearse_bid, presented.caller, act, await gate.now_us())
 
 
 @router.post("/lots/{lot}/bids:batch", response_model=BatchAnswer)
