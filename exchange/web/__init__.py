@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from exchange.web import (
     account,
     admin,
+    bidding,
     complaint,
     console,
     contracts,
@@ -19,7 +20,8 @@ from exchange.web import (
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *contracts.PAGES,
+    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *bidding.PAGES,
+    *contracts.PAGES,
     *regulator.PAGES, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""

@@ -1,7 +1,4 @@
-"""Sealed tenders at the desk: terms, questions and answers, the own place and envelopes, and the opening in everybody's view.
-
-A bid is sealed by the bidder's own program (`exchange tender bid`, the SDK), which the page names: no price comes here.
-"""
+"""Sealed tenders at the desk: terms, questions and answers, and the opening in everybody's view. A bidder's own part is `bidding`."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from exchange import catalogue, parties, tenders
+from exchange import tenders
 from exchange.errors import NotFound
 from exchange.messages.tenders import ENVELOPES, FAILURES, FAULTS, PROTESTS, STATES
 from exchange.web.desk import DeskPage, Visit, desk_page
-from exchange.web.enterprise import ROWS, TRADERS, index_in, purposes_for
+from exchange.web.enterprise import ROWS, TRADERS, index_in
 from exchange.web.words import Words
 
 
@@ -42,18 +39,12 @@ async def tender_page(visit: Visit) -> Response:
         own = await visit.read(tenders.tenderer, visit.caller, name)
     except NotFound:
         own = None
-    try:
-        dossier = await visit.read(catalogue.dossier, found["asset"], visit.caller)
-        allowed = dossier["asset"]["purposes"]
-    except NotFound:  # it was withdrawn since
-        allowed = []
     now_us = await visit.gate.now_us()
     t = visit.t
     return await visit.show(
         "desk/tender.html",
         tender=found,
         own=own,
-        standing=own is not None and any(one["state"] == "standing" for one in own["envelopes"]),
         state_word=_word(t, STATES, found["state"]),
         failure=None if found["failure"] is None else _word(t, FAILURES, found["failure"]),
         opened=[
@@ -70,9 +61,6 @@ async def tender_page(visit: Visit) -> Response:
         or (found["state"] == "published" and now_us < int(found["deadline_us"])),
         sells=found["seller"] == visit.caller.party,
         buys="buyer" in visit.caller.roles,
-        facts=tenders.FACTS,
-        purposes=await purposes_for(visit, allowed or []),
-        account=await visit.read(parties.account_of, visit.caller),
     )
 
 
@@ -93,21 +81,6 @@ async def answer(visit: Visit) -> Response:
     """Answer a question, for everybody to read."""
     act = tenders.AnswerTender(_name(visit), visit.plain("asked"), visit.text("answer"))
     return visit.done("tender_answered", await visit.perform(tenders.answer_tender, act))
-
-
-@tender_page.on("join", fresh=True)
-async def join(visit: Visit) -> Response:
-    """Have the deposit held, and get a code."""
-    facts = {name: visit.text(name, at_most=200) for name in tenders.FACTS}
-    act = tenders.JoinTender(_name(visit), **facts, purpose=visit.text("purpose", at_most=40, needed=False))
-    return visit.done("tender_joined", await visit.perform(tenders.join_tender, act))
-
-
-@tender_page.on("withdraw")
-async def withdraw(visit: Visit) -> Response:
-    """Take the own envelope back."""
-    act = tenders.Withdraw(_name(visit))
-    return visit.done("envelope_withdrawn", await visit.perform(tenders.withdraw, act))
 
 
 PAGES: Final[tuple[DeskPage, ...]] = (tenders_page, tender_page)

@@ -29,6 +29,7 @@ DAY_US = 86_400_000_000
 STEPS = ("risk_assessment", "authorization", "desensitization", "aggregation")
 NO_PAGES = {
     "/desk/lots/{lot}/place",  # a part of a page, which its script fetches
+    "/desk/receipts/{index}",  # a file
     "/regulator/record/bundle",  # a file
     "/{rest:path}",  # where nothing is: below
 }

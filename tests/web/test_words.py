@@ -144,6 +144,7 @@ FAMILIES = (
     # of tenders
     "envelope",
     "bid_fact",
+    "tenderer_state",
     "complaint_state",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
