@@ -48,10 +48,10 @@ from ledger.tiles import TILE
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
-"""How often the worker looks for what bidders wait for; also the most by which a lot is closed late."""
+"""How often the worker looks for lots to close; also the most by which one is closed late."""
 
 CALM_S = 1.0
-"""How often it looks for what falls due by the day: each look takes time from the bids that are served meanwhile."""
+"""How often it looks for everything else: each look takes time from the bids that are served meanwhile."""
 
 NOT_RESUMED = "not resumed in time"
 
@@ -103,8 +103,8 @@ class Worker:
         """Begin to look. Closing has a task of its own: nothing that is slow or silent delays it."""
         for every_s, work in (
             (TICK_S, self.close),
-            (TICK_S, self.tender),
-            (TICK_S, self.give_back),
+            (CALM_S, self.tender),
+            (CALM_S, self.give_back),
             (CALM_S, self.follow_up),
             (CALM_S, self.after_sale),
             (CALM_S, self.register),
