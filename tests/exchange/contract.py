@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from jsonschema_rs import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, Registry
 
 from exchange.api import mount
 
 METHODS = ("get", "post", "put")
+CONTRACT = "urn:contract"
 
 
 @cache
@@ -51,9 +52,14 @@ def faults(schema: dict[str, Any], value: Any) -> list[str]:
 
 
 @cache
+def _shared() -> Registry:
+    """What the schemas of the contract have in common, held once: each validator with a copy would take 5 MB."""
+    return Registry([(CONTRACT, {"components": {"schemas": document()["components"]["schemas"]}})])
+
+
+@cache
 def _validator(schema: str) -> Draft202012Validator:
-    shared = {"schemas": document()["components"]["schemas"]}
-    return Draft202012Validator({**json.loads(schema), "components": shared})
+    return Draft202012Validator(json.loads(schema.replace('"#/', f'"{CONTRACT}#/')), registry=_shared())
 
 
 async def hold(response: httpx.Response) -> None:
