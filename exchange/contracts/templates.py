@@ -36,8 +36,14 @@ _WORDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "unlimited": {"zh": "不限", "en": "unlimited"},
     "any": {"zh": "不限", "en": "any"},
     "": {"zh": "无", "en": "none"},
+    # purposes, as the rulebook names them
+    "public_governance": {"zh": "公共治理", "en": "public governance"},
+    "public_welfare": {"zh": "公益事业", "en": "public welfare"},
+    "industry": {"zh": "产业发展", "en": "development of industry"},
+    "research": {"zh": "科学研究", "en": "research"},
 }
-_OPEN: Final[Mapping[Language, str]] = {"zh": "〔成交时填写:{}〕", "en": "[at the sale: {}]"}
+_BETWEEN: Final[Mapping[Language, str]] = {"zh": "、", "en": ", "}
+_OPEN: Final[Mapping[Language, str]] = {"zh": "〔成交时填写：{}〕", "en": "[at the sale: {}]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +103,16 @@ class Blank:
             case "moment":
                 at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(value), hours=8)
                 return f"{at:%Y-%m-%d %H:%M:%S} UTC+8"
-            case "limit" | "regions" | "note" | "words":
-                return _WORDS[value][language] if value in _WORDS else value
+            case "words":
+                return _BETWEEN[language].join(_worded(one, language) for one in value.split(","))
+            case "limit" | "regions" | "note":
+                return _worded(value, language)
             case _:
                 return value
+
+
+def _worded(value: str, language: Language) -> str:
+    return _WORDS[value][language] if value in _WORDS else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Words:
     def instant(self, us: int | str) -> str:
         """Microseconds of the market's clock as date and time to the second, with the zone it is told in."""
         at = datetime.fromtimestamp(int(us) // 1_000_000, MARKET_ZONE)
-        pattern = "y-MM-dd HH:mm:ss" if self.language == "zh" else "d MMM y, HH:mm:ss"
+        pattern = "y年M月d日 HH:mm:ss" if self.language == "zh" else "MMM d, y, HH:mm:ss"
         return f"{format_datetime(at, pattern, locale=_LOCALES[self.language])} {MARKET_ZONE}"
 
     def span(self, us: int | str) -> str:

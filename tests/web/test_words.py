@@ -87,6 +87,8 @@ FAMILIES = (
     "change_state",
     "duty",
     "duty_text",
+    "account_code",
+    "fee_rule",
     "job_name",
     "layer_name",
     "layer_state",
@@ -193,6 +195,14 @@ def kinds_logged() -> set[str]:
     return found
 
 
+def jobs_worked() -> set[str]:
+    """Every job that a worker does, by name."""
+    worker = (ROOMS / "worker.py").read_text("utf-8")
+    return set(re.findall(r'name="([a-z_]+)"', worker)) | set(
+        re.findall(r"^ {12}self\.([a-z_]+),$", worker, re.MULTILINE)
+    )
+
+
 def test_both_languages_have_the_same_keys_and_the_same_places_to_fill() -> None:
     zh, en = words("zh").texts, words("en").texts
     assert set(zh) == set(en)
@@ -260,6 +270,9 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("layer_state", get_args(State)),
         ("counted_by", statistics.FACETS),
         ("mode", ("fixed", "auction", "negotiated", "metered", "tender")),
+        ("facet_price", ("free", "fixed", "auction", "negotiated", "metered", "tender", "unlisted")),
+        ("fee_rule", {name for name in load("cn-venue").rules if name.startswith("fees.")}),
+        ("job_name", jobs_worked()),
         ("paper", load("cn-venue").words("parties.document_kinds")),
         ("ground", load("cn-venue").words("acceptance.grounds")),
         ("link_span", LINK_S),
@@ -273,7 +286,7 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
 def test_chinese_text_is_chinese_and_uses_chinese_punctuation() -> None:
     for key, text in words("zh").texts.items():
         assert re.search("[\u4e00-\u9fff]", text), key
-        assert not re.search("[\u4e00-\u9fff][,;:?!]", text), key
+        assert not re.search("[\u4e00-\u9fff][,;:?!(]|[,;:?!)][\u4e00-\u9fff]", text), key
     for key, text in words("en").texts.items():
         assert not re.search("[\u4e00-\u9fff\uff0c]", text), key
 
@@ -288,8 +301,8 @@ def test_money_is_exact_at_any_size(language: Language, fen: int) -> None:
 
 def test_times_and_spans_are_told_as_the_language_does() -> None:
     at_us = 1_790_000_000_123_456
-    assert words("zh").instant(at_us) == "2026-09-21 22:13:20 UTC+8"
-    assert words("en").instant(at_us) == "21 Sep 2026, 22:13:20 UTC+8"
+    assert words("zh").instant(at_us) == "2026年9月21日 22:13:20 UTC+8"
+    assert words("en").instant(at_us) == "Sep 21, 2026, 22:13:20 UTC+8"
     assert iso(at_us) == "2026-09-21T14:13:20.123Z"
     assert words("en").span(300_000_000) == "5 minutes"
     assert words("zh").span(300_000_000) == "5分钟"
