@@ -372,6 +372,25 @@ async def dictionary(session: AsyncSession, asset: str, caller: Caller | None) -
     return shown, row.grade == "general" and row.opening != "closed"
 
 
+async def quality(session: AsyncSession, asset: str, caller: Caller | None) -> dict[str, Any] | None:
+    """What was counted of the file that an asset offers when it was last appraised (GB/T 36344), and in which entry that
+    stands; None where that file was not appraised yet. The scores are everybody's, the value and its reasons are not.
+    """
+    row = await visible_asset(session, asset, caller)
+    product = await product_of(session, row)
+    if product is None:
+        return None
+    query = (
+        select(Appraisal)
+        .where(col(Appraisal.asset) == row.id, col(Appraisal.log_index) > product.log_index)
+        .order_by(col(Appraisal.log_index).desc())
+        .limit(1)
+    )
+    newest = (await session.scalars(query)).first()
+    counted = None if newest is None else newest.report["inputs"]["quality"]
+    return None if newest is None or counted is None else {"counted": counted, "index": str(newest.log_index)}
+
+
 _SAMPLING: Final = threading.Lock()
 
 

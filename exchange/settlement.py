@@ -444,6 +444,33 @@ async def trade(session: AsyncSession, caller: Caller, identifier: str) -> dict[
     return _trade_view(*found)
 
 
+async def entry_of(session: AsyncSession, identifier: str) -> int:
+    """In which entry of the log a voucher stands, for whoever has its number: the entry is public, what it says is not."""
+    index = (await session.scalars(select(col(Trade.log_index)).where(col(Trade.id) == identifier))).first()
+    if index is None:
+        raise NotFound(
+            "trade.unknown",
+            f"no trade {identifier!r}",
+            field="number",
+            remedy="check the number on the voucher",
+        )
+    return index
+
+
+async def divided(session: AsyncSession, listing: str) -> dict[str, int] | None:
+    """How the price of a lot that was settled is divided, as everybody can count it from that price and the rules: tax and
+    commission; what of the rest an operator's holders had is the seller's affair. None where nothing was settled, or undone.
+    """
+    row = (await session.execute(_WITH_ANNULMENT.where(col(Trade.listing) == listing))).first()
+    if row is None or row[1] is not None:
+        return None
+    split = row[0].voucher["split"]
+    return {
+        "price_fen": row[0].price_fen,
+        **{name: int(split[name]) for name in ("buyer_fee_fen", "seller_fee_fen", "tax_fen")},
+    }
+
+
 _WITH_ANNULMENT = select(Trade, Annulment).outerjoin(Annulment, col(Annulment.trade) == col(Trade.id))
 
 

@@ -28,7 +28,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange import auctions, catalogue, lineage, listings, ratings, rulebook, statistics, usecases, venue
+from exchange import (
+    auctions,
+    catalogue,
+    lineage,
+    listings,
+    ratings,
+    rulebook,
+    settlement,
+    statistics,
+    usecases,
+    venue,
+)
 from exchange.catalogue import CURSOR, Place, Search
 from exchange.database import driver
 from exchange.errors import ExchangeError, NotFound
@@ -37,12 +48,13 @@ from exchange.registration import register
 from exchange.registration.path import STEPS
 from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault
-from exchange.web.pictures import Kin, descent, mark
+from exchange.web.pictures import Kin, descent, division, mark, radar
 from exchange.web.reference import reference
 from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
 from ledger import log
 from ledger.anchors import anchors, watch
 from pricing.auctions import AscendingRules, Standing, least_admissible_fen
+from pricing.quality import Measured, Quality
 
 HERE: Final = Path(__file__).parent
 
@@ -145,7 +157,52 @@ def _page(handler: Page, language: Language) -> Handler:
 async def market(request: Request, t: Words) -> Response:
     """What trades now, what was offered and sold, and the end of the log."""
     gate = gate_of(request)
-    return await render(request, t, "market.html", **await gate.read(_market_floor))
+    shelf = await gate.read(catalogue.search_assets, Search(limit=1), None)
+    return await render(
+        request,
+        t,
+        "market.html",
+        **await gate.read(_market_floor),
+        total=shelf["total"],
+        counts={
+            facet: {one["value"]: one["assets"] for one in shelf["facets"][facet]}
+            for facet in ("kind", "price")
+        },
+        kinds=KINDS,
+        ways=WAYS,
+        term=term_of(t),
+    )
+
+
+WAYS: Final = ("free", "fixed", "auction", "negotiated", "metered", "tender")
+"""How an asset is had, as the catalogue's facet names it."""
+
+
+async def find(request: Request, t: Words) -> Response:
+    """From the number on a paper to what stands behind it: a certificate's page, or the entry of a voucher or of the log."""
+    number = request.query_params.get("number", "").strip()[:100]
+    if not number:
+        return await render(request, t, "find.html", number="", unknown=False)
+    try:
+        leads = await _found(request, number)
+    except NotFound:
+        response = await render(request, t, "find.html", number=number, unknown=True)
+        response.status_code = 404
+        return response
+    return RedirectResponse(f"/{t.language}{leads}", 303)
+
+
+async def _found(request: Request, number: str) -> str:
+    """The path of the page that a number leads to; NotFound where nothing has it."""
+    gate = gate_of(request)
+    if place := re.fullmatch(r"#?([0-9]{1,18})", number):
+        _, head = await gate.read(_shared)
+        if int(place[1]) >= head.edge.size:
+            raise NotFound("log.unknown", f"no entry {number}", field="number", remedy="check the number")
+        return f"/log?entry={place[1]}#check"
+    if number.startswith("trade-"):
+        return f"/log?entry={await gate.read(settlement.entry_of, number)}#check"
+    return f"/certificates/{(await gate.read(register.certificate, number))['code']}"
 
 
 async def live_market(request: Request, t: Words) -> Response:
@@ -168,8 +225,15 @@ async def lot(request: Request, t: Words) -> Response:
     """One lot: where it stands, how its price came about, its terms, its bids."""
     gate = gate_of(request)
     found = await gate.read(lot_standing, request.path_params["lot"])
+    view = found["lot"]
+    split = await gate.read(settlement.divided, view["listing"]) if view["settled"] else None
     return await render(
-        request, t, "lot.html", **found, **await gate.read(newest_bids, found["lot"]["id"], -1)
+        request,
+        t,
+        "lot.html",
+        **found,
+        **await gate.read(newest_bids, view["id"], -1),
+        flow=None if split is None else division(t, split),
     )
 
 
@@ -285,6 +349,7 @@ async def asset_page(request: Request, t: Words) -> Response:
         stars=_stars,
         descent=_descent(t, found["asset"]["title"], kin),
         newest=None if kin["newest"] == identifier else kin["newest"],
+        quality=_quality(t, await gate.read(catalogue.quality, identifier, None)),
         use_cases=await gate.read(usecases.use_cases_of_asset, identifier, None, await gate.now_us()),
         card=found.pop("asset"),
         **found,
@@ -293,6 +358,32 @@ async def asset_page(request: Request, t: Words) -> Response:
         term=term_of(t),
         steps=STEPS,
     )
+
+
+def _quality(t: Words, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The six scores of an asset's file, each with what was counted or why nothing was, and their picture."""
+    if found is None:
+        return None
+    told = Quality.from_json(found["counted"])
+    scores = [
+        (each.dimension.words(t.language).capitalize(), told.score_ppm(each.dimension))
+        for each in told.dimensions
+    ]
+    rows = [
+        {
+            "name": name,
+            "score_ppm": score_ppm,
+            "judged": sum(one.judged for one in each.evidence) if isinstance(each, Measured) else 0,
+            "why": "" if isinstance(each, Measured) else each.words(t.language),
+        }
+        for (name, score_ppm), each in zip(scores, told.dimensions, strict=True)
+    ]
+    return {
+        "rows": rows,
+        "picture": radar(t("asset.quality"), scores),
+        "standard": told.standard,
+        "index": found["index"],
+    }
 
 
 KIN_SHOWN = 12
@@ -455,6 +546,7 @@ PAGES: Final[tuple[tuple[str, Page], ...]] = (
     ("/assets/{asset}", asset_page),
     ("/lots/{lot}", lot),
     ("/certificates/{code}", certificate),
+    ("/find", find),
     ("/notices", notices),
     ("/notices/{application}", notice),
     ("/log", log_page),

@@ -21,6 +21,7 @@ from exchange import (
     catalogue,
     controls,
     delivery,
+    invoices,
     listings,
     money,
     negotiation,
@@ -363,6 +364,7 @@ async def trade(visit: Visit) -> Response:
     return await visit.show(
         "desk/trade.html",
         trade=found,
+        invoice=await visit.read(invoices.invoice, visit.caller, found["trade"]),
         title=await visit.read(title_of, found["asset"], visit.caller),
         mark=mark(visit.request, visit.t.language, found["index"]),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -11,8 +10,7 @@ from exchange import auctions, catalogue, parties, rulebook, sales, settlement
 from exchange.errors import NotFound, Unprocessable
 from exchange.listings import GRANTS, Offer
 from exchange.web.desk import DeskPage, Visit, desk_page
-from exchange.web.pictures import money_flow
-from exchange.web.words import Words
+from exchange.web.pictures import division
 
 DEPARTMENT: Final = ("supplier",)
 TRADES_SHOWN: Final = 50
@@ -47,7 +45,7 @@ async def _show_offer(visit: Visit, price_fen: int | None) -> Response:
         least_fen=None if appraised is None else -(-appraised * low // 1_000_000),
         given=given,
         price_fen=price_fen,
-        flow=None if parts is None else _flow(visit.t, _parts_of(parts)),
+        flow=None if parts is None else division(visit.t, _parts_of(parts)),
         operated=card["operator"] is not None,
         grants=GRANTS,
         value=rules.value,
@@ -63,18 +61,6 @@ def _parts_of(parts: settlement.Split) -> dict[str, int]:
         "tax_fen": parts.tax_fen,
         "shares_fen": sum(fen for _, fen in parts.holders_fen),
     }
-
-
-def _flow(t: Words, said: Mapping[str, int]) -> Any:
-    """The picture of what the buyer pays and where it goes."""
-    fee = said["buyer_fee_fen"] + said["seller_fee_fen"]
-    rest = said["price_fen"] - said["seller_fee_fen"] - said["tax_fen"] - said["shares_fen"]
-    rows = [("department", rest), ("shares", said["shares_fen"]), ("tax", said["tax_fen"]), ("fee", fee)]
-    return money_flow(
-        t.named("flow", "title"),
-        (t.named("flow", "paid"), f"¥{t.money(said['price_fen'] + said['buyer_fee_fen'])}"),
-        [(t.named("flow", kind), f"¥{t.money(fen)}", fen, kind) for kind, fen in rows],
-    )
 
 
 def _act(visit: Visit) -> tuple[Any, Any]:
@@ -139,7 +125,7 @@ async def income(visit: Visit) -> Response:
             "shares_fen": sum(int(fen) for fen in split["shares_fen"]),
         }
         kept = said["price_fen"] - said["seller_fee_fen"] - said["tax_fen"] - said["shares_fen"]
-        sold.append({"trade": trade, **said, "kept_fen": kept, "flow": _flow(visit.t, said)})
+        sold.append({"trade": trade, **said, "kept_fen": kept, "flow": division(visit.t, said)})
     return await visit.show("desk/income.html", account=account, sold=sold)
 
 

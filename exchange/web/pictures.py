@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -11,8 +12,10 @@ import segno
 from markupsafe import Markup
 from starlette.requests import Request
 
+from exchange.web.words import Words
+
 _ROW: Final = 46
-_WIDTH: Final = 640
+_WIDTH: Final = 420
 
 
 def mark(request: Request, language: str, index: int | str) -> dict[str, str]:
@@ -30,33 +33,89 @@ def mark(request: Request, language: str, index: int | str) -> dict[str, str]:
 def money_flow(title: str, whole: tuple[str, str], parts: Sequence[tuple[str, str, int, str]]) -> Markup:
     """How one price is divided: a bar for the whole, and from it a band as wide as each part (label, amount, fen, kind).
 
-    Parts of nothing are left out; what is said of each stands beside its band.
+    Parts of nothing are left out; what is said of each stands beside its band. Narrow enough to be read on a phone.
     """
     shown = [part for part in parts if part[2] > 0]
     total = sum(fen for _, _, fen, _ in shown) or 1
-    height = max(_ROW * len(shown), _ROW) + 16
-    left, right, at = 150.0, 330.0, 8.0
+    tall = max(_ROW * len(shown), _ROW)
+    left, right, top = 14.0, 120.0, 36.0
+    at = top
     drawn = [
-        f"<rect class='flow-whole' x='{left - 14:.0f}' y='8' width='14' height='{height - 16}'/>",
-        f"<text class='flow-label' x='{left - 24:.0f}' y='{height / 2 - 4:.0f}' text-anchor='end'>{escape(whole[0])}</text>",
-        f"<text class='flow-sum' x='{left - 24:.0f}' y='{height / 2 + 15:.0f}' text-anchor='end'>{escape(whole[1])}</text>",
+        f"<text class='flow-label' x='0' y='18'>{escape(whole[0])} <tspan class='flow-sum'>{escape(whole[1])}</tspan></text>",
+        f"<rect class='flow-whole' x='0' y='{top:.0f}' width='{left:.0f}' height='{tall}'/>",
     ]
     for place, (label, amount, fen, kind) in enumerate(shown):
-        tall = (height - 16) * fen / total
-        middle = 8 + _ROW * place + (height - 16 - _ROW * len(shown)) / 2 + _ROW / 2
-        thick = min(max(tall, 1.5), _ROW - 8)
+        wide = max(tall * fen / total, 1.5)
+        middle = top + _ROW * place + _ROW / 2
+        thick = min(wide, _ROW - 8)
         bend = (left + right) / 2
         drawn += [
             f"<path class='flow-{kind}' d='M{left:.0f} {at:.1f} C{bend:.0f} {at:.1f} {bend:.0f} {middle - thick / 2:.1f}"
             f" {right:.0f} {middle - thick / 2:.1f} V{middle + thick / 2:.1f} C{bend:.0f} {middle + thick / 2:.1f}"
-            f" {bend:.0f} {at + max(tall, 1.5):.1f} {left:.0f} {at + max(tall, 1.5):.1f} Z'/>",
+            f" {bend:.0f} {at + wide:.1f} {left:.0f} {at + wide:.1f} Z'/>",
             f"<text class='flow-label' x='{right + 10:.0f}' y='{middle - 3:.1f}'>{escape(label)}</text>",
-            f"<text class='flow-sum' x='{right + 10:.0f}' y='{middle + 15:.1f}'>{escape(amount)}</text>",
+            f"<text class='flow-sum' x='{right + 10:.0f}' y='{middle + 16:.1f}'>{escape(amount)}</text>",
         ]
-        at += tall
+        at += tall * fen / total
     said = escape(title, quote=True)
     return Markup(  # noqa: S704  # every text in it is escaped above
-        f"<svg class='flow' viewBox='0 0 {_WIDTH} {height}' role='img' aria-label='{said}'>{''.join(drawn)}</svg>"
+        f"<svg class='flow' viewBox='0 0 {_WIDTH} {top + tall + 4:.0f}' role='img' aria-label='{said}'>{''.join(drawn)}</svg>"
+    )
+
+
+def division(t: Words, said: Mapping[str, int]) -> Markup:
+    """Where a price goes (`price_fen`, `buyer_fee_fen`, `seller_fee_fen`, `tax_fen`); with `shares_fen` also what of it the
+    operator's holders have, else the seller's side is one.
+    """
+    fee = said["buyer_fee_fen"] + said["seller_fee_fen"]
+    rest = said["price_fen"] - said["seller_fee_fen"] - said["tax_fen"]
+    if "shares_fen" in said:
+        rows = [("department", rest - said["shares_fen"]), ("shares", said["shares_fen"])]
+    else:
+        rows = [("side", rest)]
+    rows += [("tax", said["tax_fen"]), ("fee", fee)]
+    return money_flow(
+        t.named("flow", "title"),
+        (t.named("flow", "paid"), f"¥{t.money(said['price_fen'] + said['buyer_fee_fen'])}"),
+        [(t.named("flow", kind), f"¥{t.money(fen)}", fen, kind) for kind, fen in rows],
+    )
+
+
+_RADIUS: Final = 92
+_MIDDLE: Final = (180, 132)
+
+
+def radar(said: str, axes: Sequence[tuple[str, int | None]]) -> Markup:
+    """Scores in parts per million around a middle, the first on top: what has none keeps its axis, dashed, and no point."""
+
+    def at(place: int, share: float) -> tuple[float, float]:
+        angle = 2 * math.pi * place / len(axes) - math.pi / 2
+        return _MIDDLE[0] + share * _RADIUS * math.cos(angle), _MIDDLE[1] + share * _RADIUS * math.sin(angle)
+
+    def outline(points: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+    drawn = [
+        f"<polygon class='radar-ring' points='{outline([at(place, ring / 4) for place in range(len(axes))])}'/>"
+        for ring in range(1, 5)
+    ]
+    dots = []
+    for place, (label, ppm) in enumerate(axes):
+        x, y = at(place, 1)
+        drawn.append(
+            f"<line class='{'radar-axis' if ppm is not None else 'radar-none'}' x1='{_MIDDLE[0]}' y1='{_MIDDLE[1]}'"
+            f" x2='{x:.1f}' y2='{y:.1f}'/>"
+        )
+        x, y = at(place, 1.16)
+        anchor = "middle" if abs(x - _MIDDLE[0]) < 1 else "start" if x > _MIDDLE[0] else "end"
+        drawn.append(f"<text x='{x:.1f}' y='{y + 5:.1f}' text-anchor='{anchor}'>{escape(label)}</text>")
+        if ppm is not None:
+            dots.append(at(place, ppm / 1_000_000))
+    drawn.append(f"<polygon class='radar-area' points='{outline(dots)}'/>")
+    drawn += [f"<circle class='radar-dot' cx='{x:.1f}' cy='{y:.1f}' r='3.5'/>" for x, y in dots]
+    named = escape(said, quote=True)
+    return Markup(  # noqa: S704  # every text in it is escaped
+        f"<svg class='radar' viewBox='0 0 {2 * _MIDDLE[0]} {2 * _MIDDLE[1]}' role='img' aria-label='{named}'>{''.join(drawn)}</svg>"
     )
 
 

@@ -70,6 +70,10 @@ class Words:
         """A whole number, grouped."""
         return format_decimal(int(value), locale=_LOCALES[self.language])
 
+    def share(self, ppm: int | str) -> str:
+        """Parts per million as a percentage, to a hundredth of a percent."""
+        return format_decimal(Decimal(int(ppm)).scaleb(-4), "#,##0.##", locale=_LOCALES[self.language]) + " %"
+
     def instant(self, us: int | str) -> str:
         """Microseconds of the market's clock as date and time to the second, with the zone it is told in."""
         at = datetime.fromtimestamp(int(us) // 1_000_000, MARKET_ZONE)

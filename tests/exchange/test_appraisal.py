@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange import erasure
+from exchange import catalogue, erasure
 from exchange.appraisal import ed25519
 from exchange.messages.assets import AppraisalMessage
 from pricing.appraisal import read_report, require_signature, stream_key
 from pricing.canonical import canonical
+from pricing.quality import Quality
 
 
 @pytest.mark.anyio
@@ -39,8 +40,18 @@ async def test_the_report_is_kept_sealed_and_a_stranger_computes_the_same_value(
     body = (await house.gate.receipt(int(kept["log_index"]))).body
     assert b"no comparable sale yet" not in body
 
-    # Everyone else sees the asset, and not the report.
+    # Everyone else sees the asset and the scores of its file, and not the report.
     assert (await house.call(None, "GET", f"/v1/assets/{asset}")).json()["appraisals"] == []
+    shown = await house.gate.read(catalogue.quality, asset, None)
+    assert shown == {"counted": kept["report"]["inputs"]["quality"], "index": kept["log_index"]}
+    assert Quality.from_json(shown["counted"]) == again.inputs.quality
+
+
+@pytest.mark.anyio
+async def test_a_file_that_was_not_appraised_yet_shows_no_scores(house: Any, patients: Any) -> None:
+    supplier = await house.party("supplier", people=2)
+    asset = await house.walk(supplier, patients)
+    assert await house.gate.read(catalogue.quality, asset, None) is None
 
 
 @pytest.mark.anyio

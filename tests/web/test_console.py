@@ -112,6 +112,52 @@ def test_a_lot_closes_before_the_readers_eyes(market: Any, visit: Callable[..., 
     expect(page.locator("#standing .outcome code")).to_have_text(re.compile("^[0-9a-f]{64}$"))
 
 
+def test_the_number_on_a_paper_leads_to_its_proof_and_the_price_of_a_lot_shows_where_it_went(
+    market: Any, visit: Callable[..., Page]
+) -> None:
+    lot, buyers = sold_out_of_bids(market)
+    page = visit(f"/en/lots/{lot}")
+    expect(page.locator(".flow")).to_have_count(0)  # nothing is divided before it is paid
+    market.administrator.move_clock(24 * 3_600_000_000)
+    expect(page.locator("#standing .chip")).to_have_text("settled")
+    (trade,) = buyers[2].trades()
+    parts = {"price": trade.price_fen, "fees": trade.split.buyer_fee_fen + trade.split.seller_fee_fen}
+    page.reload()
+    sums = page.locator(".flow .flow-sum").all_text_contents()
+    said = [int(re.sub(r"[^0-9]", "", text)) for text in sums]
+    assert said[0] == parts["price"] + trade.split.buyer_fee_fen == sum(said[1:])
+    assert said[-2:] == [trade.split.tax_fen, parts["fees"]]
+
+    page.goto(f"{market.url}/en/")
+    page.get_by_role("link", name="Check a certificate or voucher").first.click()
+    page.fill("#number", trade.trade)
+    page.get_by_role("button", name="Check").click()
+    expect(page).to_have_url(re.compile(rf"/en/log\?entry={trade.index}#check$"))
+    expect(page.locator("#verdict")).to_have_attribute("data-state", "good")
+    page.goto(f"{market.url}/en/find?number=%230")
+    expect(page).to_have_url(re.compile(r"/en/log\?entry=0#check$"))
+    for number in ("trade-0000000000000000", "DA-2026-CI-00000000", "#999999"):
+        page.goto(f"{market.url}/en/find")
+        page.fill("#number", number)
+        page.get_by_role("button", name="Check").click()
+        expect(page.get_by_role("alert")).to_contain_text(number)
+        expect(page.locator("#number")).to_have_value(number)
+    faults = visit.faults  # type: ignore[attr-defined]
+    assert ["404" in fault for fault in faults] == [True, True, True]
+    faults.clear()
+
+
+def test_the_first_page_says_what_is_traded_and_leads_to_it(market: Any, visit: Callable[..., Page]) -> None:
+    party, _ = market.party("市交通运输局", "supplier")
+    market.asset(party, "公共交通客流统计", kind="transport", opening="open")
+    page = visit("/zh/")
+    page.locator(".kinds").get_by_role("link", name="交通运输").click()
+    expect(page.locator(".card")).to_have_count(1)
+    page.goto(f"{market.url}/zh/")
+    page.get_by_role("link", name="免费 1").click()
+    expect(page.locator(".card")).to_contain_text("公共交通客流统计")
+
+
 def test_only_what_is_shown_is_read_again_when_a_lot_has_many_bids(
     market: Any, visit: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,10 @@ def test_an_order_shows_its_whole_cost_before_it_is_made_and_a_refusal_stands_at
     assert [trade.licences for trade in firm.client.trades()] == [2]
     assert scanned(page.locator(".voucher .qr")) == page.locator(".voucher-proof a").inner_text()
     expect(page.locator(".voucher")).to_contain_text(re.sub(r"[^\d,.]", "", total))
+    for name in ("市水务局", "甲企业"):  # the confirmation is where each learns who the other is
+        expect(page.locator(".voucher")).to_contain_text(name)
+    lines = [int(re.sub(r"\D", "", text)) for text in page.locator(".voucher tbody .money").all_inner_texts()]
+    assert sum(lines) == int(re.sub(r"\D", "", total))
     page.get_by_role("link", name=re.compile("#check$")).click()
     expect(page.locator("#verdict")).to_have_attribute("data-state", "good")
     page.goto(f"{market.url}/zh/desk/listings/{listing}")

@@ -88,6 +88,8 @@ FAMILIES = (
     "duty",
     "duty_text",
     "account_code",
+    "component",
+    "paid_to",
     "fee_rule",
     "job_name",
     "layer_name",
@@ -198,9 +200,19 @@ def kinds_logged() -> set[str]:
 def jobs_worked() -> set[str]:
     """Every job that a worker does, by name."""
     worker = (ROOMS / "worker.py").read_text("utf-8")
-    return set(re.findall(r'name="([a-z_]+)"', worker)) | set(
-        re.findall(r"^ {12}self\.([a-z_]+),$", worker, re.MULTILINE)
+    started = worker[worker.index("async def start(") : worker.index("async def stop(")]
+    return set(re.findall(r'name="([a-z_]+)"', started)) | set(
+        re.findall(r"\(\w+_S, self\.([a-z_]+)\),\n", started)
     )
+
+
+def subjects_told() -> set[str]:
+    """Every subject under which the reference tells operations."""
+    return {
+        subject
+        for path in (ROOMS / "api").rglob("*.py")
+        for subject in re.findall(r'tags=\["([a-z ]+)"\]', path.read_text("utf-8"))
+    }
 
 
 def test_both_languages_have_the_same_keys_and_the_same_places_to_fill() -> None:
@@ -273,6 +285,7 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("facet_price", ("free", "fixed", "auction", "negotiated", "metered", "tender", "unlisted")),
         ("fee_rule", {name for name in load("cn-venue").rules if name.startswith("fees.")}),
         ("job_name", jobs_worked()),
+        ("subject", subjects_told()),
         ("paper", load("cn-venue").words("parties.document_kinds")),
         ("ground", load("cn-venue").words("acceptance.grounds")),
         ("link_span", LINK_S),
