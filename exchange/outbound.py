@@ -11,7 +11,9 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -120,6 +122,12 @@ async def resolve(host: str, port: int) -> Address:
     return addresses[0]
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that calls trust, whatever the environment says; read once in a process, for it blocks."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 async def post(url: str, body: bytes, headers: Mapping[str, str], *, loopback: bool = False) -> int:
     """Send `body` and return the status of the answer.
 
@@ -133,7 +141,9 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, loopback: b
             f"?{parts.query}" if parts.query else ""
         )
         async with (
-            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=TIMEOUT_S) as client,
+            httpx.AsyncClient(
+                verify=_trust(), trust_env=False, follow_redirects=False, timeout=TIMEOUT_S
+            ) as client,
             client.stream(
                 "POST",
                 target,

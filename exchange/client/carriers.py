@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, assert_never
 
@@ -32,12 +34,18 @@ Walk = Generator[Send | Rest | Open | Piece | Found[T], Any, None]
 """Steps that find one thing after the other."""
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that an HTTPS connection trusts, read once in a process: that takes longer than many a call."""
+    return httpx.create_ssl_context()
+
+
 class Line:
     """Waits for each step. Safe for threads; brings its own connections, or uses those of the caller."""
 
     def __init__(self, http: httpx.Client | None = None) -> None:
         self._mine = http is None
-        self._http = http or httpx.Client(limits=httpx.Limits(max_connections=CONNECTIONS))
+        self._http = http or httpx.Client(verify=_trust(), limits=httpx.Limits(max_connections=CONNECTIONS))
 
     def close(self) -> None:
         """Let go of the connections, unless the caller brought them."""
@@ -131,7 +139,9 @@ class AsyncLine:
 
     def __init__(self, http: httpx.AsyncClient | None = None) -> None:
         self._mine = http is None
-        self._http = http or httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS))
+        self._http = http or httpx.AsyncClient(
+            verify=_trust(), limits=httpx.Limits(max_connections=CONNECTIONS)
+        )
 
     async def close(self) -> None:
         """Let go of the connections, unless the caller brought them."""
