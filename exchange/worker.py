@@ -51,7 +51,11 @@ TICK_S = 0.25
 """How often the worker looks for lots to close; also the most by which one is closed late."""
 
 CALM_S = 1.0
-"""How often it looks for everything else: each look takes time from the bids that are served meanwhile."""
+"""How often it looks for everything else, one thing after the other: each look takes time from the bids that are served
+meanwhile, and all at once would hold them up."""
+
+TILES_S = 4.0
+"""How often it writes the tiles that became full; whoever asks for one before gets it made from what lies below."""
 
 NOT_RESUMED = "not resumed in time"
 
@@ -101,27 +105,20 @@ class Worker:
 
     async def start(self) -> None:
         """Begin to look. Closing has a task of its own: nothing that is slow or silent delays it."""
-        for every_s, work in (
-            (TICK_S, self.close),
-            (CALM_S, self.tender),
-            (CALM_S, self.give_back),
-            (CALM_S, self.follow_up),
-            (CALM_S, self.after_sale),
-            (CALM_S, self.register),
-            (CALM_S, self.write_tiles),
-        ):
-            self._tasks.append(asyncio.create_task(self._every(every_s, work), name=work.__name__))
+        self._begin(TICK_S, self.close)
+        calm = (self.tender, self.give_back, self.follow_up, self.after_sale, self.register)
+        for place, work in enumerate(calm, 1):
+            self._begin(CALM_S, work, CALM_S * place / len(calm))
+        self._begin(TILES_S, self.write_tiles)
         if self.anchoring is not None:
-            self._tasks.append(asyncio.create_task(self._every(LOOK_S, self.anchoring.turn), name="anchors"))
+            self._begin(LOOK_S, self.anchoring.turn, name="anchors")
         if self.keeper is not None:
-            self._tasks.append(asyncio.create_task(self._every(SHIP_EVERY_S, self.back_up), name="backup"))
+            self._begin(SHIP_EVERY_S, self.back_up, name="backup")
         if self.deliveries is not None:
-            self._tasks.append(
-                asyncio.create_task(self._every(TURN_S, self.deliveries.turn), name="webhooks")
-            )
+            self._begin(TURN_S, self.deliveries.turn, name="webhooks")
         if self.witnessing is not None:
             self._asking = asyncio.create_task(
-                self._every(self.witnessing.every_s, self.witnessing.turn), name="witnesses"
+                self._every(self.witnessing.every_s, self.witnessing.turn, 0.0), name="witnesses"
             )
 
     async def stop(self) -> None:
@@ -138,12 +135,21 @@ class Worker:
         if self.deliveries is not None:
             await self.deliveries.stop()
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    def _begin(
+        self, every_s: float, work: Callable[[], Awaitable[object]], first_s: float = 0.0, *, name: str = ""
+    ) -> None:
+        """Do `work` again and again, for the first time in `first_s`."""
+        every = self._every(every_s, work, first_s)
+        self._tasks.append(asyncio.create_task(every, name=name or work.__name__))
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], first_s: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # a coroutine runs in one
         job = self.jobs[task.get_name()] = Job(seconds, self.gate.clock())
         failing = ""
-        while not self._stopping.is_set():
+        pause_s = first_s
+        while not await self._stopped_within(pause_s):
+            pause_s = seconds
             try:
                 await work()
                 failing = job.failing = ""
@@ -154,10 +160,11 @@ class Worker:
                     logger.warning("%s failed and is tried again: %s", work.__name__, error, exc_info=defect)
                 failing = job.failing = repr(error)
             job.done_us = self.gate.clock()
-            try:
-                await asyncio.wait_for(self._stopping.wait(), seconds)
-            except TimeoutError:
-                continue
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def tick(self) -> None:
         """One round of all that the market's time brings. Raises Unavailable where the database is away."""
