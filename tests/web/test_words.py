@@ -198,11 +198,12 @@ def kinds_logged() -> set[str]:
 
 
 def jobs_worked() -> set[str]:
-    """Every job that a worker does, by name."""
+    """Every job that a worker does: by the name that it is begun under, else by its own."""
     worker = (ROOMS / "worker.py").read_text("utf-8")
     started = worker[worker.index("async def start(") : worker.index("async def stop(")]
-    return set(re.findall(r'name="([a-z_]+)"', started)) | set(
-        re.findall(r"\(\w+_S, self\.([a-z_]+)\),\n", started)
+    named = set(re.findall(r"self\.([a-z_]+), name=", started))
+    return set(re.findall(r'name="([a-z_]+)"', started)) | (
+        set(re.findall(r"self\.([a-z][a-z_]*)(?=[,)])", started)) - named
     )
 
 
