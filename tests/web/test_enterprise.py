@@ -98,6 +98,8 @@ def test_an_order_shows_its_whole_cost_before_it_is_made_and_a_refusal_stands_at
         expect(page.locator(".voucher")).to_contain_text(name)
     lines = [int(re.sub(r"\D", "", text)) for text in page.locator(".voucher tbody .money").all_inner_texts()]
     assert sum(lines) == int(re.sub(r"\D", "", total))
+    sheets = re.findall(rb"/Type /Page\b", page.pdf(format="A4"))
+    assert len(sheets) == 1  # the paper is one sheet
     page.get_by_role("link", name=re.compile("#check$")).click()
     expect(page.locator("#verdict")).to_have_attribute("data-state", "good")
     page.goto(f"{market.url}/zh/desk/listings/{listing}")
