@@ -47,6 +47,8 @@ from exchange.tenders.scoring import (
     award_tender,
     check_assessors,
     mark_tender,
+    marks_of,
+    replayed_award,
 )
 from exchange.tenders.screening import ScreenTender, screen_tender, signs_of
 from exchange.tenders.settling import DeclareTenderDefault, SettleTender, declare_default, settle_tender
@@ -65,7 +67,21 @@ from exchange.tenders.terms import (
     publish_tender,
     rules_of,
 )
-from exchange.tenders.views import explanation, holder_keys, sealed, shares, signs, tender, tenderer, tenders
+from exchange.tenders.views import (
+    duties,
+    explanation,
+    has_marked,
+    holder_keys,
+    independence,
+    named,
+    protested,
+    sealed,
+    shares,
+    signs,
+    tender,
+    tenderer,
+    tenders,
+)
 
 __all__ = [
     "FACTS",
@@ -108,22 +124,29 @@ __all__ = [
     "declare_default",
     "deposits_due",
     "due",
+    "duties",
     "explanation",
     "faults_of",
     "file_protest",
     "halt_tender",
     "hand_in",
     "hand_shares",
+    "has_marked",
     "holder_keys",
+    "independence",
     "join_tender",
     "mark_tender",
+    "marks_of",
     "moved_by_us",
+    "named",
     "open_tender",
     "opened_of",
     "placeholder",
+    "protested",
     "publish_holder_key",
     "publish_tender",
     "release_deposit",
+    "replayed_award",
     "resume_tender",
     "rules_of",
     "screen_tender",

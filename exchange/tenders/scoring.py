@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange import rulebook
 from exchange.acts import Act, Record, Transaction, plain, refusal
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Unprocessable
-from exchange.parties.relations import REMEDY, Conflicted, conflict, relations
+from exchange.parties.relations import REMEDY, Conflicted, conflict_at, relations
 from exchange.rulebook import Rulebook
 from exchange.rulebook.days import DAY_US
 from exchange.tables import Asset, Listing, Person, Tender, Tenderer, TenderMark
@@ -119,18 +120,7 @@ async def _require_independent(
     tx: Transaction, tender: Tender, asset: Asset, person: Person, rules: Rulebook
 ) -> None:
     """Refuse an assessor who has a part in what is tendered, or in a bid."""
-    found = await conflict(tx, asset, [person.id, person.party], bids=True)
-    rows = await tx.session.execute(
-        select(Tenderer.party, Tenderer.code).where(col(Tenderer.tender) == tender.id)
-    )
-    codes = {row[0]: row[1] for row in rows}
-    if found is None:
-        related = await relations(tx.session, tx.now_us, rules)
-        for party, code in codes.items():
-            for name in (person.party, person.id):
-                way = () if name == party else related.path(party, name)
-                if way is not None and found is None:
-                    found = Conflicted(party, f"bidder {code}", way)
+    found, codes = await related(tx.session, tx.now_us, tender, asset, person, rules)
     if found is not None and not rules.allows("tender.related_may_assess"):
         raise Forbidden(
             "assessor.related",
@@ -140,6 +130,25 @@ async def _require_independent(
             remedy=REMEDY,
             path=found.way(codes),
         )
+
+
+async def related(
+    session: AsyncSession, now_us: int, tender: Tender, asset: Asset, person: Person, rules: Rulebook
+) -> tuple[Conflicted | None, dict[str, str]]:
+    """Which part a person has in what is tendered, or in a bid, None for none; and the codes that stand for the bidders."""
+    found = await conflict_at(session, now_us, rules, asset, [person.id, person.party], bids=True)
+    rows = await session.execute(
+        select(Tenderer.party, Tenderer.code).where(col(Tenderer.tender) == tender.id)
+    )
+    codes = {row[0]: row[1] for row in rows}
+    if found is None:
+        register = await relations(session, now_us, rules)
+        for party, code in codes.items():
+            for name in (person.party, person.id):
+                way = () if name == party else register.path(party, name)
+                if way is not None and found is None:
+                    found = Conflicted(party, f"bidder {code}", way)
+    return found, codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange.acts import Caller, plain
-from exchange.errors import Conflict, NotFound
+from exchange.errors import Conflict, Forbidden, NotFound
+from exchange.rulebook import Rulebook
 from exchange.tables import (
     Asset,
     Envelope,
@@ -16,6 +19,8 @@ from exchange.tables import (
     Listing,
     Opening,
     OpeningShare,
+    Party,
+    Person,
     Protest,
     Tender,
     Tenderer,
@@ -23,7 +28,7 @@ from exchange.tables import (
     TenderQuestion,
 )
 from exchange.tenders.opening import standing_of
-from exchange.tenders.scoring import book_of, marks_of
+from exchange.tenders.scoring import book_of, marks_of, related
 from exchange.tenders.terms import committee_of
 from pricing.auctions import award, explain
 from pricing.sealed_bids import Ceremony, SealedBid, SealedLot
@@ -154,6 +159,12 @@ async def _protests(session: AsyncSession, row: Tender) -> list[dict[str, Any]]:
     ]
 
 
+async def named(session: AsyncSession, parties: Iterable[str]) -> dict[str, str]:
+    """What they are called who act in public on tenders: suppliers and holders."""
+    rows = await session.execute(select(Party.id, Party.name).where(col(Party.id).in_(list(parties))))
+    return {row.id: row.name for row in rows}
+
+
 async def sealed(session: AsyncSession, identifier: str) -> dict[str, Any]:
     """All that holders and strangers need to open a tender, for everybody once its deadline is over; Conflict before."""
     row = (await session.execute(select(Tender).where(col(Tender.id) == identifier))).scalar_one_or_none()
@@ -271,3 +282,79 @@ async def signs(session: AsyncSession, caller: Caller, identifier: str) -> dict[
     row = await session.get(Tender, identifier)
     assert row is not None
     return {"signs": row.signs, "state": view["state"], "tender": row.id}
+
+
+async def protested(session: AsyncSession, caller: Caller, identifier: str) -> list[dict[str, Any]]:
+    """The protests against a tender with their reasons, for the regulator who decides them."""
+    caller.require("regulator")
+    rows = await session.execute(
+        select(Protest).where(col(Protest.tender) == identifier).order_by(col(Protest.log_index))
+    )
+    return [
+        {
+            "code": one.code,
+            "due_us": str(one.due_us),
+            "id": one.id,
+            "index": str(one.log_index),
+            "reason": await _text(session, one.reason),
+            "state": one.state,
+        }
+        for one in rows.scalars().all()
+    ]
+
+
+async def duties(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
+    """The tenders that the caller helps to decide, the newest first: whose key the party holds, or whose bids the person marks."""
+    holds = col(Tender.committee).contains({"holders": [{"name": caller.party}]})
+    marks = col(Tender.assessors).contains([caller.person])
+    rows = await session.execute(_ROWS.where(or_(holds, marks)).order_by(col(Tender.log_index).desc()))
+    return [await _view(session, *row) for row in rows.all()]
+
+
+async def has_marked(session: AsyncSession, caller: Caller, identifier: str) -> bool:
+    """Whether the caller's marks of this round are in."""
+    row = await session.get(Tender, identifier)
+    return (
+        row is not None and await session.get(TenderMark, (identifier, row.round, caller.person)) is not None
+    )
+
+
+async def independence(
+    session: AsyncSession,
+    caller: Caller,
+    identifier: str,
+    people: Sequence[str],
+    now_us: int,
+    rules: Rulebook,
+) -> list[dict[str, Any]]:
+    """What the conflict check finds of each person who might assess a tender, for its supplier: None for nothing, and for a
+    stranger to this market; a bidder stands there by its code.
+    """
+    view = await tender(session, identifier)
+    if view["seller"] != caller.party:
+        raise Forbidden(
+            "tender.not_yours",
+            f"tender {identifier} is another department's",
+            field="tender",
+            rule="who tenders names the assessors",
+            remedy="none on this tender",
+        )
+    row, asset = await session.get(Tender, identifier), await session.get(Asset, view["asset"])
+    assert row is not None
+    assert asset is not None
+    found = []
+    for name in people:
+        person = await session.get(Person, name)
+        why = None
+        if person is not None:
+            part, codes = await related(session, now_us, row, asset, person, rules)
+            why = None if part is None else part.why("assess", codes)
+        found.append(
+            {
+                "known": person is not None and person.state == "active",
+                "party": None if person is None else person.party,
+                "person": name,
+                "why": why,
+            }
+        )
+    return found

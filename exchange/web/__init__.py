@@ -9,10 +9,13 @@ from exchange.web import (
     complaint,
     console,
     contracts,
+    demands,
     department,
     desk,
     enterprise,
+    hosting,
     income,
+    openings,
     regulator,
     selling,
     sign_in,
@@ -20,16 +23,19 @@ from exchange.web import (
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES, *tenders.PAGES, *bidding.PAGES,
-    *contracts.PAGES,
-    *regulator.PAGES, *account.PAGES,
+    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES,
+    *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
+    *regulator.PAGES, *hosting.SUPERVISED, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
+
+PUBLIC = (*openings.PAGES, *demands.PUBLIC)
+"""Pages of what is open to everybody, beside those of the console itself."""
 
 
 def mount(app: FastAPI) -> None:
     """Add the console to an application whose `state.gate` and `state.door` serve it."""
-    console.mount(app, [*sign_in.PAGES, *complaint.PAGES, *desk.routes(DESKS)])
+    console.mount(app, PUBLIC, [*sign_in.PAGES, *complaint.PAGES, *desk.routes(DESKS)])
 
 
-__all__ = ["DESKS", "mount"]
+__all__ = ["DESKS", "PUBLIC", "mount"]

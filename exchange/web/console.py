@@ -87,10 +87,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 Page = Callable[[Request, Words], Awaitable[Response]]
 
 
-def mount(app: FastAPI, more: Sequence[tuple[str, Page]] = ()) -> None:
+def mount(app: FastAPI, more: Sequence[tuple[str, Page]], forms: Sequence[tuple[str, Page]]) -> None:
     """Add the console to an application whose `state.gate` serves it: `/`, `/zh`, `/en` and `/static`.
 
-    `more` are pages that also take forms.
+    `more` are further pages, `forms` those that also take forms.
     """
     guarded = [Middleware(Headers)]
     static = StaticFiles(directory=HERE / "static")
@@ -101,8 +101,11 @@ def mount(app: FastAPI, more: Sequence[tuple[str, Page]] = ()) -> None:
                 Mount(
                     f"/{language}",
                     routes=[
-                        *(Route(path, _page(page, language), methods=["GET", "POST"]) for path, page in more),
-                        *(Route(path, _page(page, language)) for path, page in PAGES),
+                        *(
+                            Route(path, _page(page, language), methods=["GET", "POST"])
+                            for path, page in forms
+                        ),
+                        *(Route(path, _page(page, language)) for path, page in (*more, *PAGES)),
                     ],
                     middleware=guarded,
                 )

@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from exchange import auctions, controls, oversight, parties, reconciliation, rulebook, venue
+from exchange import auctions, controls, oversight, parties, reconciliation, rulebook, tenders, venue
 from exchange.acts import Caller
 from exchange.database import driver
 from exchange.errors import NotFound, Unprocessable
+from exchange.messages.tenders import STATES
 from exchange.signin.sessions import accesses
 from exchange.web.desk import DeskPage, Visit, desk_page
+from exchange.web.openings import acting, course, said_in
 from ledger import cosignatures, log
 from ledger.anchors import anchors, watch
 from ledger.entries import receipt_to_json
@@ -139,7 +141,7 @@ def _identifiers(value: Any) -> set[str]:
         case str():
             return (
                 {value}
-                if re.fullmatch("(ast|lot|lst|org|per|trd|lic|app|cmp|rst)-[0-9a-f]{16}", value)
+                if re.fullmatch("(ast|lot|lst|org|per|trd|lic|app|cmp|rst|tdr|prt|dmd)-[0-9a-f]{16}", value)
                 else set()
             )
         case dict():
@@ -155,6 +157,82 @@ async def lots(visit: Visit) -> Response:
     """The lots that take bids or are halted, each with the way to its orders."""
     found = [lot for lot in await visit.read(auctions.lots) if lot["state"] in OPEN]
     return await visit.show("regulator/lots.html", lots=found)
+
+
+@desk_page("/regulator/tenders", nav="tenders", roles=("regulator",), hall="regulator")
+async def tenders_page(visit: Visit) -> Response:
+    """What is tendered, the newest first, each with the way to its orders."""
+    before = visit.request.query_params.get("before", "")
+    at = int(before) if re.fullmatch("[0-9]{1,18}", before) else None
+    rows = await visit.read(tenders.tenders, at, ENTRIES_A_PAGE)
+    return await visit.show(
+        "regulator/tenders.html",
+        rows=[{**row, "state_word": said_in(visit.t, STATES, row["state"])} for row in rows],
+        older=rows[-1]["log_index"] if len(rows) == ENTRIES_A_PAGE else None,
+    )
+
+
+@desk_page("/regulator/tenders/{tender}", roles=("regulator",), hall="regulator")
+async def tender_page(visit: Visit) -> Response:
+    """One tender: orders before its deadline, signs of rigging after its opening, and the protests that wait for a decision."""
+    name = visit.request.path_params["tender"]
+    found = await visit.read(tenders.tender, name)
+    now_us = await visit.gate.now_us()
+    rules = await visit.read(rulebook.at, now_us)
+    protests = await visit.read(tenders.protested, visit.caller, name)
+    return await visit.show(
+        "regulator/tender.html",
+        **course(visit.t, found),
+        names=await visit.read(tenders.named, acting(found)),
+        signs=(await visit.read(tenders.signs, visit.caller, name))["signs"],
+        signs_by=rules["surveillance.rigged_tender_signs"].cite(),
+        halts=found["state"] == "published" and now_us < int(found["deadline_us"]),
+        waiting=[one for one in protests if one["state"] == "filed"],
+        decisions=[one for one in DECISIONS if found["rules"]["criteria"] or one != "rescore"],
+        decided_by=rules["tender.protest_decided_within_days"].cite(),
+        value=rules.value,
+        cite=rules.cite,
+    )
+
+
+@tender_page.on("halt", fresh=True)
+async def halt_tender(visit: Visit) -> Response:
+    """Halt it: nobody joins or bids, its clock stands still."""
+    act = tenders.HaltTender(visit.request.path_params["tender"], visit.text("reason"))
+    return visit.done("tender_halted", await visit.perform(tenders.halt_tender, act))
+
+
+@tender_page.on("resume", fresh=True)
+async def resume_tender(visit: Visit) -> Response:
+    """Let it go on, its deadline moved by the time that it stood."""
+    act = tenders.ResumeTender(visit.request.path_params["tender"])
+    return visit.done("tender_resumed", await visit.perform(tenders.resume_tender, act))
+
+
+@tender_page.on("cancel", fresh=True)
+async def cancel_tender(visit: Visit) -> Response:
+    """Call it off before its deadline."""
+    act = tenders.CancelTender(visit.request.path_params["tender"], visit.text("reason"))
+    return visit.done("tender_cancelled", await visit.perform(tenders.cancel_tender, act))
+
+
+DECISIONS: Final = ("rescore", "annul", "dismiss")
+"""What a protest may come to: upheld with either remedy, or dismissed."""
+
+
+@tender_page.on("decide", fresh=True)
+async def decide_protest(visit: Visit) -> Response:
+    """Decide a protest, with an answer for everybody."""
+    decision = visit.text("decision", at_most=10)
+    upheld = decision in ("rescore", "annul")
+    act = tenders.DecideProtest(
+        visit.request.path_params["tender"],
+        visit.plain("protest"),
+        "uphold" if upheld else decision,
+        visit.text("answer"),
+        decision if upheld else None,
+    )
+    return visit.done("protest_decided", await visit.perform(tenders.decide_protest, act))
 
 
 @desk_page("/regulator/alarms", nav="alarms", roles=("regulator",), hall="regulator")
@@ -260,5 +338,5 @@ async def looks(visit: Visit) -> Response:
 
 
 PAGES: Final[tuple[DeskPage, ...]] = (
-    search, lots, alarms, record, witnesses, looks, timeline, entry, bundle,
+    search, lots, tenders_page, alarms, record, witnesses, looks, timeline, entry, bundle, tender_page,
 )  # fmt: skip

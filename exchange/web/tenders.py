@@ -6,16 +6,12 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from exchange import tenders
+from exchange import rulebook, tenders
 from exchange.errors import NotFound
-from exchange.messages.tenders import ENVELOPES, FAILURES, FAULTS, PROTESTS, STATES
+from exchange.messages.tenders import STATES
 from exchange.web.desk import DeskPage, Visit, desk_page
 from exchange.web.enterprise import ROWS, TRADERS, index_in
-from exchange.web.words import Words
-
-
-def _word(t: Words, words: dict[str, tuple[str, str]], value: str) -> str:
-    return words[value][0 if t.language == "zh" else 1]
+from exchange.web.openings import acting, course, said_in
 
 
 @desk_page("/desk/tenders", nav="tenders", roles=TRADERS)
@@ -24,7 +20,7 @@ async def tenders_page(visit: Visit) -> Response:
     rows = await visit.read(tenders.tenders, index_in(visit, "before"), ROWS)
     return await visit.show(
         "desk/tenders.html",
-        rows=[{**row, "state_word": _word(visit.t, STATES, row["state"])} for row in rows],
+        rows=[{**row, "state_word": said_in(visit.t, STATES, row["state"])} for row in rows],
         older=rows[-1]["log_index"] if len(rows) == ROWS else None,
     )
 
@@ -40,22 +36,12 @@ async def tender_page(visit: Visit) -> Response:
     except NotFound:
         own = None
     now_us = await visit.gate.now_us()
-    t = visit.t
     return await visit.show(
         "desk/tender.html",
-        tender=found,
+        **course(visit.t, found),
         own=own,
-        state_word=_word(t, STATES, found["state"]),
-        failure=None if found["failure"] is None else _word(t, FAILURES, found["failure"]),
-        opened=[
-            {**row, "word": _word(t, ENVELOPES, row["reason"] or row["state"])}
-            for row in found["opened"] or []
-        ],
-        shares=[
-            {**row, "words": [(one["code"], _word(t, FAULTS, one["fault"])) for one in row["faults"]]}
-            for row in found["shares"]
-        ],
-        protests=[{**row, "word": _word(t, PROTESTS, row["state"])} for row in found["protests"]],
+        names=await visit.read(tenders.named, acting(found)),
+        cite=(await visit.read(rulebook.at, now_us)).cite,
         takes=found["state"] == "published" and now_us < int(found["deadline_us"]),
         may_withdraw=found["state"] == "halted"
         or (found["state"] == "published" and now_us < int(found["deadline_us"])),

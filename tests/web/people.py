@@ -53,7 +53,7 @@ class Seat:
 
 def seated(url: str, token: str, login: str) -> Seat:
     """Open an account with a one-time link."""
-    with httpx.Client(base_url=url, headers={"Origin": url}) as http:
+    with httpx.Client(base_url=url, headers={"Origin": url}, timeout=120) as http:
         page = http.post("/en/enrol", data={"do": "link", "token": token}).text
         factor = re.search(r'name="factor" value="([0-9a-f]+)"', page)
         spelt = re.search(r'<code class="long">([A-Z2-7 ]{39})</code>', page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from exchange.desensitization import department
 from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
 from exchange.messages.market import OfferMessage
-from exchange.messages.tenders import ScoringRuleMessage
+from exchange.messages.tenders import CriterionMessage, ScoringRuleMessage
 from exchange.web import DESKS, complaint, console, sign_in
+from exchange.web import PUBLIC as OPEN_TO_ALL
 from exchange.web.vendor import FOLDER_OF_TESTS
 from pricing.sealed_bids import HolderKey
 from tests.web.people import Seat, seated
@@ -34,7 +36,9 @@ NO_PAGES = {
     "/{rest:path}",  # where nothing is: below
 }
 PUBLIC = {
-    path for path, _ in (*console.PAGES, *sign_in.PAGES, *complaint.PAGES) if not path.startswith("/live/")
+    path
+    for path, _ in (*console.PAGES, *OPEN_TO_ALL, *sign_in.PAGES, *complaint.PAGES)
+    if not path.startswith("/live/")
 } - NO_PAGES
 SIGNED_IN = {page.path for page in DESKS} - NO_PAGES
 SHAPES = {path: compile_path(path)[0] for path in PUBLIC | SIGNED_IN}
@@ -97,8 +101,54 @@ def settled(market: Any, tmp_path: Any) -> Town:
         reviewer.review(application)
         return asset
 
+    holders = [market.party(f"持钥人{number}", "service_provider") for number in range(2)]
+    overseer, inspector = market.party("市数据局", "regulator")
+    holders.append((overseer, inspector))
+    keys = [HolderKey.from_seed(bytes([number + 1]) * 32) for number in range(3)]
+    for (_, holder), key in zip(holders, keys, strict=True):
+        holder.publish_holder_key(key.public.hex())
+
+    def tendered(title: str, price_weight_ppm: int) -> str:
+        criterion = CriterionMessage(
+            name="安全方案", weight_ppm=1_000_000 - price_weight_ppm, most_points=100
+        )
+        deadline_us = market.now_us() + 21 * DAY_US
+        found: str = supplier.publish_tender(
+            market.asset(party, title),
+            OfferMessage(grant="licence", term_days=365, price_fen=1_000_000),
+            ScoringRuleMessage(
+                price_weight_ppm=price_weight_ppm, criteria=[criterion] * (price_weight_ppm < 1_000_000)
+            ),
+            holders=[whose for whose, _ in holders],
+            threshold=2,
+            deposit_fen=20_000,
+            deadline_us=deadline_us,
+            opens_us=deadline_us,
+            terms="一年使用权",
+        ).outcome["id"]
+        return found
+
+    buyers = market.buyers(3)
+    opened = tendered("地下水位观测", 600_000)
+    for number, buyer in enumerate(buyers):
+        buyer.join_tender(
+            opened, drafter=f"d{number}", agent=f"a{number}", manager=f"m{number}", account=f"b{number}"
+        )
+        buyer.bid_sealed(opened, 900_000 + number, f"{number:064x}")
     certified = applied("自动气象站观测")
-    market.administrator.move_clock(30 * DAY_US)
+    market.administrator.move_clock(22 * DAY_US)
+    while supplier.tender(opened).state == "published":
+        time.sleep(0.1)
+    for (_, holder), key in zip(holders[:2], keys, strict=False):
+        holder.hand_shares(opened, key, at_us=market.now_us())
+    while supplier.tender(opened).state == "opening":
+        time.sleep(0.1)
+    experts = [market.administrator.invite(holders[0][0], f"评委{number}") for number in range(5)]
+    for expert in experts[1:]:
+        market.stack.enter_context(type(supplier)(market.url)).enrol(expert.token)
+    assessor = seated(market.url, experts[0].token, "assessor")
+    supplier.appoint_assessors(opened, [expert.person for expert in experts])
+    market.administrator.move_clock(8 * DAY_US)
     applied("雷达回波拼图")
     raw = tmp_path / "raw.csv"
     rows = [f"EWR,2026-01-{1 + n % 28:02d},{n % 17 - 3}.5,{40 + n % 50}" for n in range(120)]
@@ -109,27 +159,14 @@ def settled(market: Any, tmp_path: Any) -> Town:
     terms = OfferMessage(grant="licence", licences=10, term_days=365, price_fen=1_200_000)
     listing = supplier.offer_fixed_price(market.asset(party, "内涝热线工单"), terms).outcome["id"]
     lot = market.lot((party, supplier), "公交刷卡汇总", opens_in_us=2_000_000)
-    buyers = market.buyers(2)
-    for number, buyer in enumerate(buyers):
+    for number, buyer in enumerate(buyers[:2]):
         buyer.buy(listing)
         buyer.join_lot(lot)
         buyer.place_bid(lot, 1_000_000 + 50_000 * number)
 
-    holders = [market.party(f"持钥人{number}", "service_provider") for number in range(3)]
-    for number, (_, holder) in enumerate(holders):
-        holder.publish_holder_key(HolderKey.from_seed(bytes([number + 1]) * 32).public.hex())
-    deadline_us = market.now_us() + 21 * DAY_US
-    supplier.publish_tender(
-        market.asset(party, "水位观测"),
-        OfferMessage(grant="licence", term_days=365, price_fen=1_000_000),
-        ScoringRuleMessage(price_weight_ppm=1_000_000),
-        holders=[whose for whose, _ in holders],
-        threshold=2,
-        deposit_fen=20_000,
-        deadline_us=deadline_us,
-        opens_us=deadline_us,
-        terms="一年使用权",
-    )
+    tendered("水位观测", 1_000_000)
+    want = buyers[0].post_demand("逐小时客流", high_fen=5_000_000, term_days=365, open_days=90).outcome["id"]
+    supplier.answer_demand(want, certified, "有其中一部分")
     tracked = buyers[0].file_complaint("data", "字段说明不清").number
 
     def sits(whose: str, login: str) -> Seat:
@@ -138,12 +175,13 @@ def settled(market: Any, tmp_path: Any) -> Town:
     boss = market.administrator.me().person
     return Town(
         seats={
+            "assessor": assessor,
             "admin": seated(market.url, market.administrator.console_link(boss).token, "founder"),
             "department": sits(party, "author"),
             "enterprise": sits(buyers[0].me().id, "trader"),
             "governing body": sits(body, "approver"),
             "registrar": sits(registry, "clerk"),
-            "regulator": sits(market.party("市数据局", "regulator")[0], "inspector"),
+            "regulator": sits(overseer, "inspector"),
         },
         more={
             "public": [
@@ -152,7 +190,8 @@ def settled(market: Any, tmp_path: Any) -> Town:
                 "/enrol",
                 "/regulator/sign-in",
             ],
-            "department": [f"/desk/assets/{certified}/offer"],
+            "department": [f"/desk/assets/{certified}/offer", f"/desk/assets/{certified}/tender"],
+            "enterprise": [f"/desk/tenders/{opened}/award"],
         },
     )
 

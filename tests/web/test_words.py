@@ -29,7 +29,7 @@ from exchange.registration.rights import RIGHTS
 from exchange.rulebook import load
 from exchange.rulebook.book import OWN
 from exchange.tenders import FACTS
-from exchange.web import DESKS
+from exchange.web import DESKS, openings
 from exchange.web.console import SEARCHED
 from exchange.web.department import DECLARED, STAGES
 from exchange.web.enterprise import LINK_S
@@ -149,6 +149,10 @@ FAMILIES = (
     "envelope",
     "bid_fact",
     "tenderer_state",
+    "host_next",
+    "protest_decision",
+    "remedy",
+    "tender_stage",
     "complaint_state",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
@@ -291,6 +295,7 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("ground", load("cn-venue").words("acceptance.grounds")),
         ("link_span", LINK_S),
         ("bid_fact", FACTS),
+        ("tender_stage", openings.STAGES),
         ("topic", load("cn-venue").words("complaint.topics")),
     ):
         said = {key.removeprefix(f"{family}.") for key in known if key.startswith(f"{family}.")}
