@@ -364,7 +364,7 @@ async def asset_page(request: Request, t: Words) -> Response:
 
 
 def _quality(t: Words, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The six scores of an asset's file, each with what was counted or why nothing was, and their picture."""
+    """The six scores of an asset's file, each with what was counted or why nothing was; drawn where three make a shape."""
     if found is None:
         return None
     told = Quality.from_json(found["counted"])
@@ -383,7 +383,9 @@ def _quality(t: Words, found: Mapping[str, Any] | None) -> dict[str, Any] | None
     ]
     return {
         "rows": rows,
-        "picture": radar(t("asset.quality"), scores),
+        "picture": radar(t("asset.quality"), scores)
+        if sum(ppm is not None for _, ppm in scores) >= 3
+        else None,
         "standard": told.standard,
         "index": found["index"],
     }
