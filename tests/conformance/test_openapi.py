@@ -12,15 +12,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from schemathesis import Case, GenerationMode
-from schemathesis.specs.openapi import checks
 
 from exchange.client import Exchange
 from exchange.messages.market import HolderMessage
@@ -29,12 +26,9 @@ from ledger.entries import receipt_from_json, verify_receipt
 from tests.conftest import PROJECT
 from tests.stories.conftest import INCREMENT_FEN, START_FEN, Department, Venue, venue, weather  # noqa: F401  # fixtures
 
-CHECKS = [
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-]
+if TYPE_CHECKING:
+    from schemathesis import Case
+
 ROLES = ("nobody", "administrator", "regulator", "bank", "supplier", "buyer", "operator", "narrowed")
 SHORT, LONG = 7, 300
 
@@ -86,6 +80,8 @@ def set_up(venue: Venue, weather: Department) -> Scene:  # noqa: F811
         "index": ["0", "5", "20"],
         "key": ["a-bid"],
     }
+    import schemathesis  # seconds and 55 MB, which only the process that runs these tests is to spend
+
     document = httpx.get(f"{venue.server.url}/openapi.json", timeout=60).json()
     schema = schemathesis.openapi.from_dict(document)
     assert dossier.product is not None
@@ -107,6 +103,10 @@ def operations(schema: Any) -> Iterator[Any]:
 
 def ask(scene: Scene, operation: Any, examples: int) -> int:
     """Ask one route as every role, with what the schema allows and with what it does not."""
+    from schemathesis import GenerationMode
+    from schemathesis.errors import SchemathesisError
+    from schemathesis.specs.openapi import checks
+
     asked = 0
     told = operation.definition.raw["responses"]
 
@@ -117,7 +117,7 @@ def ask(scene: Scene, operation: Any, examples: int) -> int:
         )
         try:
             case: Case[Any] = draw(operation.as_strategy(generation_mode=mode))
-        except schemathesis.errors.SchemathesisError:  # nothing can be wrong about a route without parameters
+        except SchemathesisError:  # nothing can be wrong about a route without parameters
             case = draw(operation.as_strategy())
         for name in case.path_parameters:
             if name in scene.names and draw(st.booleans()):
@@ -152,7 +152,15 @@ def ask(scene: Scene, operation: Any, examples: int) -> int:
         if response.headers.get("content-type", [""])[0] == "application/problem+json":
             codes = told[str(response.status_code)].get("x-problem-codes", ())
             assert code_of(response) in codes, where
-        case.validate_response(response, checks=CHECKS)
+        case.validate_response(
+            response,
+            checks=[
+                checks.status_code_conformance,
+                checks.content_type_conformance,
+                checks.response_headers_conformance,
+                checks.response_schema_conformance,
+            ],
+        )
 
     run()
 
