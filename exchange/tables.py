@@ -1050,6 +1050,7 @@ class Envelope(SQLModel, table=True):
     digest: str = word()
     sealed: dict[str, Any] = document()
     proposal: str | None = word(default=None)  # SHA-256 of the document that the assessors mark
+    filed_index: int | None = whole(default=None)  # entry with which that document came, after the opening
     state: str = word()
     time_us: int = whole()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from exchange import tenders
+from exchange import proposals, tenders
+from exchange.api.delivery import vault_of
 from exchange.api.doorway import AfterIndex, CallerDep, GateDep, KeyDep, Limit, Named, PagesDep, perform
 from exchange.listings import Offer
+from exchange.messages.assets import UploadView
 from exchange.messages.outcomes import Answer
 from exchange.messages.statute import WhyMessage
 from exchange.messages.tenders import (
@@ -24,6 +27,7 @@ from exchange.messages.tenders import (
     HolderKeyView,
     JoinMessage,
     MarksMessage,
+    ProposalFiled,
     ProtestDecided,
     ProtestDecisionMessage,
     ProtestMessage,
@@ -50,6 +54,13 @@ from exchange.messages.tenders import (
 from pricing.auctions import Criterion
 
 router = APIRouter(prefix="/v1", tags=["tenders"])
+
+PROPOSAL: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the file",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 
 @router.get("/holder-keys", response_model=list[HolderKeyView])
@@ -181,6 +192,39 @@ async def hand_in(
 async def withdraw_envelope(tender: Named, gate: GateDep, caller: CallerDep, key: KeyDep) -> Response:
     """Take your envelope back before the deadline."""
     return await perform(gate, tenders.withdraw, tenders.Withdraw(tender), caller, key)
+
+
+@router.put("/tenders/{tender}/proposal", status_code=201)
+async def upload_proposal(tender: Named, request: Request, gate: GateDep, caller: CallerDep) -> UploadView:
+    """Send the proposal whose SHA-256 you sealed, as the raw request body, while the bids are being marked (its bidder).
+
+    Another file than was sealed is refused. It waits, for nobody to see, until you hand it in.
+    """
+    vault = vault_of(request)
+    digest, size = await proposals.taken_in(gate, vault, caller, tender, request.stream())
+    return UploadView(sha256=digest, size_bytes=size)
+
+
+@router.post("/tenders/{tender}/proposal", status_code=201, response_model=Answer[ProposalFiled])
+async def hand_in_proposal(
+    tender: Named, request: Request, gate: GateDep, caller: CallerDep, key: KeyDep
+) -> Response:
+    """Hand in the proposal that you sent: from here on those who mark it read it (its bidder)."""
+    vault = vault_of(request)
+    act = await proposals.brought(gate, vault, caller, key.key, tender)
+    response = await perform(gate, tenders.hand_in_proposal, act, caller, key)
+    await asyncio.to_thread(vault.discard, caller.party, act.proposal)
+    return response
+
+
+@router.get("/tenders/{tender}/proposals/{code}", response_class=Response, responses=PROPOSAL)
+async def proposal(
+    tender: Named, code: Named, request: Request, gate: GateDep, caller: CallerDep
+) -> Response:
+    """The proposal of a bidder, as it was sealed (that bidder, the department that tenders, its assessors, the regulator)."""
+    digest = await gate.read(tenders.proposal_of, caller, tender, code)
+    content = await asyncio.to_thread(proposals.read, vault_of(request), digest)
+    return Response(content, media_type="application/octet-stream", headers=proposals.head(code, digest))
 
 
 @router.get("/tenders/{tender}/sealed", response_model=SealedView)

@@ -292,6 +292,50 @@ def bid(
     done(came, f"已密封递交,摘要 {seal}…", f"sealed and handed in, digest {seal}…", lang, json=json)
 
 
+@app.command("hand-in")
+def hand_in(
+    tender: TenderArgument,
+    proposal: Annotated[
+        Path,
+        typer.Argument(
+            help="The document whose digest you sealed, unchanged.",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+        ),
+    ],
+    identifier: IdOption = None,
+    json: JsonOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyOption = None,
+    vkey: VkeyOption = None,
+    remember: RememberOption = None,
+    lang: LangOption = "en",
+) -> None:
+    """Hand your proposal in after the opening, for the assessors; another file than was sealed is refused."""
+    with connected(url, key_file, vkey, remember, lang) as market:
+        came = market.hand_in_proposal(tender, proposal, identifier=identified(identifier, lang))
+    done(came, "投标文件已提交", "the proposal is handed in", lang, json=json)
+
+
+@app.command("proposal")
+def proposal_(
+    tender: TenderArgument,
+    code: Annotated[str, typer.Argument(help="The bidder's code.", metavar="CODE")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyOption = None,
+    vkey: VkeyOption = None,
+    remember: RememberOption = None,
+    lang: LangOption = "en",
+) -> None:
+    """Fetch a bidder's proposal to mark it, checked against what was sealed (its department, assessors, the regulator)."""
+    with connected(url, key_file, vkey, remember, lang) as market:
+        market.tender_proposal(tender, code, out)
+    said = "与密封的摘要相符" if lang == "zh" else "the file that was sealed"
+    console.print(f"[green]✓[/] {escape(str(out))}: {said}", soft_wrap=True)
+
+
 @app.command()
 def withdraw(
     tender: TenderArgument,

@@ -306,6 +306,8 @@ class Market:
     tenderer = One(Calls.tenderer)
     bid_sealed = One(Calls.bid_sealed)
     withdraw_envelope = One(Calls.withdraw_envelope)
+    hand_in_proposal = One(Calls.hand_in_proposal)
+    tender_proposal = One(Calls.tender_proposal)
     sealed_tender = One(Calls.sealed_tender)
     tender_shares = One(Calls.tender_shares)
     hand_shares = One(Calls.hand_shares)

@@ -296,6 +296,9 @@ class StandingView(View):
     digest: Digest
     index: Whole
     proposal: Digest | None
+    filed_index: Whole | None = Field(
+        description="the entry with which the proposal itself came; none while it has not"
+    )
 
 
 class MarksView(View):
@@ -342,6 +345,8 @@ class OwnEnvelopeView(View):
     bid_id: str
     digest: Digest
     index: Whole
+    proposal: Digest | None
+    filed_index: Whole | None
     state: Literal["standing", "replaced", "withdrawn", "cancelled"]
     time_us: Whole
 
@@ -490,6 +495,14 @@ class EnvelopeWithdrawn(Outcome):
     tender: str
     code: str
     bid_id: str
+    digest: Digest
+
+
+class ProposalFiled(Outcome):
+    """The proposal whose digest was sealed is there, for those who mark it."""
+
+    tender: str
+    code: str
     digest: Digest
 
 

@@ -221,6 +221,7 @@ _CODED = {
     "bid": ("lot", _BIDDER),
     "tender_envelope": ("tender", _TENDERER),
     "tender_withdrawn": ("tender", _TENDERER),
+    "tender_proposal": ("tender", _TENDERER),
     "tender_protested": ("tender", _TENDERER),
 }
 """Entries in which a code stands for the party: of what the code is, and how the party is found."""

@@ -902,6 +902,10 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         tenders.HandIn(told["tender"], told["sealed"], told["proposal"]),
     ),
     "tender_withdrawn": lambda told: (tenders.withdraw, tenders.Withdraw(told["tender"])),
+    "tender_proposal": lambda told: (
+        tenders.hand_in_proposal,
+        tenders.HandInProposal(told["tender"], told["digest"]),
+    ),
     "tender_closed": lambda told: (tenders.close_tender, tenders.CloseTender(told["tender"])),
     "tender_shares": lambda told: (
         tenders.hand_shares,

@@ -38,6 +38,15 @@ from exchange.tenders.orders import (
     moved_by_us,
     resume_tender,
 )
+from exchange.tenders.proposals import (
+    PROPOSAL_BYTES,
+    HandInProposal,
+    hand_in_proposal,
+    other_file,
+    proposal_of,
+    require_marked_now,
+    sealed_proposal,
+)
 from exchange.tenders.protests import DecideProtest, FileProtest, decide_protest, file_protest
 from exchange.tenders.scoring import (
     AppointAssessors,
@@ -85,6 +94,7 @@ from exchange.tenders.views import (
 
 __all__ = [
     "FACTS",
+    "PROPOSAL_BYTES",
     "UNAWARDED",
     "AnswerTender",
     "AppointAssessors",
@@ -98,6 +108,7 @@ __all__ = [
     "FileProtest",
     "HaltTender",
     "HandIn",
+    "HandInProposal",
     "HandShares",
     "JoinTender",
     "MarkTender",
@@ -130,6 +141,7 @@ __all__ = [
     "file_protest",
     "halt_tender",
     "hand_in",
+    "hand_in_proposal",
     "hand_shares",
     "has_marked",
     "holder_keys",
@@ -141,16 +153,20 @@ __all__ = [
     "named",
     "open_tender",
     "opened_of",
+    "other_file",
     "placeholder",
+    "proposal_of",
     "protested",
     "publish_holder_key",
     "publish_tender",
     "release_deposit",
     "replayed_award",
+    "require_marked_now",
     "resume_tender",
     "rules_of",
     "screen_tender",
     "sealed",
+    "sealed_proposal",
     "settle_tender",
     "shares",
     "signs",

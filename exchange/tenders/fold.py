@@ -46,6 +46,7 @@ class Sealed:
     bid: SealedBid
     index: int
     proposal: str | None
+    filed: bool = False
 
 
 @dataclass(slots=True)
@@ -506,6 +507,17 @@ class Fold:
             self._differ(told.index, f"deposit of {act['code']}", freed, hold)
         tender.gone.add(act["code"])
 
+    def tender_proposal(self, told: Told) -> None:
+        """What is marked is what was sealed: the file's digest is the envelope's, once, between opening and award."""
+        act, tender = told.act, self._of(told)
+        envelope = tender.envelopes.get(act["code"])
+        sealed = None if envelope is None else envelope.proposal
+        if envelope is None or envelope.filed or tender.state != "opened" or act["digest"] != sealed:
+            self._differ(told.index, f"proposal of {act['code']}", act["digest"], sealed)
+        if envelope is not None:
+            envelope.filed = True
+        self._count("proposals")
+
     def said(self, told: Told) -> None:
         """What is only said: nothing follows from it."""
 
@@ -532,6 +544,7 @@ _JUDGES: Mapping[str, Callable[[Fold, Told], None]] = {
     "tender_closed": Fold.tender_closed,
     "tender_shares": Fold.tender_shares,
     "tender_opened": Fold.tender_opened,
+    "tender_proposal": Fold.tender_proposal,
     "tender_screened": Fold.tender_screened,
     "tender_assessors": Fold.tender_assessors,
     "tender_marked": Fold.tender_marked,

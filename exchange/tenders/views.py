@@ -69,6 +69,7 @@ async def tender(session: AsyncSession, identifier: str) -> dict[str, Any]:
                 "code": one.code,
                 "digest": one.digest,
                 "index": str(one.log_index),
+                "filed_index": plain(one.filed_index),
                 "proposal": one.proposal,
             }
             for one in await standing_of(session, row.id)
@@ -234,7 +235,9 @@ async def tenderer(session: AsyncSession, caller: Caller, identifier: str) -> di
             {
                 "bid_id": one.bid_id,
                 "digest": one.digest,
+                "filed_index": plain(one.filed_index),
                 "index": str(one.log_index),
+                "proposal": one.proposal,
                 "state": one.state,
                 "time_us": str(one.time_us),
             }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
-from exchange import catalogue, oversight, parties, tenders
+from exchange import catalogue, oversight, parties, proposals, rulebook, tenders
 from exchange.errors import Malformed, NotFound
 from exchange.messages.tenders import ENVELOPES, FAILURES, STATES
-from exchange.web.desk import DeskPage, Visit, desk_page
+from exchange.vault import Vault
+from exchange.web.desk import FORM_LIMIT, DeskPage, Visit, desk_page
 from exchange.web.enterprise import BUYERS, purposes_for
 from ledger.entries import receipt_to_json
 
@@ -19,7 +22,7 @@ SEALED_CHARACTERS: Final = 20_000
 """Of an envelope as JSON; one for sixteen holders has some 4,500."""
 
 
-@desk_page("/desk/tenders/{tender}/bid", roles=BUYERS)
+@desk_page("/desk/tenders/{tender}/bid", roles=BUYERS, takes_bytes=tenders.PROPOSAL_BYTES + FORM_LIMIT)
 async def own_bid(visit: Visit) -> Response:
     """The way of a bid: join with the deposit, seal here, hand in, and see it opened."""
     found = await visit.read(tenders.tender, _name(visit))
@@ -52,6 +55,8 @@ async def own_bid(visit: Visit) -> Response:
         why=await visit.read(tenders.explanation, visit.caller, found["id"])
         if own is not None and found["outcome"] is not None
         else None,
+        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).cite,
+        largest_mib=tenders.PROPOSAL_BYTES >> 20,
         sells=found["seller"] == visit.caller.party,
         facts=tenders.FACTS,
         purposes=await purposes_for(visit, allowed),
@@ -73,6 +78,19 @@ async def hand_in(visit: Visit) -> Response:
     proposal = visit.digest("proposal").hex() if visit.form.get("proposal") else None
     act = tenders.HandIn(_name(visit), _sealed(visit), proposal)
     return visit.done("envelope_sealed", await visit.perform(tenders.hand_in, act))
+
+
+@own_bid.on("file")
+async def file(visit: Visit) -> Response:
+    """Take the proposal in whose digest was sealed, for those who mark it."""
+    name, vault = _name(visit), _vault(visit)
+    content = await visit.file("proposal")
+    if content:
+        await proposals.taken_in(visit.gate, vault, visit.caller, name, _once(content))
+    act = await proposals.brought(visit.gate, vault, visit.caller, visit.key(), name)
+    reply = await visit.perform(tenders.hand_in_proposal, act)
+    await asyncio.to_thread(vault.discard, visit.caller.party, act.proposal)
+    return visit.done("proposal_filed", reply)
 
 
 @own_bid.on("withdraw")
@@ -103,6 +121,24 @@ def _sealed(visit: Visit) -> dict[str, Any]:
     return sealed
 
 
+def _vault(visit: Visit) -> Vault:
+    vault: Vault = visit.request.app.state.vault
+    return vault
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@desk_page("/desk/tenders/{tender}/proposals/{code}")
+async def proposal(visit: Visit) -> Response:
+    """A bidder's proposal as a file, for whoever may read it."""
+    code = visit.request.path_params["code"]
+    digest = await visit.read(tenders.proposal_of, visit.caller, _name(visit), code)
+    content = await asyncio.to_thread(proposals.read, _vault(visit), digest)
+    return Response(content, media_type="application/octet-stream", headers=proposals.head(code, digest))
+
+
 @desk_page("/desk/receipts/{index}")
 async def receipt(visit: Visit) -> Response:
     """The receipt of an entry of the party's as a file: what proves it offline, and for ever."""
@@ -116,4 +152,4 @@ async def receipt(visit: Visit) -> Response:
     )
 
 
-PAGES: Final[tuple[DeskPage, ...]] = (own_bid, receipt)
+PAGES: Final[tuple[DeskPage, ...]] = (own_bid, proposal, receipt)

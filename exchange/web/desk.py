@@ -317,16 +317,17 @@ async def fields_of(request: Request, limit: int = FORM_LIMIT) -> FormData:
             rule="forms are taken from pages of this site alone (Origin, Sec-Fetch-Site)",
             remedy="open the page here and send it again",
         )
-    body = b""
+    arrived = bytearray()
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        arrived += chunk
+        if len(arrived) > limit:
             raise TooLarge(
                 "form.size",
                 f"over {limit} bytes",
                 rule=f"at most {limit} bytes",
                 remedy="shorten it",
             )
+    body = bytes(arrived)
     said: list[tuple[str, str | UploadFile]]
     try:
         kind = request.headers.get("content-type", "")

@@ -46,6 +46,9 @@ async def tender_page(visit: Visit) -> Response:
         may_withdraw=found["state"] == "halted"
         or (found["state"] == "published" and now_us < int(found["deadline_us"])),
         sells=found["seller"] == visit.caller.party,
+        readable=[one["code"] for one in found["envelopes"] if one["filed_index"] is not None]
+        if found["seller"] == visit.caller.party or visit.caller.person in found["assessors"]
+        else [],
         buys="buyer" in visit.caller.roles,
     )
 

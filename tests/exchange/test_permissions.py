@@ -82,6 +82,9 @@ EVERYBODY = frozenset({
     "GET /v1/tenders/{tender}/tenderer",  # answers of the caller alone
     "POST /v1/tenders/{tender}/envelopes",
     "POST /v1/tenders/{tender}/envelopes/withdrawal",
+    "GET /v1/tenders/{tender}/proposals/{code}",  # everybody sees whether it is in; read by those who mark it
+    "POST /v1/tenders/{tender}/proposal",  # of the caller's own envelope
+    "PUT /v1/tenders/{tender}/proposal",  # the same
     "POST /v1/tenders/{tender}/protests",
     "POST /v1/tenders/{tender}/questions",
     "POST /v1/tenders/{tender}/tenderers",

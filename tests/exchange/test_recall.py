@@ -574,6 +574,7 @@ async def tendered(floor: Floor) -> None:
             await hall.hand_shares(tender, holder)
     await hall.tick()
     await hall.tick()
+    await house.act(tenders.hand_in_proposal, tenders.HandInProposal(marked, "ab" * 32), buyers[0])
     experts = await house.party("service_provider", people=5)
     some = {one.party: 50 for one in buyers[:3]}
     await scored(hall, marked, experts, some)

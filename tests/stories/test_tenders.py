@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli import app
-from exchange.client import Forbidden, Refused, Unproven
+from exchange.client import Forbidden, Refused, Unprocessable, Unproven
 from exchange.messages.market import OfferMessage
 from exchange.messages.tenders import CriterionMessage, ScoringRuleMessage
 from exchange.replay import from_bundle
@@ -70,9 +70,14 @@ def test_a_forger_is_named_two_bidders_are_too_few_and_an_upheld_protest_is_scor
     venue.regulator.client.audit_bundle(bundle)
     market = from_bundle(bundle)
     assert market.differences == []
-    assert {"openings of tenders", "awards of tenders", "protests", "screens", "settlements"} <= set(
-        market.judged
-    )
+    assert {
+        "openings of tenders",
+        "awards of tenders",
+        "proposals",
+        "protests",
+        "screens",
+        "settlements",
+    } <= set(market.judged)
     assert market.tenders[tender].winner == winner
 
 
@@ -225,6 +230,16 @@ def an_upheld_protest_is_scored_anew(
 
     with pytest.raises(Forbidden, match="no assessor"):
         experts.client.mark_tender(tender, {})
+    changed = tmp_path / "changed.txt"
+    changed.write_text("加密存储,专人专机。")
+    with pytest.raises(Unprocessable, match="sealed was"):
+        bidders[0].client.hand_in_proposal(tender, changed)
+    assert "handed in" in typed(venue, bidders[0], "tender", "hand-in", tender, str(proposal))
+    read = tmp_path / "read.txt"
+    assert "sealed" in typed(venue, owner, "tender", "proposal", tender, codes[0], "--out", str(read))
+    assert read.read_text() == proposal.read_text()
+    with pytest.raises(Forbidden, match="not for you"):
+        bidders[1].client.tender_proposal(tender, codes[0], read)
     scored(90, 60, 30)
     wait_until(lambda: venue.administrator.tender(tender).state == "awarded", "the award")
     assert venue.administrator.tender(tender).winner_code == codes[0]

@@ -32,6 +32,7 @@ STEPS = ("risk_assessment", "authorization", "desensitization", "aggregation")
 NO_PAGES = {
     "/desk/lots/{lot}/place",  # a part of a page, which its script fetches
     "/desk/receipts/{index}",  # a file
+    "/desk/tenders/{tender}/proposals/{code}",  # a file
     "/regulator/record/bundle",  # a file
     "/{rest:path}",  # where nothing is: below
 }

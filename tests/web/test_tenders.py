@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from exchange.messages.market import OfferMessage
-from exchange.messages.tenders import ScoringRuleMessage
+from exchange.messages.tenders import CriterionMessage, ScoringRuleMessage
 from ledger.checkpoint import Verifier
 from ledger.entries import receipt_from_json, verify_receipt
 from pricing.sealed_bids import Committee, Context, HolderKey, SealedPrice, seal
@@ -148,6 +149,70 @@ def test_a_firm_bids_wholly_on_its_page_and_no_price_leaves_it_before_the_openin
         expect(office.locator("#shares li")).to_have_count(2)
         expect(office.locator("#opened")).to_contain_text("9,300.00")
         assert office.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+def test_the_file_behind_the_digest_is_taken_after_the_opening_as_it_was_sealed_and_marked_to_the_award(
+    market: Any, visit: Callable[..., Page], sit: Callable[..., BrowserContext], tmp_path: Path
+) -> None:
+    plan = CriterionMessage(name="数据安全方案", weight_ppm=400_000, most_points=100)
+    rule = ScoringRuleMessage(price_weight_ppm=600_000, criteria=[plan])
+    supplier, client, tender, holders = tendered(market, rule)
+    firm = Firm(market, "甲企业", "jia.qiye")
+    firm.client.join_tender(tender, **{name: f"{name} of the firm" for name in FACTS})
+    sealed_file, another = tmp_path / "plan.pdf", tmp_path / "plan-2.pdf"
+    sealed_file.write_bytes(b"%PDF-1.7 kept under lock and key" + bytes(300_000))
+    another.write_bytes(sealed_file.read_bytes() + b"\n")
+    page = visit(f"/en/desk/tenders/{tender}/bid", context=sit(firm.seat))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(str(request.post_data_buffer or b"")))
+    page.fill("#price", "9300")
+    page.set_input_files("#proposal", sealed_file)
+    page.get_by_role("button", name="Seal it here").click()
+    page.get_by_role("button", name="Hand the envelope in").click()
+    expect(page.locator(GOOD)).to_contain_text("handed in")
+    assert not [one for one in sent if "lock and key" in one]
+    rivals(market, tender, "cd" * 32)
+    opened(market, page, client, tender, holders)
+    while client.tender(tender).state != "opened":
+        page.wait_for_timeout(100)
+
+    page.reload()
+    page.set_input_files("#f-proposal", another)
+    page.get_by_role("button", name="Hand the proposal in").click()
+    expect(page.locator("#trouble")).to_contain_text("another file than was sealed")
+    expect(page.locator("#trouble")).to_contain_text("招标投标法")
+    expect(page.locator("#trouble code")).to_have_text("proposal.digest")
+    faults = visit.faults  # type: ignore[attr-defined]
+    assert ["422" in fault for fault in faults] == [True]
+    faults.clear()
+    page.set_input_files("#f-proposal", sealed_file)
+    page.get_by_role("button", name="Hand the proposal in").click()
+    expect(page.locator(GOOD)).to_contain_text("handed in")
+    expect(page.locator("#filed")).to_be_visible()
+
+    officer = seated(market.url, market.administrator.invite(supplier, "水务局经办").token, "water.office")
+    office = visit(f"/zh/desk/tenders/{tender}", context=sit(officer))
+    with office.expect_download() as came:
+        office.locator("#files a[download]").click()
+    assert came.value.path().read_bytes() == sealed_file.read_bytes()
+    expert, first = market.party("评标专家库", "service_provider")
+    experts = [first]
+    for number in range(4):
+        one = market.stack.enter_context(type(first)(market.url, vkey=market.administrator.vkey))
+        one.enrol(market.administrator.invite(expert, f"专家{number}").token)
+        experts.append(one)
+    client.appoint_assessors(tender, [one.me().person for one in experts])
+    code = firm.client.tenderer(tender).code
+    experts[0].tender_proposal(tender, code, tmp_path / "read.pdf")
+    assert (tmp_path / "read.pdf").read_bytes() == sealed_file.read_bytes()
+    marks = {one.code: {plan.name: 90 if one.code == code else 40} for one in client.tender(tender).opened}
+    for one in experts:
+        one.mark_tender(tender, marks)
+    while client.tender(tender).winner_code is None:
+        page.wait_for_timeout(100)
+    page.reload()
+    expect(page.locator("#opened")).to_contain_text("awarded")
+    expect(page.locator("#why")).to_contain_text(code)
 
 
 def test_nothing_is_sealed_for_holders_other_than_the_log_told_the_bidder(

@@ -111,6 +111,21 @@ class Asking:
             except httpx.TransportError as error:
                 yield self._rest(patience, str(error), cause=error)
 
+    def _put(self, target: str, path: Path) -> Steps[None]:
+        """Send a file as the whole body; sending it again is safe."""
+        patience = Patience(self.wire.timeout_s)
+        while True:
+            try:
+                response = yield from self.wire.once(
+                    "PUT", self.url + target, self.wire.authorization(), content=path
+                )
+                if response.status_code not in AGAIN:
+                    expect(response, 200, 201)
+                    return
+                yield self._rest(patience, problem_in(response)["detail"], response.headers)
+            except httpx.TransportError as error:
+                yield self._rest(patience, str(error), cause=error)
+
     def _read_all(self, path: str, form: type[M], params: Mapping[str, str] | None = None) -> Steps[list[M]]:
         """A whole list, page by page, as each links to the next."""
         rows: list[M] = []

@@ -166,17 +166,8 @@ class Assets(Asking):
     def upload(self, path: Path) -> Steps[str]:
         """Send a desensitized file to wait for its release; returns its SHA-256 in hex. Sending it again is safe."""
         digest = digest_of(path)
-        target = self.url + v1("uploads", digest)
-        patience = Patience(self.wire.timeout_s)
-        while True:
-            try:
-                response = yield from self.wire.once("PUT", target, self.wire.authorization(), content=path)
-                if response.status_code not in AGAIN:
-                    expect(response, 200, 201)
-                    return digest
-                yield self._rest(patience, problem_in(response)["detail"], response.headers)
-            except httpx.TransportError as error:
-                yield self._rest(patience, str(error), cause=error)
+        yield from self._put(v1("uploads", digest), path)
+        return digest
 
     def release(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from exchange.client.answers import Done
-from exchange.client.calls.asking import Asking, v1
+from exchange.client.calls.asking import Asking, digest_of, v1
 from exchange.client.calls.record import TheRecord
 from exchange.client.errors import Unproven
 from exchange.client.wire import Steps
@@ -198,6 +199,24 @@ class Tendering(TheRecord, Asking):
         return self._write(
             v1("tenders", tender, "envelopes", "withdrawal"), None, identifier, {"tender": tender}
         )
+
+    def hand_in_proposal(self, tender: str, path: Path, *, identifier: str | None = None) -> Steps[Done]:
+        """Send the proposal whose SHA-256 you sealed, while the bids are being marked; another file is refused."""
+        yield from self._put(v1("tenders", tender, "proposal"), path)
+        about = {"tender": tender, "digest": digest_of(path)}
+        return (yield from self._write(v1("tenders", tender, "proposal"), None, identifier, about))
+
+    def tender_proposal(self, tender: str, code: str, path: Path) -> Steps[None]:
+        """Fetch a bidder's proposal to `path` (that bidder, the department, its assessors, the regulator).
+
+        Unproven, and nothing stays, where it is another file than the one whose SHA-256 was sealed.
+        """
+        envelopes = (yield from self.tender(tender)).envelopes
+        sealed = next((one.proposal for one in envelopes if one.code == code), None)
+        yield from self._save(v1("tenders", tender, "proposals", code), {}, path)
+        if (found := digest_of(path)) != sealed:
+            path.unlink()
+            raise Unproven(f"what arrived hashes to {found}, sealed was {sealed}", field="proposal")
 
     def sealed_tender(self, tender: str) -> Steps[SealedLot]:
         """The sealed bids with their committee, once the deadline is over: what a tender is opened from."""
