@@ -269,7 +269,9 @@ def create_app(house: Running) -> FastAPI:
     app.state.callers = Callers(house.gate, house.keys.links, house.settings.party_quota)
     app.state.webhook_loopback = house.settings.webhook_loopback
     app.state.stopping = asyncio.Event()
-    app.state.door = Door(house.database, Secrets.of(house.keys.links), house.gate.clock, house.gate.chance)
+    app.state.door = Door(
+        house.database, Secrets.of(house.keys.links), house.gate.clock, house.gate.chance, house.settings.site
+    )
     app.state.streams = Streams(house.gate, app.state.stopping)
     exchange.api.mount(app, sandbox_clock=house.settings.sandbox)
     exchange.web.mount(app)

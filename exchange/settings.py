@@ -34,6 +34,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "witness_every_s": "seconds from one question to the witnesses to the next",
     "host": "address to listen on",
     "port": "port to listen on",
+    "site": "where browsers open the console, https://NAME; passkeys belong to it. Without: http://localhost, this machine alone",
     "origin": "name of the log in every checkpoint; changes only with `exchange succeed`",
     "sandbox": "a market whose clock can be moved; its log says so in its first entry",
     "profile": "rulebook profile: cn-venue or generic",
@@ -89,6 +90,7 @@ class Settings:
     witness_every_s: int = 10
     host: str = "127.0.0.1"
     port: int = 8000
+    site: str | None = None
     origin: str = DEFAULT_ORIGIN
     sandbox: bool = False
     profile: Profile = "cn-venue"
@@ -157,6 +159,7 @@ class Settings:
             witness_every_s=read("EXCHANGE_WITNESS_EVERY_S", _seconds, 10),
             host=read("EXCHANGE_HOST", _host, "127.0.0.1"),
             port=read("EXCHANGE_PORT", _port, 8000),
+            site=read("EXCHANGE_SITE", _site, None),
             origin=read(
                 "EXCHANGE_ORIGIN", log_name, f"{DEFAULT_ORIGIN}/sandbox" if sandbox else DEFAULT_ORIGIN
             ),
@@ -370,6 +373,29 @@ def _port(name: str, text: str) -> int:
         "has to be a whole number from 0 to 65535, 0 for any free port",
         f"set {name} to 8000, or leave it out",
     )
+
+
+def _site(name: str, text: str) -> str:
+    """An origin as browsers write it (RFC 6454 §6.2): in small letters, without the scheme's own port."""
+    rule = "has to be https://NAME, where NAME is a host name and no address of numbers, which no passkey can belong to"
+    remedy = f"set {name} to an address such as https://exchange.example.cn, without a path"
+    parts = _split(name, text.lower().rstrip("/"), rule, remedy)
+    host = parts.hostname or ""
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise _refuse(name, f"is {text!r}", rule, remedy) from error
+    own_port = {"https": 443, "http": 80}.get(parts.scheme)
+    if (
+        own_port is None
+        or (parts.scheme == "http" and host != "localhost")
+        or not _HOST_NAME.fullmatch(host)
+        or re.fullmatch(r"[0-9.]+", host)
+        or parts.netloc not in {host, f"{host}:{port}"}
+        or parts.path + parts.query + parts.fragment
+    ):
+        raise _refuse(name, f"is {text!r}", rule, remedy)
+    return f"{parts.scheme}://{host}" + ("" if port in {None, own_port} else f":{port}")
 
 
 def log_name(name: str, text: str) -> str:

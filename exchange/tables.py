@@ -210,8 +210,8 @@ class SigningKey(SQLModel, table=True):
 class PersonAccount(SQLModel, table=True):
     """What a person signs in with; not of the log: after a recall everybody opens an account anew.
 
-    `password` is an Argon2id hash, empty where it was reset; `factor` is sealed under a key that the database does not hold;
-    `recovery` are digests of codes that were not used yet.
+    `password` is an Argon2id hash, empty where it was reset; `factor`, the authenticator's secret, is sealed under a key that
+    the database does not hold, and empty for whoever has passkeys alone; `recovery` are digests of codes that were not used yet.
     """
 
     __tablename__ = "person_account"
@@ -221,7 +221,29 @@ class PersonAccount(SQLModel, table=True):
     password: str = word()
     factor: bytes = octets()
     factor_step: int = whole()  # of the last code that was taken: none is taken twice
+    challenge_us: int = (
+        whole()
+    )  # when the challenge was made that a passkey answered last: none is taken twice
     recovery: list[str] = words()
+
+
+class Passkey(SQLModel, table=True):
+    """A passkey of a person (WebAuthn), under the identifier of its credential; not of the log, as accounts are.
+
+    Good while it was neither removed nor found to be copied, which a count that goes back shows.
+    """
+
+    __tablename__ = "passkey"
+
+    id: bytes = octets(primary_key=True)
+    person: str = word(foreign_key="person.id", index=True)
+    label: str = word()
+    public: bytes = octets()  # COSE key
+    counter: int = whole()  # as the authenticator stated it last; 0 for one that does not count
+    created_us: int = whole()
+    used_us: int | None = whole(default=None)
+    copied_us: int | None = whole(default=None)
+    removed_us: int | None = whole(default=None)
 
 
 class AccountReset(SQLModel, table=True):
@@ -281,8 +303,8 @@ class AccessRecord(SQLModel, table=True):
     person: str | None = word(default=None, index=True)
     hall: str = word()
     address: str = word()
-    what: str = word()  # signed_in, refused, locked, confirmed, recovered, ended, read
-    said: str = word()  # what was looked at
+    what: str = word()  # signed_in, refused, locked, confirmed, recovered, copied, ended, read
+    said: str = word()  # what was looked at, or which passkey
 
 
 class Shareholding(SQLModel, table=True):

@@ -328,7 +328,10 @@ class DrillHeld(Outcome):
 
 
 class AccountSecured(Outcome):
-    """A person signs in with new secrets from now on; none of them is told."""
+    """A person signs in with new secrets from now on; none of them is told.
+
+    `second_factor` says what kinds it may be of from now on: `totp`, `passkey` or `passkey+totp`.
+    """
 
     person: str
     second_factor: str

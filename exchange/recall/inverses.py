@@ -510,9 +510,16 @@ INVERSES: dict[str, Callable[[Told], Decided]] = {
         ),
     ),
     "key_added": _key_added,
+    # What came without new recovery codes left the other secrets as they were.
     "account_secured": lambda told: (
-        signin.secure_account,
-        signin.SecureAccount(None if told["token"] is None else told.digest("token")),
+        (signin.change_factors, signin.ChangeFactors(kinds=told["second_factor"]))
+        if told["recovery_codes"] == "0"
+        else (
+            signin.secure_account,
+            signin.SecureAccount(
+                None if told["token"] is None else told.digest("token"), kinds=told["second_factor"]
+            ),
+        )
     ),
     "account_reset_asked": lambda told: (
         signin.ask_reset,

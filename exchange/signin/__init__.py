@@ -1,7 +1,9 @@
 """How a person comes in by the web: an account of password and second factor, opened with a one-time link.
 
-The log says that an account was secured, reset or locked, never with what: hashes, secrets and names to sign in with are
-in tables of their own that no log makes again. Whoever lost them gets a fresh link, which two persons have to agree on.
+The second factor is an authenticator's code, or one of the person's passkeys; an account always has one of them. The log
+says that an account was secured, reset or locked and what kinds of second factor it has, never with what: hashes, secrets,
+passkeys and names to sign in with are in tables of their own that no log makes again. Whoever lost them gets a fresh link,
+which two persons have to agree on.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from exchange.credentials import unknown_link
 from exchange.errors import Conflict, Forbidden, NotFound, Unprocessable
 from exchange.parties import INVITATION_US, check_digest
 from exchange.signin.factors import RECOVERY_CODES
-from exchange.tables import AccountReset, Invitation, Party, Person, PersonAccount, WebSession
+from exchange.signin.passkeys import PASSKEYS_AT_MOST, Made
+from exchange.tables import AccountReset, Invitation, Party, Passkey, Person, PersonAccount, WebSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class SecureAccount(Act):
     recovery: tuple[str, ...] = field(default=(), compare=False)
     session: bytes | None = field(default=None, compare=False)
     """The digest of a session that stays when the account's others end."""
+    kinds: str = field(default="totp", compare=False)
+    """What kinds of second factor the account has then, where nothing is kept here."""
 
 
 async def secure_account(tx: Transaction, act: SecureAccount) -> Record:
@@ -50,23 +55,26 @@ async def secure_account(tx: Transaction, act: SecureAccount) -> Record:
         link.used_us = tx.now_us
         person = link.person
     row = await tx.find(Person, person, "person")
-    if act.login is not None:
-        await _keep(tx, act, person)
+    kinds = act.kinds if act.login is None else await _keep(tx, act, person)
     await _end_sessions(tx, person, act.session)
+    return _secured(row, kinds, RECOVERY_CODES, act.token_digest)
+
+
+def _secured(person: Person, kinds: str, recovery_codes: int = 0, token: bytes | None = None) -> Record:
     return Record(
         "account_secured",
         {
-            "person": person,
-            "recovery_codes": str(RECOVERY_CODES),
-            "second_factor": "totp",
+            "person": person.id,
+            "recovery_codes": str(recovery_codes),
+            "second_factor": kinds,
             "state": "active",
-            "token": None if act.token_digest is None else act.token_digest.hex(),
+            "token": None if token is None else token.hex(),
         },
-        readers=(row.party,),
+        readers=(person.party,),
     )
 
 
-async def _keep(tx: Transaction, act: SecureAccount, person: str) -> None:
+async def _keep(tx: Transaction, act: SecureAccount, person: str) -> str:
     assert act.login is not None
     assert act.password is not None
     assert act.factor is not None
@@ -81,11 +89,133 @@ async def _keep(tx: Transaction, act: SecureAccount, person: str) -> None:
         )
     account = await tx.session.get(PersonAccount, person)
     if account is None:
-        account = PersonAccount(person=person, login="", password="", factor=b"", factor_step=0, recovery=[])
+        account = PersonAccount(
+            person=person, login="", password="", factor=b"", factor_step=0, challenge_us=0, recovery=[]
+        )
         tx.session.add(account)
     account.login, account.password, account.factor = act.login, act.password, act.factor
     account.factor_step, account.recovery = 0, list(act.recovery)
     await tx.session.flush()
+    return _kinds(account, await good_passkeys(tx.session, person))
+
+
+def _kinds(account: PersonAccount, good: list[Passkey]) -> str:
+    """What kinds of second factor an account has; empty for none, which no account comes to by an act of its person."""
+    return "+".join([*(["passkey"] if good else []), *(["totp"] if account.factor else [])])
+
+
+async def good_passkeys(session: AsyncSession, person: str) -> list[Passkey]:
+    """The passkeys that a person can come in with, the oldest first."""
+    return [one for one in await _passkeys(session, person) if one.copied_us is None]
+
+
+async def _passkeys(session: AsyncSession, person: str) -> list[Passkey]:
+    rows = await session.execute(
+        select(Passkey)
+        .where(col(Passkey.person) == person, col(Passkey.removed_us).is_(None))
+        .order_by(col(Passkey.created_us), col(Passkey.id))
+    )
+    return list(rows.scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFactors(Act):
+    """Take a passkey more as a second factor of the caller's own account, or take a second factor off.
+
+    As with other secrets nothing of it is compared. `kinds` alone, as a recall has it, records the fact and keeps nothing.
+    """
+
+    adds: Made | None = field(default=None, compare=False)
+    """What `Door.made` found good."""
+    label: str = field(default="", compare=False)
+    removes: bytes | None = field(default=None, compare=False)
+    """A passkey, or the authenticator where it is empty."""
+    kinds: str = field(default="", compare=False)
+
+
+async def change_factors(tx: Transaction, act: ChangeFactors) -> Record:
+    """From now on the account has them; sessions go on. The challenge that made a passkey is taken once, as those of
+    signing in are, and the last second factor stays: without it nobody could come in again."""
+    person = await tx.find(Person, tx.caller.person, "person")
+    if act.kinds:
+        return _secured(person, act.kinds)
+    account = await tx.find(PersonAccount, person.id, "account")
+    if act.adds is not None:
+        await _add(tx, account, act.adds, act.label)
+    if act.removes is not None:
+        await _remove(tx, account, act.removes)
+    kinds = _kinds(account, await good_passkeys(tx.session, person.id))
+    if not kinds:
+        raise Conflict(
+            "account.last_factor",
+            "this is your last second factor",
+            field="passkey",
+            rule="an account has a second factor at any time",
+            remedy="add a passkey, or set up an authenticator anew, and then remove this one",
+        )
+    return _secured(person, kinds)
+
+
+async def _add(tx: Transaction, account: PersonAccount, made: Made, label: str) -> None:
+    if await tx.session.get(Passkey, made.id) is not None or account.challenge_us >= made.challenge_us:
+        raise Conflict(
+            "passkey.known",
+            "this passkey was taken before",
+            field="passkey",
+            rule="a passkey is registered once (WebAuthn §7.1 (22))",
+            remedy="make a further one on another device, or with another password manager",
+        )
+    if len(await _passkeys(tx.session, account.person)) >= PASSKEYS_AT_MOST:
+        raise Conflict(
+            "passkey.too_many",
+            f"over {PASSKEYS_AT_MOST} passkeys",
+            field="label",
+            rule=f"a person has {PASSKEYS_AT_MOST} passkeys at most",
+            remedy="remove one that you no longer use",
+        )
+    account.challenge_us = made.challenge_us
+    await tx.insert(
+        Passkey(
+            id=made.id,
+            person=account.person,
+            label=label,
+            public=made.public,
+            counter=made.counter,
+            created_us=made.challenge_us,  # of the process's clock, as whatever a person's own time is
+        )
+    )
+
+
+async def _remove(tx: Transaction, account: PersonAccount, passkey: bytes) -> None:
+    row = await tx.session.get(Passkey, passkey) if passkey else None
+    if not passkey:
+        account.factor = b""
+    elif row is None or row.person != account.person or row.removed_us is not None:
+        raise NotFound(
+            "passkey.unknown", "no such passkey of yours", field="passkey", remedy="reload the page"
+        )
+    else:
+        row.removed_us = tx.now_us
+    await tx.session.flush()
+
+
+async def second_factors(session: AsyncSession, person: str) -> dict[str, Any]:
+    """Whether a person has an authenticator, and the passkeys, the oldest first."""
+    account = await session.get(PersonAccount, person)
+    return {
+        "authenticator": account is not None and bool(account.factor),
+        "login": "" if account is None else account.login,
+        "passkeys": [
+            {
+                "copied": row.copied_us is not None,
+                "created_us": str(row.created_us),
+                "id": row.id.hex(),
+                "label": row.label,
+                "used_us": None if row.used_us is None else str(row.used_us),
+            }
+            for row in await _passkeys(session, person)
+        ],
+    }
 
 
 async def _end_sessions(tx: Transaction, person: str, but: bytes | None = None) -> None:
@@ -194,6 +324,11 @@ async def _grant(tx: Transaction, reset: AccountReset) -> None:
         .where(col(PersonAccount.person) == reset.person)
         .values(password="", recovery=[])
     )
+    await tx.session.execute(
+        update(Passkey)
+        .where(col(Passkey.person) == reset.person, col(Passkey.removed_us).is_(None))
+        .values(removed_us=tx.now_us)
+    )
     await _end_sessions(tx, reset.person)
 
 
@@ -272,5 +407,5 @@ def confirmed_needed() -> Unprocessable:
         "this needs your second factor again",
         field="code",
         rule="money and approvals need a second factor that is not older than five minutes",
-        remedy="enter the code that your authenticator shows now",
+        remedy="enter the code that your authenticator shows now, or use a passkey",
     )

@@ -24,6 +24,7 @@ from sqlmodel import col, select
 from exchange.acts import CLOCK, Caller, Chance
 from exchange.database import Database, driver
 from exchange.errors import NotFound, TooMany, Unauthenticated, Unprocessable
+from exchange.signin import passkeys
 from exchange.signin.factors import (
     FREE_FAILURES,
     FREE_FAILURES_OF_ADDRESS,
@@ -33,6 +34,7 @@ from exchange.signin.factors import (
     plain_password,
     recovery_digest,
 )
+from exchange.signin.passkeys import Answer
 from exchange.tables import AccessRecord, Person, WebSession
 
 Hall = Literal["exchange", "regulator"]
@@ -84,6 +86,10 @@ class Secrets:
     def bucket(self, kind: str, value: str) -> int:
         """Where mistakes of a name or an address are counted."""
         return int.from_bytes(hmac.digest(self.names, f"{kind}:{value}".encode(), "sha256")[:8]) % _BUCKETS
+
+    def handle(self, person: str) -> bytes:
+        """Under what an authenticator keeps a person's passkeys: it says nothing of the person (WebAuthn §14.6.1)."""
+        return hmac.digest(self.names, f"passkeys:{person}".encode(), "sha256")
 
     def form_token(self, session: bytes) -> str:
         """What a form of this session carries, and no other site can know."""
@@ -141,6 +147,8 @@ class Door:
     secrets: Secrets
     clock: Callable[[], int]
     chance: Chance
+    site: str | None = None
+    """The origin of which passkeys are; None: of this machine alone, `http://localhost` at the port that serves."""
     _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Argon2id takes 64 MiB and a core each: more at a time than the machine has would only wait in memory."""
 
@@ -165,15 +173,37 @@ class Door:
         async with self._hashing:
             return await asyncio.to_thread(verify)
 
+    def challenge(self, use: passkeys.Use, bound: bytes) -> bytes:
+        """A fresh challenge for a passkey, for this use by whom it is bound to."""
+        return passkeys.challenge(self.secrets.forms, use, bound, self.clock(), self.chance)
+
+    async def made(self, answer: Answer) -> passkeys.Made:
+        """A passkey that was made in answer to a challenge of ours; Unprocessable for anything else."""
+        return await asyncio.to_thread(passkeys.made, self.secrets.forms, answer, self.clock())
+
+    async def _presented(self, answer: Answer) -> passkeys.Presented:
+        return await asyncio.to_thread(passkeys.presented, self.secrets.forms, answer, self.clock())
+
     async def sign_in(
-        self, hall: Hall, login: str, password: str, code: str, *, address: str, agent: str, now_us: int
+        self,
+        hall: Hall,
+        login: str,
+        password: str,
+        factor: str | Answer,
+        *,
+        address: str,
+        agent: str,
+        now_us: int,
     ) -> tuple[str, Session] | Locked:
         """A new session and the token that stands for it; `now_us` is the market's time, for a deputy's term.
 
-        Unauthenticated where name, password and code do not fit together, without saying which; TooMany while the name or
-        the address is locked. `Locked` where this mistake locked an existing account: the caller records it and refuses.
+        Unauthenticated where name, password and second factor (a code or a passkey) do not fit together, without saying
+        which; TooMany while the name or the address is locked; Unprocessable for a passkey's answer to no challenge that
+        stands, whoever is named. `Locked` where this mistake locked an existing account: the caller records it and refuses.
         """
         login, clock_us = plain_login(login), self.clock()
+        if isinstance(factor, Answer):
+            await self._presented(factor)
         async with self._line() as line:
             name_failures = await self._count(line, "name", login, FREE_FAILURES)
             await self._count(line, "address", address, FREE_FAILURES_OF_ADDRESS)
@@ -181,8 +211,10 @@ class Door:
             await line.commit()
             kept = row[1] if row is not None and row[1] else _NOBODY
             fits = await self._fits(kept, password)
-            shown = await self._show(line, row[0], row[2], code) if fits and row is not None else None
-            if shown is None or row is None or ("regulator" in row[5]) != (hall == "regulator"):
+            shown = (
+                await self._show(line, row[0], hall, address, factor) if fits and row is not None else None
+            )
+            if shown is None or row is None or ("regulator" in row[4]) != (hall == "regulator"):
                 person = None if row is None else row[0]
                 wait_us = delay_us(name_failures, FREE_FAILURES)
                 locked = person is not None and wait_us > 0
@@ -197,7 +229,7 @@ class Door:
             )
             token = self.chance(32).hex()
             session = Session(
-                digest_of(token), row[0], row[3], row[4], row[6], frozenset(row[5]), row[7], hall, address,
+                digest_of(token), row[0], row[2], row[3], row[5], frozenset(row[4]), row[6], hall, address,
                 clock_us, clock_us, clock_us, clock_us + LONGEST_US,
             )  # fmt: skip
             await self._begin(line, session, agent)
@@ -220,15 +252,14 @@ class Door:
             await line.commit()
         return token
 
-    async def confirm(self, session: Session, code: str) -> Session:
-        """Show the second factor again; Unprocessable where the code is wrong, and TooMany after too many such."""
+    async def confirm(self, session: Session, factor: str | Answer) -> Session:
+        """Show a second factor again; Unprocessable where the code or the passkey is wrong, TooMany after too many such."""
+        if isinstance(factor, Answer):
+            await self._presented(factor)
         async with self._line() as line:
             await self._count(line, "person", session.person, FREE_FAILURES)
-            row = await (
-                await line.execute("SELECT factor FROM person_account WHERE person = %s", (session.person,))
-            ).fetchone()
             await line.commit()
-            shown = None if row is None else await self._show(line, session.person, row[0], code)
+            shown = await self._show(line, session.person, session.hall, session.address, factor)
             what = "refused" if shown is None else "confirmed"
             await self._register(line, session.person, session.hall, session.address, what, "")
             if shown is not None:
@@ -242,6 +273,8 @@ class Door:
                 )
                 session = replace(session, confirmed_us=clock_us)
             await line.commit()
+        if shown is None and isinstance(factor, Answer):
+            raise passkeys.unlike()
         if shown is None:
             raise Unprocessable(
                 "session.code",
@@ -318,12 +351,22 @@ class Door:
         return int(failures)
 
     async def _show(
-        self, line: psycopg.AsyncConnection[Any], person: str, factor: bytes, code: str
-    ) -> Literal["totp", "recovery"] | None:
-        """Use a code up: of the second factor, or one for its loss. None where it is neither."""
-        code = code.strip().replace(" ", "")
-        secret = self.secrets.open(bytes(factor))
+        self,
+        line: psycopg.AsyncConnection[Any],
+        person: str,
+        hall: Hall,
+        address: str,
+        factor: str | Answer,
+    ) -> Literal["totp", "recovery", "passkey"] | None:
+        """Use up what is shown: a code of the authenticator, one for its loss, or a passkey's answer. None where it is none."""
+        if isinstance(factor, Answer):
+            return "passkey" if await self._answered(line, person, hall, address, factor) else None
+        code = factor.strip().replace(" ", "")
         if len(code) == 6 and code.isdecimal() and code.isascii():
+            row = await (
+                await line.execute("SELECT factor FROM person_account WHERE person = %s", (person,))
+            ).fetchone()
+            secret = None if row is None else self.secrets.open(bytes(row[0]))
             step = None if secret is None else matching_step(secret, code, self.clock(), 0)
             if step is None:
                 return None
@@ -339,6 +382,40 @@ class Door:
             (digest, person, digest),
         )
         return "recovery" if used.rowcount else None
+
+    async def _answered(
+        self,
+        line: psycopg.AsyncConnection[Any],
+        person: str,
+        hall: Hall,
+        address: str,
+        answer: Answer,
+    ) -> bool:
+        """Judge a passkey's answer, and take its challenge. One whose count goes back was copied: it is good for nothing
+        from then on, which the register of accesses tells."""
+        said = await self._presented(answer)
+        row = await (await line.execute(_PASSKEY, (said.id, person))).fetchone()
+        if row is None:
+            return False
+        label, public, kept = row
+        try:
+            counter = await asyncio.to_thread(passkeys.counted, answer, said.challenge, bytes(public))
+        except Unprocessable:
+            return False
+        taken = await line.execute(
+            "UPDATE person_account SET challenge_us = %s WHERE person = %s AND challenge_us < %s",
+            (said.challenge_us, person, said.challenge_us),
+        )
+        if not taken.rowcount:
+            return False
+        if passkeys.went_back(counter, kept):
+            await line.execute("UPDATE passkey SET copied_us = %s WHERE id = %s", (self.clock(), said.id))
+            await self._register(line, person, hall, address, "copied", label)
+            return False
+        await line.execute(
+            "UPDATE passkey SET counter = %s, used_us = %s WHERE id = %s", (counter, self.clock(), said.id)
+        )
+        return True
 
     async def _begin(self, line: psycopg.AsyncConnection[Any], session: Session, agent: str) -> None:
         await line.execute(
@@ -366,8 +443,13 @@ class Door:
         )
 
 
+_PASSKEY = (
+    "SELECT label, public, counter FROM passkey"
+    " WHERE id = %s AND person = %s AND removed_us IS NULL AND copied_us IS NULL FOR UPDATE"
+)
+
 _ACCOUNT = (
-    "SELECT a.person, a.password, a.factor, p.name, p.party, o.roles, o.name, p.duty FROM person_account a"
+    "SELECT a.person, a.password, p.name, p.party, o.roles, o.name, p.duty FROM person_account a"
     " JOIN person p ON p.id = a.person JOIN party o ON o.id = p.party WHERE a.login = %s AND p.state = 'active'"
     " AND (p.until_us IS NULL OR p.until_us > %s) AND o.state <> 'suspended'"
 )

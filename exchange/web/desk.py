@@ -34,7 +34,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from exchange.acts import Act, Caller
 from exchange.errors import ExchangeError, Forbidden, Malformed, TooLarge, Unprocessable
 from exchange.gate import Gate, Reply
-from exchange.signin import confirmed_needed
+from exchange.signin import confirmed_needed, second_factors
+from exchange.signin.passkeys import Answer, Site, to_show
 from exchange.signin.sessions import Door, Hall, Session, find
 from exchange.web.console import Page, gate_of, render
 from exchange.web.words import MARKET_ZONE, Words
@@ -283,6 +284,17 @@ def door_of(request: Request) -> Door:
     return door
 
 
+def site_of(request: Request) -> Site:
+    """Where passkeys are at home: at the address that the operator named, or else on this machine alone.
+
+    Never what a request says of itself: a proxy in between could let a passkey sign for another site.
+    """
+    door = door_of(request)
+    _, port = request.scope.get("server") or ("", None)
+    here = f"http://localhost:{port}" if port not in {None, 80} else "http://localhost"
+    return Site(door.site or here, gate_of(request).signer.name)
+
+
 def sign_in_path(hall: Hall) -> str:
     """Where one comes in to a hall."""
     return "/sign-in" if hall == "exchange" else "/regulator/sign-in"
@@ -430,16 +442,9 @@ async def _take(visit: Visit) -> Response:
     if form is None:
         raise Malformed("form.unknown", "no such form on this page", field="do", remedy="reload the page")
     if form.fresh and not visit.session.fresh(visit.door.clock()):
-        code = visit.form.get("confirm_code")
-        visit.problem = None if code is None else confirmed_needed()
-        if isinstance(code, str) and code.strip():
-            try:
-                visit.session, visit.problem = await visit.door.confirm(visit.session, code), None
-            except ExchangeError as error:
-                visit.problem = error
+        await _confirm(visit)
         if not visit.session.fresh(visit.door.clock()):
-            kept = [pair for pair in visit.form.multi_items() if pair[0] != "confirm_code"]
-            return await visit.show("desk/confirm.html", kept=kept)
+            return await _ask_again(visit)
     try:
         return await form.handle(visit)
     except ExchangeError as error:
@@ -447,3 +452,35 @@ async def _take(visit: Visit) -> Response:
         response = await visit.page.show(visit)
         response.status_code = error.status
         return response
+
+
+CONFIRMING: Final = ("confirm_code", "confirm_passkey")
+
+
+async def _confirm(visit: Visit) -> None:
+    """Take the second factor that a form brings, or see what is wrong with it."""
+    code, passkey = (visit.form.get(name) for name in CONFIRMING)
+    shown: str | Answer | None = None
+    if isinstance(passkey, str) and passkey:
+        shown = Answer(passkey, site_of(visit.request), "confirm", visit.session.digest)
+    elif isinstance(code, str) and code.strip():
+        shown = code
+    visit.problem = None if code is None else confirmed_needed()
+    if shown is not None:
+        try:
+            visit.session, visit.problem = await visit.door.confirm(visit.session, shown), None
+        except ExchangeError as error:
+            visit.problem = error
+
+
+async def _ask_again(visit: Visit) -> Response:
+    """Ask for the second factor, and keep what the form says meanwhile."""
+    had = await visit.read(second_factors, visit.session.person)
+    good = [bytes.fromhex(one["id"]) for one in had["passkeys"] if not one["copied"]]
+    asked = visit.door.challenge("confirm", visit.session.digest)
+    return await visit.show(
+        "desk/confirm.html",
+        kept=[pair for pair in visit.form.multi_items() if pair[0] not in CONFIRMING],
+        site=site_of(visit.request),
+        options=to_show(site_of(visit.request), good, asked) if good else None,
+    )

@@ -28,10 +28,14 @@ from exchange.signin.factors import (
     recovery_code,
     recovery_digest,
 )
-from exchange.signin.sessions import LONGEST_US, THE_DOOR, Door, Hall, Locked, locked
+from exchange.signin.passkeys import Answer, to_show
+from exchange.signin.sessions import LONGEST_US, THE_DOOR, Door, Hall, Locked, digest_of, locked
 from exchange.web.console import Page, gate_of, render
-from exchange.web.desk import COOKIES, door_of, fields_of, sign_in_path, sitting
+from exchange.web.desk import COOKIES, door_of, fields_of, sign_in_path, site_of, sitting
 from exchange.web.words import Words
+
+BROWSER: Final = "__Host-browser"
+"""The cookie of a browser in which nobody sits yet: the challenge that its page shows is for it alone."""
 
 NEXT: Final = re.compile(r"/(zh|en)/(desk|regulator)/[A-Za-z0-9_./?=&%-]*")
 
@@ -64,7 +68,7 @@ def let_out(response: Response, hall: Hall) -> None:
 
 def _sign_in(hall: Hall) -> Page:
     async def sign_in(request: Request, t: Words) -> Response:
-        """Name, password and code, all at once: none of them is told apart."""
+        """Name, password and second factor, all at once: none of them is told apart."""
         if request.method == "GET":
             if await sitting(request, hall) is not None:
                 return RedirectResponse(
@@ -72,7 +76,7 @@ def _sign_in(hall: Hall) -> Page:
                 )
             return await show(request, t, request.query_params.get("next", ""))
         form = await fields_of(request)
-        said = {name: str(form.get(name, "")) for name in ("login", "password", "code", "next")}
+        said = {name: str(form.get(name, "")) for name in ("login", "password", "code", "passkey", "next")}
         try:
             token = await come_in(request, said)
         except ExchangeError as error:
@@ -88,8 +92,12 @@ def _sign_in(hall: Hall) -> Page:
     async def come_in(request: Request, said: dict[str, str]) -> str:
         gate, door = gate_of(request), door_of(request)
         now_us = await gate.now_us()
+        factor: str | Answer = said["code"][:40]
+        if said["passkey"]:
+            bound = digest_of(request.cookies.get(BROWSER, ""))
+            factor = Answer(said["passkey"], site_of(request), "sign_in", bound)
         answer = await door.sign_in(
-            hall, said["login"][:100], said["password"][:1000], said["code"][:40],
+            hall, said["login"][:100], said["password"][:1000], factor,
             address=_address(request), agent=_agent(request), now_us=now_us,
         )  # fmt: skip
         if isinstance(answer, Locked):
@@ -102,17 +110,24 @@ def _sign_in(hall: Hall) -> Page:
     async def show(
         request: Request, t: Words, onward: str, login: str = "", problem: ExchangeError | None = None
     ) -> Response:
-        return await render(
+        kept = request.cookies.get(BROWSER, "")
+        browser = kept if re.fullmatch("[0-9a-f]{64}", kept) else door_of(request).chance(32).hex()
+        site, asked = site_of(request), door_of(request).challenge("sign_in", digest_of(browser))
+        response = await render(
             request,
             t,
             "sign_in.html",
             hall=hall,
+            site=site,
+            options=to_show(site, (), asked),
             action=f"/{t.language}{sign_in_path(hall)}",
             onward=onward if NEXT.fullmatch(onward) else "",
             login=login,
             problem=problem,
             said="sign_in.ended" if "ended" in request.query_params else None,
         )
+        response.set_cookie(BROWSER, browser, path="/", secure=True, httponly=True, samesite="strict")
+        return response
 
     return sign_in
 

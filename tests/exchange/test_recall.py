@@ -65,6 +65,7 @@ from exchange.recall.inverses import Told
 from exchange.registration.path import STEP_OF_KIND
 from exchange.registration.rights import RIGHTS
 from exchange.settings import Settings
+from exchange.signin.passkeys import Made
 from exchange.worker import Worker
 from ledger.checkpoint import sign
 from ledger.errors import LedgerError
@@ -152,6 +153,7 @@ NOT_OF_THE_LOG = {
         "key_use",
     ),  # of interest for a while, and no part of what the log decides
     *(
+        "passkey",
         "person_account",
         "sign_in_failure",
         "web_session",
@@ -343,6 +345,9 @@ async def lived(house: House, patients: Any) -> Floor:
     )
     visitor = Caller("enrolment", "enrolment", frozenset(), channel="web")
     await house.act(signin.secure_account, secured, visitor)
+    passkey = Made(b"a passkey", b"its public key", 0, house.now_us)
+    await house.act(signin.change_factors, signin.ChangeFactors(adds=passkey, label="laptop"), as_deputy)
+    await house.act(signin.change_factors, signin.ChangeFactors(removes=b""), as_deputy)
     await house.act(signin.lock_account, signin.LockAccount(gone, 5, house.now_us), CLOCK)
     for duty in ("system", "security", "audit"):
         colleague = parties.InvitePerson(

@@ -37,6 +37,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "EXCHANGE_CHAIN_URL": "http://127.0.0.1:8545",
             "EXCHANGE_HOST": "::1",
             "EXCHANGE_PORT": "0",
+            "EXCHANGE_SITE": "https://exchange.example.cn",
             "EXCHANGE_ORIGIN": "exchange.example.cn/log",
             "EXCHANGE_SANDBOX": "FALSE",
             "EXCHANGE_PROFILE": "generic",
@@ -49,6 +50,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         chain_url="http://127.0.0.1:8545",
         host="::1",
         port=0,
+        site="https://exchange.example.cn",
         origin="exchange.example.cn/log",
         sandbox=False,
         profile="generic",
@@ -188,3 +190,40 @@ def test_a_relative_data_directory_is_fixed_when_it_is_read(
     monkeypatch.chdir(os.sep)
     assert settings.data_dir == tmp_path / "here"
     assert settings.keys_dir == tmp_path / "here" / "keys"
+
+
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        ("https://Exchange.Example.cn/", "https://exchange.example.cn"),
+        ("https://exchange.example.cn:443", "https://exchange.example.cn"),
+        ("https://exchange.example.cn:8443", "https://exchange.example.cn:8443"),
+        ("http://localhost:8000", "http://localhost:8000"),
+    ],
+)
+def test_the_site_of_passkeys_is_an_origin_as_browsers_write_it(text: str, site: str) -> None:
+    assert Settings.from_environment({"EXCHANGE_SITE": text}).site == site
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "http://exchange.example.cn",
+            "https://192.0.2.7",
+            "https://[::1]",
+            "https://exchange.example.cn/zh",
+        ),
+        *(
+            "exchange.example.cn",
+            "https://a@exchange.example.cn",
+            "https://",
+            "https://x:99999",
+            "https://a_b",
+        ),
+    ],
+)
+def test_a_site_that_no_passkey_can_belong_to_is_refused(text: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        Settings.from_environment({"EXCHANGE_SITE": text})
+    assert caught.value.field == "EXCHANGE_SITE"

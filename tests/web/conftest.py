@@ -47,6 +47,11 @@ class Market:
     stack: ExitStack
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
+    @property
+    def site(self) -> str:
+        """The same under the name at which passkeys answer: they belong to a host's name, which no address of numbers is."""
+        return self.url.replace("127.0.0.1", "localhost")
+
     def uscc(self) -> str:
         """A fresh unified social credit code with a true check character."""
         first = f"91440101{next(self.numbers):09d}"
@@ -211,9 +216,11 @@ def visit(market: Market, browser: Browser) -> Iterator[Open]:
     """
     contexts: list[BrowserContext] = []
     faults: list[str] = []
-    host = urlsplit(market.url).netloc
 
-    def open_page(path: str, *, context: BrowserContext | None = None, **options: Any) -> Page:
+    def open_page(
+        path: str, *, context: BrowserContext | None = None, url: str = market.url, **options: Any
+    ) -> Page:
+        host = urlsplit(url).netloc
         if context is None:
             context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
             contexts.append(context)
@@ -232,7 +239,7 @@ def visit(market: Market, browser: Browser) -> Iterator[Open]:
                 else None
             ),
         )
-        page.goto(market.url + path)
+        page.goto(url + path)
         return page
 
     open_page.faults = faults  # type: ignore[attr-defined]  # a test that provokes one looks at it and clears it
