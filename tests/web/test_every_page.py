@@ -225,7 +225,7 @@ def wrongs(page: Page, widths: tuple[int, ...]) -> list[str]:
     return found
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_no_page_of_any_role_has_a_serious_finding_or_overflows(
     market: Any, visit: Callable[..., Page], browser: Browser, tmp_path: Any
 ) -> None:
