@@ -1,6 +1,6 @@
 """With which entry the proposal came whose digest an envelope names.
 
-Revision 0057, after 0055.
+Revision 0057, after 0056.
 """
 
 import sqlalchemy as sa
