@@ -132,13 +132,15 @@ _VISIBLE: Final = "(public OR :all OR supplier = :party OR operator = :party)"
 
 _CARD: Final = tuple(name for name in Asset.model_fields if name not in ("evidence", "stale", "words"))
 
+_OFFERED: Final = ("price_fen", "unit", "unit_price_micro")
+
 _PLACE: Final = "titled DESC, transparency DESC, place DESC, asset DESC"
 _CARDS: Final = (
-    "SELECT page.*, p.name AS supplier_name, o.listing, o.price_fen,"
+    "SELECT page.*, p.name AS supplier_name, o.listing, o.price_fen, o.unit, o.unit_price_micro,"
     f" {', '.join(f'a.{name}' for name in _CARD)}"
     " FROM page JOIN asset a ON a.id = page.asset JOIN party p ON p.id = a.supplier"
-    " LEFT JOIN LATERAL (SELECT id AS listing, price_fen FROM listing WHERE asset = a.id AND state = 'open'"
-    " AND remaining > 0 ORDER BY log_index DESC LIMIT 1) o ON true"
+    " LEFT JOIN LATERAL (SELECT id AS listing, price_fen, unit, unit_price_micro FROM listing"
+    " WHERE asset = a.id AND state = 'open' AND remaining > 0 ORDER BY log_index DESC LIMIT 1) o ON true"
     f" ORDER BY {', '.join(f'page.{one}' for one in _PLACE.split(', '))}"
 )
 _SHOWN: Final = (
@@ -296,7 +298,7 @@ async def _card_of(session: AsyncSession, asset: str) -> dict[str, Any]:
 def _card(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     stated = {name: bool(row["transparency"] & bit) for name, bit in LIMITS.items()}
     return {
-        **{name: row[name] for name in (*_CARD, "supplier_name", "listing", "price_fen")},
+        **{name: row[name] for name in (*_CARD, "supplier_name", "listing", *_OFFERED)},
         **{name: value or None for name, value in _named(row["shelf"]).items() if name != "base_library"},
         "transparency": {"score": 25 * sum(stated.values()), **stated},
         "place": str(Place(row["titled"], row["transparency"], row["place"], row["id"])),

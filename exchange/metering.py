@@ -6,7 +6,7 @@ meters, and records what it served in sums of its choosing; the quota bounds wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -33,10 +33,11 @@ from exchange.listings import (
     require_price,
 )
 from exchange.money import DEPOSITS, MONEY
-from exchange.parties import require_active
+from exchange.parties import account_of, require_active
 from exchange.rulebook import Rulebook
 from exchange.rulebook.days import DAY_US
 from exchange.settlement import Shares, Split, chain, linked, settle, shares_of, split
+from exchange.sheets import moment
 from exchange.tables import (
     Asset,
     Contract,
@@ -50,6 +51,7 @@ from exchange.tables import (
 from ledger.postings import Transfer
 from pricing.errors import PricingError
 from pricing.metering import ROUNDING, Meter, OverQuota, Unit, use
+from pricing.money import format_fen, format_unit_price_micro
 
 RECORDS_LIMIT = 1000
 
@@ -266,6 +268,31 @@ def to_hold_fen(most_fen: int, term_days: int, rules: Rulebook) -> int:
     """
     statements = term_days // rules.value("metering.statement_every_days") + 1
     return most_fen + split(most_fen, rules, None).buyer_fee_fen + statements
+
+
+async def rehearsed(
+    session: AsyncSession, caller: Caller, outcome: Mapping[str, Any], now_us: int
+) -> dict[str, Any]:
+    """The whole cost of a rehearsed subscription that would stand, as `sales.rehearsed` tells that of a purchase.
+
+    `total_fen` is paid now, or held at the most: the quota's price, the fee on it, and for what is held `rounding_fen`.
+    """
+    rules = await rulebook.at(session, now_us)
+    parts = split(int(outcome["most_fen"]), rules, None)
+    net_fen = parts.price_fen + parts.buyer_fee_fen
+    total_fen = net_fen if outcome["prepaid"] else int(outcome["hold_fen"])
+    return {
+        "unit_price_micro": outcome["unit_price_micro"],
+        "quota": outcome["quota"],
+        "prepaid": outcome["prepaid"],
+        "discount": outcome.get("discount"),
+        "price_fen": str(parts.price_fen),
+        "fee_fen": str(parts.buyer_fee_fen),
+        "rounding_fen": str(total_fen - net_fen),
+        "tax_fen": str(parts.tax_fen),
+        "total_fen": str(total_fen),
+        "available_fen": (await account_of(session, caller))["available_fen"],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,6 +570,36 @@ async def statement(session: AsyncSession, caller: Caller, identifier: str, numb
         for one in records.scalars()
     ]
     return {**_stated(by_number[number]), "records": told}
+
+
+async def charged(session: AsyncSession, caller: Caller, limit: int) -> list[dict[str, Any]]:
+    """What the caller's party has earned by use: the statements of what it sells that charged something, newest first."""
+    found = await session.execute(
+        select(UsageStatement)
+        .join(Subscription, col(Subscription.id) == col(UsageStatement.subscription))
+        .where(col(Subscription.seller) == caller.party, col(UsageStatement.price_fen) > 0)
+        .order_by(col(UsageStatement.log_index).desc())
+        .limit(limit)
+    )
+    return [{**_stated(one), "asset": one.asset, "time_us": str(one.time_us)} for one in found.scalars()]
+
+
+def sheet(told: Mapping[str, Any]) -> list[list[str | int | None]]:
+    """The rows of a statement as `statement` tells it; quantities above the total add up to it. Pure."""
+    parts = told["split"]
+    rows: list[list[str | int | None]] = [
+        ["日志条目 entry", "时间 time", f"数量 quantity ({told['unit']})", "金额 yuan"]
+    ]
+    rows += [
+        [one["index"], moment(int(one["time_us"])), int(one["quantity"]), None] for one in told["records"]
+    ]
+    price = format_unit_price_micro(int(told["unit_price_micro"]))
+    rows += [
+        [told["index"], f"合计 total x {price}", int(told["quantity"]), format_fen(int(told["price_fen"]))],
+        [None, "其中税 tax contained", None, format_fen(int(parts["tax_fen"]))],
+        [None, "买方佣金 buyer's fee", None, format_fen(int(parts["buyer_fee_fen"]))],
+    ]
+    return rows
 
 
 def _concerns(caller: Caller) -> Any:

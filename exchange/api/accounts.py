@@ -12,9 +12,9 @@ from exchange import accounts as room
 from exchange.accounts import Period
 from exchange.acts import Caller
 from exchange.api.doorway import CallerDep, GateDep, PagesDep
-from exchange.api.sheets import BOM, CSV, moment, sheet_lines, wants_csv
 from exchange.gate import Gate
 from exchange.messages.accounts import AccountDetail, AccountPage, StatementPage, TrialBalanceView
+from exchange.sheets import BOM, CSV, moment, sheet_lines, wants_csv
 from ledger.statements import Balances
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -115,7 +115,7 @@ async def statement(
 
     A page that was read once reads the same for ever. `Accept: text/csv` gets the whole period as a sheet.
     """
-    if wants_csv(request):
+    if wants_csv(request.url.path, request.headers.get("Accept", "")):
         return await statement_sheet(account, gate, caller, period, lang)
     page = StatementPage.model_validate(
         await gate.read(room.statement, caller, account, period, after, limit)
@@ -169,7 +169,7 @@ async def trial_balance(
 
     `Accept: text/csv` gets a sheet.
     """
-    if wants_csv(request):
+    if wants_csv(request.url.path, request.headers.get("Accept", "")):
         return await trial_sheet(gate, caller, at, lang)
     return TrialBalanceView.model_validate(await gate.read(room.trial_balance, caller, at))
 

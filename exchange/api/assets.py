@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from exchange import appraisal, authorization, catalogue, registration, releases
+from exchange import appraisal, authorization, catalogue, registration, releases, valuation
 from exchange.api.delivery import vault_of
 from exchange.api.doorway import (
     CallerDep,
@@ -20,8 +19,6 @@ from exchange.api.doorway import (
     perform,
 )
 from exchange.desensitization.grade import Declared, Impact
-from exchange.desensitization.reading.limits import Limits
-from exchange.desensitization.reading.source import read_table
 from exchange.errors import TooLarge
 from exchange.messages.assets import (
     AppraisalMessage,
@@ -50,10 +47,8 @@ from exchange.messages.outcomes import (
 )
 from exchange.releases import measuring
 from exchange.taxonomy import KINDS, THEMES
-from exchange.vault import FILE_LIMIT_BYTES, Vault
+from exchange.vault import FILE_LIMIT_BYTES
 from ledger.entries import receipt_to_json
-from pricing.appraisal import Report
-from pricing.errors import PricingError
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
@@ -272,26 +267,7 @@ async def appraise(
     The quality is counted from the released file; the report states every input and step. An appraiser's signature
     is verified, and excess earnings that another asset counts are refused.
     """
-    name, product_digest = await gate.read(appraisal.subject, asset, caller)
-    now_us = await gate.now_us()
-    async with measuring(request.app.state):
-        report = await asyncio.to_thread(_report, message, name, vault_of(request), product_digest, now_us)
-    act = appraisal.Appraise(
-        asset,
-        product_digest,
-        hashlib.sha256(message.model_dump_json().encode()).hexdigest(),
-        report.canonical.decode(),
-        report.digest,
+    act = await valuation.asked(
+        gate, vault_of(request), measuring(request.app.state), caller, asset=asset, message=message
     )
     return await perform(gate, appraisal.appraise, act, caller, key)
-
-
-def _report(message: AppraisalMessage, name: str, vault: Vault, digest: str, now_us: int) -> Report:
-    """Count the quality of the kept file, and compute the value from it and from what the caller states."""
-    try:
-        with vault.at_hand(digest) as product:
-            quality, indicators = message.quality.measured(read_table(product, Limits()), now_us)
-        inputs, signature = message.inputs(name, quality, indicators), message.signed()
-    except PricingError as refused:
-        raise appraisal.refused_by_pricing(refused) from refused
-    return appraisal.report_on(inputs, signature)

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 from exchange import accounts, invoices
 from exchange.api.accounts import EITHER, LIMIT, SHEET, Lang, Language, PeriodDep
 from exchange.api.doorway import AfterIndex, CallerDep, GateDep, Limit, Named, PagesDep
-from exchange.api.sheets import BOM, CSV, moment, sheet_lines, wants_csv
 from exchange.messages.books import InvoiceView, JournalPage
+from exchange.sheets import BOM, CSV, moment, sheet_lines, wants_csv
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
@@ -61,7 +61,7 @@ async def invoice_lines(
 
     `Accept: text/csv` gets the whole period as a sheet, a line each; what was annulled is there once more, below nothing.
     """
-    if wants_csv(request):
+    if wants_csv(request.url.path, request.headers.get("Accept", "")):
         rows: list[dict[str, Any]] = []
         while page := await gate.read(
             invoices.invoices,

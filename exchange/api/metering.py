@@ -18,7 +18,6 @@ from exchange.api.doorway import (
     SignedDep,
     perform,
 )
-from exchange.api.sheets import BOM, CSV, moment, sheet_lines
 from exchange.messages.metering import (
     Subscribed,
     SubscriptionMessage,
@@ -30,7 +29,7 @@ from exchange.messages.metering import (
     UsageStatementView,
 )
 from exchange.messages.outcomes import Answer
-from pricing.money import format_fen, format_unit_price_micro
+from exchange.sheets import BOM, CSV, sheet_lines
 
 router = APIRouter(prefix="/v1", tags=["market"])
 
@@ -106,22 +105,4 @@ async def usage_statement(
 async def usage_sheet(subscription: Named, number: Number, gate: GateDep, caller: CallerDep) -> Response:
     """The same as a sheet: a line for each record, then what they sum up to and cost."""
     told = await gate.read(metering.statement, caller, subscription, number)
-    return Response(BOM + sheet_lines(sheet(told)), media_type=CSV)
-
-
-def sheet(told: dict[str, Any]) -> list[list[str | int | None]]:
-    """The rows of a statement; quantities above the total add up to it. Pure."""
-    split = told["split"]
-    rows: list[list[str | int | None]] = [
-        ["日志条目 entry", "时间 time", f"数量 quantity ({told['unit']})", "金额 yuan"]
-    ]
-    rows += [
-        [one["index"], moment(int(one["time_us"])), int(one["quantity"]), None] for one in told["records"]
-    ]
-    price = format_unit_price_micro(int(told["unit_price_micro"]))
-    rows += [
-        [told["index"], f"合计 total x {price}", int(told["quantity"]), format_fen(int(told["price_fen"]))],
-        [None, "其中税 tax contained", None, format_fen(int(split["tax_fen"]))],
-        [None, "买方佣金 buyer's fee", None, format_fen(int(split["buyer_fee_fen"]))],
-    ]
-    return rows
+    return Response(BOM + sheet_lines(metering.sheet(told)), media_type=CSV)

@@ -454,7 +454,8 @@ class TransparencyView(Message):
 class AssetView(Message):
     """An asset as its state allows the caller to see it.
 
-    `price` is how it is to be had (free, fixed, auction, unlisted …), `listing` and `price_fen` its newest open offer;
+    `price` is how it is to be had (free, fixed, auction, unlisted …), `listing` its newest open offer, with its `price_fen`, or
+    with the price of a unit where it is charged by use;
     `freshness` is held to the update that its department promised every `update_days`.
     """
 
@@ -480,6 +481,8 @@ class AssetView(Message):
     listing: str | None
     price: str
     price_fen: Whole | None
+    unit: str | None
+    unit_price_micro: Whole | None
     transparency: TransparencyView
     log_index: Whole
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from exchange.web import (
     account,
     admin,
+    appraising,
     bidding,
     complaint,
     console,
@@ -19,12 +20,13 @@ from exchange.web import (
     regulator,
     selling,
     sign_in,
+    subscriptions,
     tenders,
 )
 
 DESKS: tuple[desk.DeskPage, ...] = (
-    *admin.PAGES, *department.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES,
-    *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
+    *admin.PAGES, *department.PAGES, *appraising.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES,
+    *subscriptions.PAGES, *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
     *regulator.PAGES, *hosting.SUPERVISED, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""

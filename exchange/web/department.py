@@ -28,11 +28,6 @@ from exchange.signin.sessions import accesses
 from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault, check_digest
 from exchange.web.desk import FORM_LIMIT, PLAIN, DeskPage, Recorded, Visit, desk_page
-from exchange.web.pictures import mark
-from pricing.appraisal import read_report
-from pricing.appraisal.words import words
-from pricing.canonical import canonical
-from pricing.errors import PricingError
 
 DEPARTMENT: Final = ("supplier",)
 APPROVERS: Final = ("supplier", "governing_body")
@@ -168,7 +163,7 @@ async def asset(visit: Visit) -> Response:
     rules = await visit.read(rulebook.at, await visit.gate.now_us())
     return await visit.show(
         "desk/asset.html",
-        **await _own(visit),
+        **await own(visit),
         **_assessing(rules),
         themes=THEMES,
         rights=RIGHTS,
@@ -248,7 +243,7 @@ async def apply(visit: Visit) -> Response:
     return visit.done("applied", await visit.perform(applications.apply, act))
 
 
-async def _own(visit: Visit) -> dict[str, Any]:
+async def own(visit: Visit) -> dict[str, Any]:
     """The dossier of the asset in the address, for its department alone; NotFound alike for another's and for none."""
     identifier = visit.request.path_params["asset"]
     found = await visit.read(catalogue.dossier, identifier, visit.caller)
@@ -284,31 +279,6 @@ async def report(visit: Visit) -> Response:
         paper=found["assessments"][-1],
         drawn=None if drawn is None else Markup(drawn),  # noqa: S704
     )
-
-
-@desk_page("/desk/assets/{asset}/appraisal", roles=DEPARTMENT)
-async def appraised(visit: Visit) -> Response:
-    """The newest appraisal in words: its figures, reasons and sources, step by step."""
-    found = await visit.read(catalogue.dossier, visit.request.path_params["asset"], visit.caller)
-    if not found["appraisals"]:
-        raise NotFound("appraisal.unknown", "no appraisal was made yet", field="asset")
-    newest = found["appraisals"][-1]
-    try:
-        said = await asyncio.to_thread(_in_words, newest["report"], visit.t.language)
-    except PricingError:  # not written by this version
-        said = None
-    return await visit.show(
-        "desk/appraisal.html",
-        card=found["asset"],
-        paper=newest,
-        told=said,
-        mark=mark(visit.request, visit.t.language, newest["log_index"]),
-    )
-
-
-def _in_words(paper: Mapping[str, Any], language: Literal["zh", "en"]) -> str:
-    """An appraisal in words, once its value was computed again from its inputs."""
-    return words(read_report(canonical(dict(paper))), language)
 
 
 async def _names(visit: Visit, party: str) -> dict[str, str]:
@@ -455,5 +425,5 @@ def _columns(policy: Mapping[str, Any], language: Literal["zh", "en"]) -> dict[s
 
 
 PAGES: Final[tuple[DeskPage, ...]] = (
-    assets, approvals, register, report, appraised, asset, approval,
+    assets, approvals, register, report, asset, approval,
 )  # fmt: skip

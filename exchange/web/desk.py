@@ -39,6 +39,8 @@ from exchange.signin.passkeys import Answer, Site, to_show
 from exchange.signin.sessions import Door, Hall, Session, find
 from exchange.web.console import Page, gate_of, render
 from exchange.web.words import MARKET_ZONE, Words
+from pricing.errors import PricingError
+from pricing.money import parse_unit_price_micro
 
 FORM_LIMIT: Final = 262_144
 """Bytes of a form; a page that takes files says how many more."""
@@ -250,10 +252,20 @@ class Visit:
             raise _malformed(name, "an amount in yuan, two decimals at most", "write it as 1234.56")
         return int(fen)
 
+    def millionths(self, name: str) -> int:
+        """A number with at most six decimals, as millionths: yuan as micro-yuan, megabytes as bytes."""
+        try:
+            return parse_unit_price_micro(self.text(name, at_most=30).replace(",", ""))
+        except PricingError:
+            raise _malformed(name, "a number, six decimals at most", "write it as 0.0028") from None
+
     async def file(self, name: str) -> bytes:
-        """The bytes of a file that was chosen; none where there was no choice."""
+        """The bytes of a file that was chosen, however often they are asked for; none where there was no choice."""
         value = self.form.get(name)
-        return await value.read() if isinstance(value, UploadFile) else b""
+        if not isinstance(value, UploadFile):
+            return b""
+        await value.seek(0)
+        return await value.read()
 
     async def document(self, name: str) -> dict[str, Any]:
         """A file that holds a JSON object."""

@@ -23,6 +23,7 @@ from exchange import (
     delivery,
     invoices,
     listings,
+    metering,
     money,
     negotiation,
     parties,
@@ -51,7 +52,7 @@ DAY_US: Final = 86_400_000_000
 LINK_S: Final = {"hour": 3600, "day": 86_400, "week": 604_800}
 """For how long a link to a product may work."""
 
-OFFERED: Final = ("auction", "fixed", "negotiated", "free")
+OFFERED: Final = ("auction", "fixed", "negotiated", "metered", "free")
 """How an asset may be had, as the catalogue's facet of prices names it."""
 
 
@@ -133,6 +134,9 @@ async def _dates(session: AsyncSession, caller: Caller, now_us: int) -> list[dic
             found.append(("acceptance", one["licence"], "/desk/licences", one["ends_us"]))
         elif one["state"] in ("objected", "mediation"):
             found.append(("mediation", one["licence"], "/desk/licences", one["due_us"]))
+    for used in await metering.subscriptions(session, caller, None, ROWS):
+        if used["state"] == "open":
+            found.append(("statement", used["id"], f"/desk/subscriptions/{used['id']}", used["next_us"]))
     for licence in await delivery.licences_of(session, caller, limit=100):
         if licence["state"] == "active":
             found.append(("licence", licence["id"], "/desk/licences", licence["ends_us"]))
@@ -148,7 +152,9 @@ async def _dates(session: AsyncSession, caller: Caller, now_us: int) -> list[dic
 
 @desk_page("/desk/listings/{listing}", roles=BUYERS)
 async def listing(visit: Visit) -> Response:
-    """One listing: an order at its price, or an offer where it is negotiated; a lot has a page of its own."""
+    """One listing: an order at its price, or an offer where it is negotiated; a lot, and what is charged by use, have pages
+    of their own.
+    """
     return await _show_listing(visit, None)
 
 
@@ -156,12 +162,15 @@ async def _show_listing(visit: Visit, looked: dict[str, Any] | None) -> Response
     found = await visit.read(listings.listing, visit.request.path_params["listing"])
     if found["mode"] == "auction":
         return RedirectResponse(f"/{visit.t.language}/desk/lots/{found['lot']}", 303)
-    if found["mode"] not in ("fixed", "negotiated"):  # by use, or by tender: the asset's page says how
+    if found["mode"] == "metered":
+        return RedirectResponse(f"/{visit.t.language}/desk/listings/{found['id']}/subscription", 303)
+    if found["mode"] not in ("fixed", "negotiated"):  # by tender: the asset's page says how
         return RedirectResponse(f"/{visit.t.language}/assets/{found['asset']}", 303)
     return await visit.show(
         "desk/listing.html",
         offer=found,
         looked=looked,
+        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).cite,
         purposes=await purposes_for(visit, found["purposes"]),
         account=await visit.read(parties.account_of, visit.caller),
     )
@@ -188,7 +197,7 @@ async def look(visit: Visit) -> Response:
     outcome = orjson.loads(await visit.gate.rehearse(sales.buy, act, caller=visit.caller))
     told = await visit.read(sales.rehearsed, visit.caller, act, outcome, await visit.gate.now_us())
     if told["reason"] is not None:
-        raise _refused(told["reason"])
+        raise refused(told["reason"])
     return await _show_listing(visit, {**told["cost"], "licences": act.licences, "purpose": act.purpose})
 
 
@@ -213,7 +222,7 @@ async def make_offer(visit: Visit) -> Response:
     return visit.done("offer_made", await visit.perform(negotiation.make_offer, act), to="/desk/negotiations")
 
 
-def _refused(reason: dict[str, Any]) -> Unprocessable:
+def refused(reason: dict[str, Any]) -> Unprocessable:
     return Unprocessable(
         reason["code"],
         reason["detail"],
@@ -236,7 +245,7 @@ async def negotiations(visit: Visit) -> Response:
         price_fen = min(int(row["price_fen"]) * int(row["licences"]), MAX_AMOUNT)
         row["parts"] = settlement.split(price_fen, rules, None)
         row["listed"] = await visit.read(listings.listing, row["listing"])
-    return await visit.show("desk/negotiations.html", rows=rows, older=_older(rows))
+    return await visit.show("desk/negotiations.html", rows=rows, older=_older(rows), cite=rules.cite)
 
 
 @negotiations.on("accept", fresh=True)

@@ -119,6 +119,17 @@ def radar(said: str, axes: Sequence[tuple[str, int | None]]) -> Markup:
     )
 
 
+def used_of(said: str, quota: int, used: int, settled: int) -> Markup:
+    """A quota as a bar: what of it was charged by a statement, what was used since, and the rest."""
+    charged, open_ = 1000 * settled / quota, 1000 * (used - settled) / quota
+    return Markup(  # noqa: S704  # the one text in it is escaped
+        f"<svg class='quota' viewBox='0 0 1000 16' preserveAspectRatio='none' role='img' aria-label='{escape(said, quote=True)}'>"
+        "<rect class='quota-rest' width='1000' height='16'/>"
+        f"<rect class='quota-charged' width='{charged:.1f}' height='16'/>"
+        f"<rect class='quota-open' x='{charged:.1f}' width='{open_:.1f}' height='16'/></svg>"
+    )
+
+
 _BOX: Final = (196, 40)
 _COLUMNS: Final = (4, 262, 520)
 _LETTERS: Final = 22

@@ -74,6 +74,13 @@ class Words:
         """Parts per million as a percentage, to a hundredth of a percent."""
         return format_decimal(Decimal(int(ppm)).scaleb(-4), "#,##0.##", locale=_LOCALES[self.language]) + " %"
 
+    def decimal(self, millionths: int | str, *, places: int = 0) -> str:
+        """Millionths grouped, with at least so many of six decimals and no more than say it exactly: micro-yuan as yuan,
+        bytes as megabytes.
+        """
+        pattern = f"#,##0.{'0' * places}{'#' * (6 - places)}"
+        return format_decimal(Decimal(int(millionths)).scaleb(-6), pattern, locale=_LOCALES[self.language])
+
     def instant(self, us: int | str) -> str:
         """Microseconds of the market's clock as date and time to the second, with the zone it is told in."""
         at = datetime.fromtimestamp(int(us) // 1_000_000, MARKET_ZONE)

@@ -202,9 +202,7 @@ async def test_a_fee_that_rises_meanwhile_does_not_reach_who_subscribed_before(f
 
 def metering_sheet(told: Any) -> list[Any]:
     """The rows of a statement's sheet, whose quantities add up."""
-    from exchange.api.metering import sheet
-
-    rows = sheet(told)
+    rows = metering.sheet(told)
     quantities = [row[2] for row in rows[1:] if isinstance(row[2], int)]
     assert sum(quantities[:-1]) == quantities[-1]
     return rows

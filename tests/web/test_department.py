@@ -192,6 +192,52 @@ def test_the_wizard_shows_each_rule_previews_the_split_and_publishes(
         visit.faults.clear()  # type: ignore[attr-defined]
 
 
+def test_the_wizard_offers_a_price_that_comes_later_and_one_by_use_and_previews_each_as_it_is(
+    market: Any, visit: Callable[..., Page], browser: Browser
+) -> None:
+    party, client = market.party("市气象局", "supplier")
+    seat = seated(market.url, client.console_link(client.me().person).token, "author")
+    agreed, used = (market.asset(party, title) for title in ("雷达基数据", "闪电定位接口"))
+    with sitting(browser, seat) as mine:
+        page = visit(f"/zh/desk/assets/{agreed}/offer", context=mine)
+        expect(page.locator("#terms ~ form legend cite").first).to_contain_text("国发〔2011〕38号")
+        page.check("input[value=negotiated]")
+        expect(page.locator("#f-deposit")).to_be_hidden()
+        page.fill("#f-licences", "2")
+        page.fill("#f-ceiling", "15000")
+        page.click("#terms ~ form button[type=submit]")
+        expect(page.locator("#preview ~ .steps")).to_contain_text("协商价格")
+        expect(page.locator("#preview ~ .steps")).to_contain_text("发改价格〔2025〕65号")
+        expect(page.locator("#preview ~ .hint").first).to_contain_text("尚未商定")
+        expect(page.locator("svg.flow")).to_have_count(0)  # no price, so no money to follow
+        page.click("#preview ~ form button[type=submit]")
+        expect(page.locator(".notice[data-state=good]")).to_contain_text("已挂牌")
+
+        page.goto(f"{market.url}/zh/desk/assets/{used}/offer")
+        page.check("input[value=metered]")
+        expect(page.locator("#f-price")).to_be_hidden()
+        page.fill("#f-licences", "20")
+        page.fill("#f-unit_price", "0.0028005")
+        page.fill("#f-unit_ceiling", "0.0028")
+        page.click("#terms ~ form button[type=submit]")
+        expect(page.locator("#f-unit_price")).to_have_attribute("aria-invalid", "true")  # seven decimals
+        page.fill("#f-unit_price", "0.002801")
+        page.click("#terms ~ form button[type=submit]")
+        expect(page.locator("#wrong-unit_price_micro")).to_contain_text("单价高于单位限价")
+        expect(page.locator("#trouble .trouble-rule").first).to_contain_text("发改价格〔2025〕65号")
+        page.fill("#f-unit_price", "0.0028")
+        page.click("#terms ~ form button[type=submit]")
+        expect(page.locator("svg.flow")).to_contain_text("2,828.00")  # a million calls, with the buyer's fee
+        assert client.listings()[0].mode == "negotiated"  # a preview offers nothing
+        page.click("#preview ~ form button[type=submit]")
+        expect(page.locator(".notice[data-state=good]")).to_contain_text("已挂牌")
+        found = {one.mode: one for one in client.listings()}
+        assert (found["negotiated"].price_fen, found["negotiated"].ceiling_fen) == (None, 1_500_000)
+        assert (found["metered"].unit, found["metered"].unit_price_micro) == ("call", 2_800)
+        assert (found["metered"].price_fen, found["metered"].ceiling_micro) == (None, 2_800)
+        visit.faults.clear()  # type: ignore[attr-defined]  # the refusals' own statuses
+
+
 def test_a_report_with_markup_in_it_is_shown_without_any(scan: Scan) -> None:
     wicked = "<img src=x onerror=alert(1)>"
     before = {**scan.report["before"], "k": wicked}

@@ -16,7 +16,7 @@ from starlette.routing import compile_path
 from exchange.desensitization import department
 from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
-from exchange.messages.market import OfferMessage
+from exchange.messages.market import MeterMessage, OfferMessage
 from exchange.messages.tenders import CriterionMessage, ScoringRuleMessage
 from exchange.web import DESKS, complaint, console, sign_in
 from exchange.web import PUBLIC as OPEN_TO_ALL
@@ -24,6 +24,7 @@ from exchange.web.vendor import FOLDER_OF_TESTS
 from pricing.sealed_bids import HolderKey
 from tests.web.people import Seat, seated
 from tests.web.test_department import filed
+from tests.web.test_subscriptions import metered, signed_by_both
 
 pytestmark = pytest.mark.browser
 
@@ -31,9 +32,10 @@ DAY_US = 86_400_000_000
 STEPS = ("risk_assessment", "authorization", "desensitization", "aggregation")
 NO_PAGES = {
     "/desk/lots/{lot}/place",  # a part of a page, which its script fetches
-    "/desk/receipts/{index}",  # a file
-    "/desk/tenders/{tender}/proposals/{code}",  # a file
-    "/regulator/record/bundle",  # a file
+    "/desk/receipts/{index}",  # files
+    "/desk/tenders/{tender}/proposals/{code}",
+    "/regulator/record/bundle",
+    "/desk/subscriptions/{subscription}/statements/{number}/sheet.csv",
     "/{rest:path}",  # where nothing is: below
 }
 PUBLIC = {
@@ -137,6 +139,12 @@ def settled(market: Any, tmp_path: Any) -> Town:
         )
         buyer.bid_sealed(opened, 900_000 + number, f"{number:064x}")
     certified = applied("自动气象站观测")
+    listing = metered(
+        market, (party, supplier), "雷达基数据", MeterMessage(unit="megabyte", unit_price_micro=2_800)
+    )
+    used = buyers[0].subscribe(listing, 10**12).outcome["subscription"]
+    signed_by_both(buyers[0].subscription(used).trade, supplier, buyers[0])
+    supplier.record_usage(used, 123_456_789_012)
     market.administrator.move_clock(22 * DAY_US)
     while supplier.tender(opened).state == "published":
         time.sleep(0.1)
@@ -168,6 +176,8 @@ def settled(market: Any, tmp_path: Any) -> Town:
     tendered("水位观测", 1_000_000)
     want = buyers[0].post_demand("逐小时客流", high_fen=5_000_000, term_days=365, open_days=90).outcome["id"]
     supplier.answer_demand(want, certified, "有其中一部分")
+    while not buyers[0].usage_statements(used):  # the clock's hand makes it
+        time.sleep(0.05)
     tracked = buyers[0].file_complaint("data", "字段说明不清").number
 
     def sits(whose: str, login: str) -> Seat:
@@ -191,7 +201,7 @@ def settled(market: Any, tmp_path: Any) -> Town:
                 "/enrol",
                 "/regulator/sign-in",
             ],
-            "department": [f"/desk/assets/{certified}/offer", f"/desk/assets/{certified}/tender"],
+            "department": [f"/desk/assets/{certified}/{page}" for page in ("appraise", "offer", "tender")],
             "enterprise": [f"/desk/tenders/{opened}/award"],
         },
     )

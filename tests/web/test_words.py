@@ -112,6 +112,7 @@ FAMILIES = (
     "mode",
     # of a department's pages
     "answer",
+    "approach",
     "approval_state",
     "compared",
     "declared",
@@ -141,6 +142,16 @@ FAMILIES = (
     "move",
     "payout",
     "side",
+    # of what is charged by use
+    "per",
+    "sold_by",
+    "counted_in",
+    "pays",
+    "criterion",
+    "subscription_state",
+    "statement_state",
+    "invoice_line",
+    "invoice_by",
     # of complaints
     "topic",
     # of contracts
@@ -165,9 +176,9 @@ def texts(folder: str, *endings: str) -> Iterator[str]:
 
 
 def named() -> set[str]:
-    """Every key that a template or a script names."""
+    """Every key that a template, a page or a script names."""
     found: set[str] = set()
-    for text in texts("templates", ".html"):
+    for text in (*texts("templates", ".html"), *texts("", ".py")):
         found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["'](?! ~)""", text))
     found = {key for key in found if key.partition(".")[0] not in FAMILIES}
     found.add("rules.own")  # by `Words.cited`
@@ -316,6 +327,19 @@ def test_money_is_exact_at_any_size(language: Language, fen: int) -> None:
     told = words(language).money(fen)
     assert fen == int(told.replace(",", "").replace(".", ""))
     assert re.fullmatch(r"\d{1,3}(,\d{3})*\.\d\d", told)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(millionths=st.integers(0, 2**63 - 1))
+def test_a_unit_price_is_exact_to_six_decimals_and_says_no_more_than_it_has(
+    language: Language, millionths: int
+) -> None:
+    told, price = words(language).decimal(millionths), words(language).decimal(millionths, places=2)
+    for said in (told, price):
+        whole, _, part = said.replace(",", "").partition(".")
+        assert int(whole) * 1_000_000 + int(part.ljust(6, "0")) == millionths
+    assert not re.search(r"\.\d*0$|\.$", told)
+    assert re.fullmatch(r"\d{1,3}(,\d{3})*\.\d{2,6}", price)
 
 
 def test_times_and_spans_are_told_as_the_language_does() -> None:

@@ -12,8 +12,6 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from fastapi import Request
-
 BOM = b"\xef\xbb\xbf"
 CSV = "text/csv; charset=utf-8; header=present"
 
@@ -34,11 +32,11 @@ def moment(time_us: int) -> str:
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def wants_csv(request: Request) -> bool:
+def wants_csv(path: str, accept: str) -> bool:
     """Whether a request asks for a sheet: by `.csv`, or by an Accept that names CSV and not JSON."""
-    if request.url.path.endswith(".csv"):
+    if path.endswith(".csv"):
         return True
-    kinds = {part.split(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")}
+    kinds = {part.split(";")[0].strip().lower() for part in accept.split(",")}
     return "text/csv" in kinds and "application/json" not in kinds
 
 
