@@ -121,13 +121,7 @@ class Vault:
                     await asyncio.to_thread(_write, file.fileno(), chunk)
                 await asyncio.to_thread(os.fsync, file.fileno())
             if hasher.hexdigest() != digest:
-                raise Unprocessable(
-                    "upload.digest",
-                    f"the bytes that arrived hash to {hasher.hexdigest()}",
-                    field="sha256",
-                    rule="the name of an upload is the SHA-256 of its bytes",
-                    remedy="compute the digest again and upload once more",
-                )
+                raise _other(hasher.hexdigest())
             await asyncio.to_thread(self._stage, arriving, party, digest)
         except OSError as error:
             raise disk(error) from error
@@ -214,14 +208,28 @@ class Vault:
                             "bulk.too_large",
                             f"more than {limit_bytes} bytes",
                             field="body",
-                            rule=f"a list has at most {limit_bytes} bytes",
-                            remedy="split the list",
+                            rule=f"at most {limit_bytes} bytes",
+                            remedy="split it",
                         )
                     await asyncio.to_thread(_write, file.fileno(), chunk)
                 await asyncio.to_thread(os.fsync, file.fileno())
         except OSError as error:
             raise disk(error) from error
         return offset
+
+    async def gather(self, party: str, digest: str) -> None:
+        """Stage the file whose pieces have all arrived. Unprocessable, and nothing of it stays, where its bytes hash to
+        another digest."""
+        path = self._part(party, digest)
+        try:
+            with path.open("rb") as file:
+                found = (await asyncio.to_thread(hashlib.file_digest, file, "sha256")).hexdigest()
+            if found != digest:
+                path.unlink()
+                raise _other(found)
+            await asyncio.to_thread(self._stage, path, party, digest)
+        except OSError as error:
+            raise disk(error) from error
 
     def whole(self, party: str, digest: str) -> bytes | None:
         """The file, where all of it arrived and hashes to its name; None where more is to come."""
@@ -251,6 +259,16 @@ class Vault:
 
     def _of(self, party: str) -> Path:
         return self._staging / hashlib.sha256(party.encode()).hexdigest()
+
+
+def _other(found: str) -> Unprocessable:
+    return Unprocessable(
+        "upload.digest",
+        f"the bytes that arrived hash to {found}",
+        field="sha256",
+        rule="the name of an upload is the SHA-256 of its bytes",
+        remedy="compute the digest again and upload once more",
+    )
 
 
 def _write(descriptor: int, chunk: bytes) -> None:

@@ -17,6 +17,7 @@ from exchange.web import (
     hosting,
     income,
     openings,
+    pieces,
     regulator,
     selling,
     sign_in,
@@ -37,7 +38,7 @@ PUBLIC = (*openings.PAGES, *demands.PUBLIC)
 
 def mount(app: FastAPI) -> None:
     """Add the console to an application whose `state.gate` and `state.door` serve it."""
-    console.mount(app, PUBLIC, [*sign_in.PAGES, *complaint.PAGES, *desk.routes(DESKS)])
+    console.mount(app, PUBLIC, [*sign_in.PAGES, *complaint.PAGES, *pieces.PAGES, *desk.routes(DESKS)])
 
 
 __all__ = ["DESKS", "PUBLIC", "mount"]

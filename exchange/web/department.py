@@ -26,14 +26,15 @@ from exchange.registration.rights import RIGHTS
 from exchange.rulebook import Rulebook
 from exchange.signin.sessions import accesses
 from exchange.taxonomy import KINDS, THEMES
-from exchange.vault import Vault, check_digest
+from exchange.vault import FILE_LIMIT_BYTES, Vault, check_digest
 from exchange.web.desk import FORM_LIMIT, PLAIN, DeskPage, Recorded, Visit, desk_page
+from exchange.web.pieces import PIECE_BYTES
 
 DEPARTMENT: Final = ("supplier",)
 APPROVERS: Final = ("supplier", "governing_body")
 ASSETS_A_PAGE: Final = 20
 PRODUCT_BYTES: Final = 32 * 1024 * 1024
-"""A form with a product in it; a larger product comes by `/v1/uploads`."""
+"""A form with a product in it; a larger product comes in pieces, by the page's script or the API."""
 LOOKS_KEPT: Final = 200
 """So many of a person's last looks are searched for the one at a file before."""
 
@@ -168,6 +169,8 @@ async def asset(visit: Visit) -> Response:
         themes=THEMES,
         rights=RIGHTS,
         largest_mib=PRODUCT_BYTES >> 20,
+        whole_mib=FILE_LIMIT_BYTES >> 20,
+        piece_bytes=PIECE_BYTES,
     )
 
 
@@ -182,7 +185,7 @@ async def assess(visit: Visit) -> Response:
 async def release(visit: Visit) -> Response:
     """Take the product and its certificate in, put it under its theme and apply for its registration.
 
-    The certificate names the authorization and the product. A product that was sent to `/v1/uploads` before is not sent again.
+    The certificate names the authorization and the product. A product that came before, in pieces or by `/v1/uploads`, is not sent again.
     """
     vault: Vault = visit.request.app.state.vault
     certificate, product = await visit.document("certificate"), await visit.file("product")

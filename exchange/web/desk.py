@@ -325,11 +325,8 @@ async def sitting(request: Request, hall: Hall) -> Session | None:
     return session
 
 
-async def fields_of(request: Request, limit: int = FORM_LIMIT) -> FormData:
-    """The fields of a form that came from a page of ours, of at most `limit` bytes.
-
-    Forbidden where another site sent it, TooLarge and Malformed for what is none.
-    """
+def require_ours(request: Request) -> None:
+    """Forbidden for what another site sent."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "")
     ours = (
         site == "same-origin" if site is not None else urlsplit(origin).netloc == request.headers.get("host")
@@ -341,6 +338,14 @@ async def fields_of(request: Request, limit: int = FORM_LIMIT) -> FormData:
             rule="forms are taken from pages of this site alone (Origin, Sec-Fetch-Site)",
             remedy="open the page here and send it again",
         )
+
+
+async def fields_of(request: Request, limit: int = FORM_LIMIT) -> FormData:
+    """The fields of a form that came from a page of ours, of at most `limit` bytes.
+
+    Forbidden where another site sent it, TooLarge and Malformed for what is none.
+    """
+    require_ours(request)
     arrived = bytearray()
     async for chunk in request.stream():
         arrived += chunk

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import orjson
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from starlette.datastructures import UploadFile
 
 from exchange.desensitization import department
@@ -24,6 +25,13 @@ from exchange.web.desk import _parts
 from tests.web.people import Seat, seated
 
 pytestmark = pytest.mark.browser
+
+PIECE = """async ([digest, proof]) => {
+  const target = `${document.getElementById("upload").dataset.target}?sha256=${digest}&offset=0&size=3`;
+  const answer = await fetch(target, { method: "POST", body: "any", headers: { "X-Proof": proof } });
+  return [answer.status, (await answer.json()).code];
+}"""
+"""Send a file of three bytes in one piece; status and code of the refusal."""
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +166,37 @@ def test_one_form_brings_an_asset_and_a_second_one_its_product_up_to_the_registr
         page.reload()
         page.set_input_files("#f-certificate", certificate)
         page.set_input_files("#f-product", made)
+        assert page.evaluate(PIECE, ["ab" * 32, ""]) == [403, "form.stale"]
+        assert page.evaluate(PIECE, ["ab" * 32, page.input_value("[name=proof]")]) == [422, "upload.digest"]
+        assert page.evaluate(PIECE, ["nothing", page.input_value("[name=proof]")])[0] == 400
+        begun: list[int] = []
+        cut = True
+
+        def line(route: Route) -> None:
+            """Cut from the third piece on."""
+            at = parse_qs(urlsplit(route.request.url).query).get("offset")
+            begun.extend(map(int, at or ()))
+            if cut and len(begun) > 2:
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/desk/pieces?*", line)
+        page.evaluate("document.getElementById('upload').dataset.piece = '700'")
         page.select_option("#f-theme", "weather")
         page.click("#path ~ form button[type=submit]")
+        panel = page.locator("#upload")
+        expect(panel).to_contain_text("The line is cut")
+        panel.get_by_role("button", name="Halt").click()
+        expect(panel).to_contain_text("Halted")
+        cut = False
+        panel.get_by_role("button", name="Go on").click()
         expect(page.locator(".notice[data-state=good]")).to_contain_text("registrar")
         expect(page.locator(".stages [data-state=done]")).to_have_count(5)
+        end = made.stat().st_size
+        assert sorted({*begun}) == list(range(0, end, 700))
+        assert begun[:3] == [0, 700, 1400]
+        assert begun.count(0) == begun.count(700) == 1, "what had arrived is not sent again"
         visit.faults.clear()  # type: ignore[attr-defined]
 
 
