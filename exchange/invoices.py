@@ -10,7 +10,7 @@ left of it that could be an asset, and it is an expense of its period (企业会
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,15 +23,48 @@ from sqlmodel import col
 from exchange import settlement
 from exchange.acts import Caller
 from exchange.errors import NotFound
+from exchange.sheets import moment
 from exchange.tables import Acceptance, Annulment, Party, Subscription, Trade, UsageStatement
 
 Component = Literal["purchase_price", "value_added_tax", "registration_and_settlement"]
 """购买价款, 相关税费, 登记结算: what of a purchase is paid through the exchange. What else makes up the cost (权属鉴证, 质量评估,
 安全管理, 加工) is billed by who does it."""
 
+Language = Literal["zh", "en"]
+Cells = tuple[str | int | None, ...]
+
 RIGHT = "right_use"
 CLASS = "intangible_asset"
 CLASS_OF_USE = "period_expense"
+
+SHEET_ROWS = 500
+"""Sales that a sheet is read by at a time."""
+
+_COLUMNS: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "voucher", "log entry", "time (UTC)", "seller code", "seller", "buyer code", "buyer", "asset", "asset code", "right",
+        "grant", "licences", "term (days)", "recognised as", "component", "billed by", "amount (fen)", "part of the cost",
+        "used", "unit", "annulled under",
+    ),
+    "zh": (
+        "凭证号", "日志条目", "时间（UTC）", "销售方代码", "销售方", "购买方代码", "购买方", "数据资产", "登记编码", "权利",
+        "授权方式", "许可数", "期限（天）", "确认为", "成本构成", "收取方", "金额（分）", "计入成本",
+        "用量", "计量单位", "撤销依据",
+    ),
+}  # fmt: skip
+_WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "purchase_price": "purchase price", "value_added_tax": "value-added tax",
+        "registration_and_settlement": "registration and settlement", "seller": "seller", "venue": "exchange",
+        "right_use": "right of use", "intangible_asset": "intangible asset", "period_expense": "expense of the period",
+        "exclusive": "exclusive", "licence": "licence", "True": "yes", "False": "no",
+    },
+    "zh": {
+        "purchase_price": "购买价款", "value_added_tax": "增值税", "registration_and_settlement": "登记结算", "seller": "销售方",
+        "venue": "交易所", "right_use": "数据使用权", "intangible_asset": "无形资产", "period_expense": "当期费用", "exclusive": "独占", "licence": "普通许可",
+        "True": "是", "False": "否",
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +228,38 @@ async def invoice(session: AsyncSession, caller: Caller, trade: str) -> dict[str
     if not found:
         raise NotFound("trade.unknown", f"no trade {trade!r}", field="trade", remedy="check the identifier")
     return found[0]
+
+
+async def every(
+    read: Callable[..., Awaitable[list[dict[str, Any]]]], caller: Caller, period_us: tuple[int, int | None]
+) -> list[dict[str, Any]]:
+    """All of a period, read by `read` (see `Gate.read`) some at a time, so that no long sheet holds one moment of the market."""
+    rows: list[dict[str, Any]] = []
+    while page := await read(
+        invoices, caller, period_us, int(rows[-1]["index"]) if rows else None, SHEET_ROWS
+    ):
+        rows += page
+    return rows
+
+
+def sheet(rows: Iterable[Mapping[str, Any]], lang: Language) -> list[Cells]:
+    """The rows of a sheet, a line of an invoice each; what was annulled is there once more, below nothing. Pure."""
+    return [_COLUMNS[lang], *(line for row in rows for line in _cells(row, lang))]
+
+
+def _cells(row: Mapping[str, Any], lang: Language) -> Iterator[Cells]:
+    said, used = _WORDS[lang], row["usage"]
+
+    def told(index: str, time_us: str, sign: int, order: str | None) -> Iterator[Cells]:
+        for line in row["lines"]:
+            yield (
+                row["number"], int(index), moment(int(time_us)), row["seller_code"], row["seller_name"], row["buyer_code"],
+                row["buyer_name"], row["asset"], row["asset_code"], said[row["right"]], said.get(row["grant"], row["grant"]),
+                int(row["licences"]), int(row["term_days"]), said[row["recognised_as"]], said[line["component"]],
+                said[line["to"]], sign * int(line["amount_fen"]), said[str(line["in_cost"])],
+                None if used is None else int(used["quantity"]), None if used is None else used["unit"], order,
+            )  # fmt: skip
+
+    yield from told(row["index"], row["time_us"], 1, None)
+    if row["annulled"] is not None:
+        yield from told(row["annulled"]["index"], row["annulled"]["time_us"], -1, row["annulled"]["order"])

@@ -16,6 +16,7 @@ from exchange.web import (
     enterprise,
     hosting,
     income,
+    invoicing,
     openings,
     pieces,
     regulator,
@@ -27,7 +28,7 @@ from exchange.web import (
 
 DESKS: tuple[desk.DeskPage, ...] = (
     *admin.PAGES, *department.PAGES, *appraising.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES,
-    *subscriptions.PAGES, *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
+    *subscriptions.PAGES, *invoicing.PAGES, *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
     *regulator.PAGES, *hosting.SUPERVISED, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""

@@ -107,6 +107,16 @@ def test_a_subscription_lives_from_its_menu_to_its_invoice_line(
     assert [row[2] for row in rows[1:4]] == ["123000", "457", "123457"]
     assert rows[3][3] == "345.67"
 
+    page.goto(f"{market.url}/zh/desk/invoices")
+    expect(page.locator("tbody tr").first).to_contain_text("当期费用")
+    expect(page.locator("tbody tr").first).to_contain_text("329.56")  # with the exchange's 3.46, without the tax
+    with page.expect_download() as told:
+        page.get_by_role("link", name="下载表格").click()
+    billed = list(csv.DictReader(io.StringIO(told.value.path().read_text("utf-8-sig"))))
+    assert [row["金额（分）"] for row in billed if row["用量"]] == ["32610", "1957", "346"]
+    page.locator("tbody tr").first.get_by_role("link").first.click()
+    expect(page.locator("#sum")).to_be_visible()
+
     page.goto(f"{market.url}/zh/desk/subscriptions")
     page.get_by_role("link", name="内涝热线接口").click()
     page.locator("details summary").click()

@@ -150,8 +150,7 @@ FAMILIES = (
     "criterion",
     "subscription_state",
     "statement_state",
-    "invoice_line",
-    "invoice_by",
+    "recognised",
     # of complaints
     "topic",
     # of contracts
