@@ -33,6 +33,7 @@ STEPS = ("risk_assessment", "authorization", "desensitization", "aggregation")
 NO_PAGES = {
     "/desk/lots/{lot}/place",  # a part of a page, which its script fetches
     "/desk/receipts/{index}",  # files
+    "/desk/invoices/sheet.csv",
     "/desk/tenders/{tender}/proposals/{code}",
     "/regulator/record/bundle",
     "/desk/subscriptions/{subscription}/statements/{number}/sheet.csv",

@@ -109,7 +109,9 @@ def test_a_subscription_lives_from_its_menu_to_its_invoice_line(
 
     page.goto(f"{market.url}/zh/desk/invoices")
     expect(page.locator("tbody tr").first).to_contain_text("当期费用")
-    expect(page.locator("tbody tr").first).to_contain_text("329.56")  # with the exchange's 3.46, without the tax
+    expect(page.locator("tbody tr").first).to_contain_text(
+        "329.56"
+    )  # with the exchange's 3.46, without the tax
     with page.expect_download() as told:
         page.get_by_role("link", name="下载表格").click()
     billed = list(csv.DictReader(io.StringIO(told.value.path().read_text("utf-8-sig"))))
