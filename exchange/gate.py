@@ -33,7 +33,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import orjson
 import psycopg
@@ -483,7 +483,7 @@ class Gate:
                         self._fail(call, Unavailable("gate.gone", "nobody waited for the answer any more"))
                         continue
                     batch.append(call)
-                    plain += callable(call.decide)  # a plain room is a function, a batched one an object
+                    plain += not _is_batched(call.decide)
             if not batch:
                 self._tell()
             if batch or self._doubts:
@@ -726,7 +726,7 @@ class Gate:
             todo = [call for call in run if call.open()]
             if not todo:
                 continue
-            if not isinstance(run[0].decide, Batched):
+            if not _is_batched(run[0].decide):
                 await _execute(connection, writes)
                 writes = []
                 for call in todo:
@@ -960,11 +960,16 @@ async def _let_go(connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.close()
 
 
+def _is_batched(decide: Plain[Any] | Batched) -> TypeGuard[Batched]:
+    """A plain room is a function, a batched one an object: to ask a protocol for its members costs as much as a statement."""
+    return not callable(decide)
+
+
 async def _ask(
     connection: psycopg.AsyncConnection[Any], run: Sequence[_Call]
 ) -> list[psycopg.AsyncCursor[Any]]:
     """Send the reads of a batched run; none for a plain one."""
-    if not run or not isinstance(run[0].decide, Batched):
+    if not run or not _is_batched(run[0].decide):
         return []
     return [
         await connection.execute(sql, values)
