@@ -216,8 +216,10 @@ async def release(visit: Visit) -> Response:
     )
     try:
         await visit.perform(registration.release_product, act)
-    finally:
+    except Recorded:  # decided too; where nothing was, what was sent waits for the next try
         await asyncio.to_thread(vault.discard, visit.caller.party, digest)
+        raise
+    await asyncio.to_thread(vault.discard, visit.caller.party, digest)
     theme = registration.AssignTheme(identifier, visit.text("theme", at_most=64))
     await visit.perform(registration.assign_theme, theme, step="-theme")
     applied = applications.Apply(identifier, "initial", rights)

@@ -140,6 +140,7 @@ def test_one_form_brings_an_asset_and_a_second_one_its_product_up_to_the_registr
         for name in ("state_secret", "trade_secret"):
             page.check(f"input[name={name}][value=no]")
         page.set_input_files("#f-report", report)
+        used = page.input_value("main form [name=identifier]")
         page.click("main form button[type=submit]")
         expect(page.locator(".notice[data-state=good]")).to_contain_text("another person")
         asset = page.url.partition("/desk/assets/")[2].partition("?")[0]
@@ -184,6 +185,7 @@ def test_one_form_brings_an_asset_and_a_second_one_its_product_up_to_the_registr
         page.route("**/desk/pieces?*", line)
         page.evaluate("document.getElementById('upload').dataset.piece = '700'")
         page.select_option("#f-theme", "weather")
+        page.evaluate("used => document.querySelector('#path ~ form [name=identifier]').value = used", used)
         page.click("#path ~ form button[type=submit]")
         panel = page.locator("#upload")
         expect(panel).to_contain_text("The line is cut")
@@ -191,8 +193,16 @@ def test_one_form_brings_an_asset_and_a_second_one_its_product_up_to_the_registr
         expect(panel).to_contain_text("Halted")
         cut = False
         panel.get_by_role("button", name="Go on").click()
+        expect(page.locator("#trouble")).to_be_visible()  # nothing was decided, and what was sent stays
+        sent = len(begun)
+        page.goto(f"{market.url}/en/desk/assets/{asset}")
+        page.set_input_files("#f-certificate", certificate)
+        page.set_input_files("#f-product", made)
+        page.select_option("#f-theme", "weather")
+        page.click("#path ~ form button[type=submit]")
         expect(page.locator(".notice[data-state=good]")).to_contain_text("registrar")
         expect(page.locator(".stages [data-state=done]")).to_have_count(5)
+        assert len(begun) == sent
         end = made.stat().st_size
         assert sorted({*begun}) == list(range(0, end, 700))
         assert begun[:3] == [0, 700, 1400]
