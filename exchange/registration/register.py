@@ -137,6 +137,54 @@ async def notice(session: AsyncSession, identifier: str) -> dict[str, Any]:
     }
 
 
+async def comments(session: AsyncSession, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """What everybody said to the notices that run or wait for a decision, the newest first, from before a log index."""
+    query = (
+        select(NoticeComment, Party.name, Asset.title)
+        .join(RegistrationApplication, col(RegistrationApplication.id) == col(NoticeComment.application))
+        .join(Asset, col(Asset.id) == col(RegistrationApplication.asset))
+        .join(Party, col(Party.id) == col(NoticeComment.party), isouter=True)
+        .where(col(RegistrationApplication.state) == "noticed")
+        .order_by(col(NoticeComment.log_index).desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(col(NoticeComment.log_index) < before)
+    return [
+        {
+            "application": said.application,
+            "by": name,
+            "log_index": str(said.log_index),
+            "text": said.text,
+            "time_us": str(said.time_us),
+            "title": title,
+        }
+        for said, name, title in await session.execute(query)
+    ]
+
+
+async def heard(session: AsyncSession, applications: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many comments and undecided objections each of these has."""
+    said = (
+        select(col(NoticeComment.application), func.count())
+        .where(col(NoticeComment.application).in_(applications))
+        .group_by(col(NoticeComment.application))
+    )
+    undecided = (
+        select(col(RegistrationObjection.application), func.count())
+        .where(
+            col(RegistrationObjection.application).in_(applications),
+            col(RegistrationObjection.state) == "open",
+        )
+        .group_by(col(RegistrationObjection.application))
+    )
+    counts: dict[str, dict[str, int]] = {one: {"comments": 0, "undecided": 0} for one in applications}
+    for name, query in (("comments", said), ("undecided", undecided)):
+        for application, count in await session.execute(query):
+            counts[application][name] = count
+    return counts
+
+
 def _notice(row: RegistrationApplication, asset: Asset, party: str) -> dict[str, Any]:
     return {
         "act": row.act,

@@ -17,6 +17,7 @@ from exchange.web import (
     hosting,
     income,
     invoicing,
+    notices,
     openings,
     pieces,
     regulator,
@@ -29,7 +30,7 @@ from exchange.web import (
 DESKS: tuple[desk.DeskPage, ...] = (
     *admin.PAGES, *department.PAGES, *appraising.PAGES, *selling.PAGES, *income.PAGES, *enterprise.PAGES,
     *subscriptions.PAGES, *invoicing.PAGES, *tenders.PAGES, *bidding.PAGES, *hosting.PAGES, *demands.PAGES, *contracts.PAGES,
-    *regulator.PAGES, *hosting.SUPERVISED, *account.PAGES,
+    *regulator.PAGES, *hosting.SUPERVISED, *notices.PAGES, *account.PAGES,
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
 
@@ -39,7 +40,9 @@ PUBLIC = (*openings.PAGES, *demands.PUBLIC)
 
 def mount(app: FastAPI) -> None:
     """Add the console to an application whose `state.gate` and `state.door` serve it."""
-    console.mount(app, PUBLIC, [*sign_in.PAGES, *complaint.PAGES, *pieces.PAGES, *desk.routes(DESKS)])
+    console.mount(
+        app, PUBLIC, [*sign_in.PAGES, *complaint.PAGES, *notices.PUBLIC, *pieces.PAGES, *desk.routes(DESKS)]
+    )
 
 
 __all__ = ["DESKS", "PUBLIC", "mount"]

@@ -57,8 +57,8 @@ async def follow(request: Request, t: Words) -> Response:
 async def _file(request: Request, form: FormData) -> str:
     """File what a form says; its tracking number."""
     request.app.state.callers.quotas.visited(request).require()
-    said: dict[str, Any] = {
-        name: _said(form, name, at_most)
+    filed: dict[str, Any] = {
+        name: said(form, name, at_most)
         for name, at_most in (
             ("topic", 40),
             ("text", TEXT_CHARACTERS),
@@ -68,13 +68,13 @@ async def _file(request: Request, form: FormData) -> str:
         )
     }
     for name in ("asset", "party"):
-        if said[name] and not re.fullmatch(PLAIN, said[name]):
+        if filed[name] and not re.fullmatch(PLAIN, filed[name]):
             raise _malformed(name, "1 to 64 of A-Z a-z 0-9 _ -", "copy the identifier from its page")
     identifier = str(form.get("identifier", ""))
     if not re.fullmatch(IDENTIFIER, identifier):
         raise _malformed("identifier", "the one that the form came with", "open the page anew")
     act = complaints.FileComplaint(
-        said["topic"], said["text"], said["asset"] or None, said["party"] or None, said["contact"]
+        filed["topic"], filed["text"], filed["asset"] or None, filed["party"] or None, filed["contact"]
     )
     reply = await gate_of(request).perform(
         complaints.file_complaint, act, caller=complaints.COMPLAINANT, key=identifier
@@ -83,8 +83,8 @@ async def _file(request: Request, form: FormData) -> str:
     return complaints.tracking_number(request.app.state.link_key, "complaint", name)
 
 
-def _said(form: FormData, name: str, at_most: int) -> str:
-    """A text of the form, its lines parted as everywhere else."""
+def said(form: FormData, name: str, at_most: int) -> str:
+    """A text of a visitor's form, its lines parted as everywhere else; Malformed at its field."""
     value = form.get(name)
     text = value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
     if len(text) > at_most or UNSPOKEN.search(text):

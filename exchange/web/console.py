@@ -511,21 +511,6 @@ async def certificate(request: Request, t: Words) -> Response:
     )
 
 
-async def notices(request: Request, t: Words) -> Response:
-    """What is in public notice now, the first to end first."""
-    gate = gate_of(request)
-    found = sorted(
-        await gate.read(register.notices), key=lambda one: (int(one["ends_us"]), one["application"])
-    )
-    return await render(request, t, "notices.html", found=found, **await _rules(gate))
-
-
-async def notice(request: Request, t: Words) -> Response:
-    """One public notice with what was said to it."""
-    found = await gate_of(request).read(register.notice, request.path_params["application"])
-    return await render(request, t, "notice.html", found=found)
-
-
 async def _rules(gate: Gate) -> dict[str, Any]:
     rules = await gate.read(rulebook.at, await gate.now_us())
     return {
@@ -552,8 +537,6 @@ PAGES: Final[tuple[tuple[str, Page], ...]] = (
     ("/lots/{lot}", lot),
     ("/certificates/{code}", certificate),
     ("/find", find),
-    ("/notices", notices),
-    ("/notices/{application}", notice),
     ("/log", log_page),
     ("/statistics", statistics_page),
     ("/api", api),

@@ -434,12 +434,10 @@ def _serve(page: DeskPage, pages: Sequence[DeskPage]) -> Page:
         if request.method == "POST":
             return await _take(visit)
         if page.hall == "regulator":
-            await visit.door.register_read(
-                session,
-                page.path
-                if not request.url.query
-                else request.url.path.split("/", 2)[2] + "?" + request.url.query,
+            looked_at = request.url.path.split("/", 2)[2] + (
+                f"?{request.url.query}" if request.url.query else ""
             )
+            await visit.door.register_read(session, f"/{looked_at}")
         return await page.show(visit)
 
     return serve

@@ -18,7 +18,7 @@ from exchange.desensitization.policy.declaration import Declaration
 from exchange.desensitization.reading.limits import Limits
 from exchange.messages.market import MeterMessage, OfferMessage
 from exchange.messages.tenders import CriterionMessage, ScoringRuleMessage
-from exchange.web import DESKS, complaint, console, sign_in
+from exchange.web import DESKS, complaint, console, notices, sign_in
 from exchange.web import PUBLIC as OPEN_TO_ALL
 from exchange.web.vendor import FOLDER_OF_TESTS
 from pricing.sealed_bids import HolderKey
@@ -41,7 +41,7 @@ NO_PAGES = {
 }
 PUBLIC = {
     path
-    for path, _ in (*console.PAGES, *OPEN_TO_ALL, *sign_in.PAGES, *complaint.PAGES)
+    for path, _ in (*console.PAGES, *OPEN_TO_ALL, *sign_in.PAGES, *complaint.PAGES, *notices.PUBLIC)
     if not path.startswith("/live/")
 } - NO_PAGES
 SIGNED_IN = {page.path for page in DESKS} - NO_PAGES

@@ -164,6 +164,8 @@ FAMILIES = (
     "remedy",
     "tender_stage",
     "complaint_state",
+    # of public notices
+    "objection_decision",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
