@@ -1,7 +1,7 @@
 """How a person comes in by the web: an account of password and second factor, opened with a one-time link.
 
-The second factor is an authenticator's code, or one of the person's passkeys; an account always has one of them. The log
-says that an account was secured, reset or locked and what kinds of second factor it has, never with what: hashes, secrets,
+The second factor is an authenticator's code, or one of the person's passkeys; an account is opened with either, and always
+has one of them. The log says that an account was secured, reset or locked and what kinds of second factor it has, never with what: hashes, secrets,
 passkeys and names to sign in with are in tables of their own that no log makes again. Whoever lost them gets a fresh link,
 which two persons have to agree on.
 """
@@ -37,16 +37,19 @@ class SecureAccount(Act):
     password: str | None = field(default=None, compare=False)
     """The Argon2id hash."""
     factor: bytes | None = field(default=None, compare=False)
-    """The sealed secret of the second factor."""
+    """The sealed secret of the authenticator, empty where there is to be none; None leaves it as it is."""
     recovery: tuple[str, ...] = field(default=(), compare=False)
     session: bytes | None = field(default=None, compare=False)
     """The digest of a session that stays when the account's others end."""
     kinds: str = field(default="totp", compare=False)
     """What kinds of second factor the account has then, where nothing is kept here."""
+    adds: Made | None = field(default=None, compare=False)
+    """A passkey that `Door.made` found good."""
+    label: str = field(default="", compare=False)
 
 
 async def secure_account(tx: Transaction, act: SecureAccount) -> Record:
-    """Keep new secrets; a link works once. Every other session of the person ends."""
+    """Keep new secrets; a link works once. Every other session of the person ends. No account is left without a second factor."""
     person = tx.caller.person
     if act.token_digest is not None:
         link = await tx.session.get(Invitation, act.token_digest)
@@ -77,7 +80,6 @@ def _secured(person: Person, kinds: str, recovery_codes: int = 0, token: bytes |
 async def _keep(tx: Transaction, act: SecureAccount, person: str) -> str:
     assert act.login is not None
     assert act.password is not None
-    assert act.factor is not None
     taken = await tx.session.scalar(select(PersonAccount.person).where(col(PersonAccount.login) == act.login))
     if taken not in (None, person):
         raise Conflict(
@@ -93,15 +95,13 @@ async def _keep(tx: Transaction, act: SecureAccount, person: str) -> str:
             person=person, login="", password="", factor=b"", factor_step=0, challenge_us=0, recovery=[]
         )
         tx.session.add(account)
-    account.login, account.password, account.factor = act.login, act.password, act.factor
-    account.factor_step, account.recovery = 0, list(act.recovery)
+    account.login, account.password, account.recovery = act.login, act.password, list(act.recovery)
+    if act.factor is not None:
+        account.factor, account.factor_step = act.factor, 0
     await tx.session.flush()
-    return _kinds(account, await good_passkeys(tx.session, person))
-
-
-def _kinds(account: PersonAccount, good: list[Passkey]) -> str:
-    """What kinds of second factor an account has; empty for none, which no account comes to by an act of its person."""
-    return "+".join([*(["passkey"] if good else []), *(["totp"] if account.factor else [])])
+    if act.adds is not None:
+        await _add(tx, account, act.adds, act.label)
+    return _require_factor(account, await good_passkeys(tx.session, person))
 
 
 async def good_passkeys(session: AsyncSession, person: str) -> list[Passkey]:
@@ -144,7 +144,12 @@ async def change_factors(tx: Transaction, act: ChangeFactors) -> Record:
         await _add(tx, account, act.adds, act.label)
     if act.removes is not None:
         await _remove(tx, account, act.removes)
-    kinds = _kinds(account, await good_passkeys(tx.session, person.id))
+    return _secured(person, _require_factor(account, await good_passkeys(tx.session, person.id)))
+
+
+def _require_factor(account: PersonAccount, good: list[Passkey]) -> str:
+    """What kinds of second factor the account has; Conflict where it would have none."""
+    kinds = "+".join([*(["passkey"] if good else []), *(["totp"] if account.factor else [])])
     if not kinds:
         raise Conflict(
             "account.last_factor",
@@ -153,7 +158,7 @@ async def change_factors(tx: Transaction, act: ChangeFactors) -> Record:
             rule="an account has a second factor at any time",
             remedy="add a passkey, or set up an authenticator anew, and then remove this one",
         )
-    return _secured(person, kinds)
+    return kinds
 
 
 async def _add(tx: Transaction, account: PersonAccount, made: Made, label: str) -> None:

@@ -1,4 +1,4 @@
-"""Coming in: the sign-in of each hall, and where a one-time link leads, to an account of password and second factor."""
+"""Coming in: the sign-in of each hall, and where a one-time link leads, to an account of password and second factor, an authenticator or a passkey."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from exchange.signin.factors import (
     recovery_code,
     recovery_digest,
 )
-from exchange.signin.passkeys import Answer, to_show
+from exchange.signin.passkeys import Answer, to_make, to_show
 from exchange.signin.sessions import LONGEST_US, THE_DOOR, Door, Hall, Locked, digest_of, locked
 from exchange.web.console import Page, gate_of, render
 from exchange.web.desk import COOKIES, door_of, fields_of, sign_in_path, site_of, sitting
@@ -162,13 +162,33 @@ class Offered:
 async def secured(
     request: Request, form: FormData, caller: Caller, token: bytes | None, session: bytes | None
 ) -> tuple[Reply, list[str]]:
-    """Judge the secrets that a form brings and keep them; the recovery codes, which are shown this once."""
+    """Judge the secrets that a form brings and keep them; the recovery codes, which are shown this once.
+
+    The second factor is an authenticator, or the passkey that a one-time link was opened with. Who sits here already may
+    leave the code out: what second factors there are then stay.
+    """
     door, gate = door_of(request), gate_of(request)
     login = plain_login(str(form.get("login", "")))
-    password, code = str(form.get("password", "")), str(form.get("code", "")).strip().replace(" ", "")
+    password, passkey = str(form.get("password", "")), str(form.get("passkey", ""))
     check_login(login)
     check_password(login, password)
-    sealed = str(form.get("factor", ""))
+    made, factor = None, None
+    if token is not None and passkey:
+        made, factor = await door.made(Answer(passkey, site_of(request), "enrol", token)), b""
+    elif token is not None or str(form.get("code", "")).strip():
+        factor = _authenticator(door, form)
+    codes = [recovery_code(door.chance) for _ in range(RECOVERY_CODES)]
+    act = signin.SecureAccount(
+        token, login, await door.hash_password(password), factor, tuple(recovery_digest(one) for one in codes), session,
+        adds=made, label=str(form.get("label", ""))[:80],
+    )  # fmt: skip
+    key = str(form.get("identifier", "")) if token is None else f"secure-{token.hex()[:40]}"
+    return await gate.perform(signin.secure_account, act, caller=caller, key=key), codes
+
+
+def _authenticator(door: Door, form: FormData) -> bytes:
+    """The sealed secret that a form offered, once its authenticator shows the code of now; Malformed, Unprocessable else."""
+    sealed, code = str(form.get("factor", "")), str(form.get("code", "")).strip().replace(" ", "")
     secret = (
         door.secrets.open(bytes.fromhex(sealed)) if re.fullmatch("([0-9a-f]{2}){1,200}", sealed) else None
     )
@@ -187,13 +207,7 @@ async def secured(
             rule="six digits that change every 30 seconds (RFC 6238)",
             remedy="scan the picture, check that the phone's clock is right, and enter the code that it shows",
         )
-    codes = [recovery_code(door.chance) for _ in range(RECOVERY_CODES)]
-    act = signin.SecureAccount(
-        token, login, await door.hash_password(password), bytes.fromhex(sealed),
-        tuple(recovery_digest(one) for one in codes), session,
-    )  # fmt: skip
-    key = str(form.get("identifier", "")) if token is None else f"secure-{token.hex()[:40]}"
-    return await gate.perform(signin.secure_account, act, caller=caller, key=key), codes
+    return bytes.fromhex(sealed)
 
 
 async def enrol(request: Request, t: Words) -> Response:
@@ -218,6 +232,8 @@ async def enrol(request: Request, t: Words) -> Response:
             return await _opened(request, t, invited, reply, codes)
         except ExchangeError as error:
             problem = error
+    door, site = door_of(request), site_of(request)
+    handle, asked = door.secrets.handle(invited.person), door.challenge("enrol", key_digest(token))
     response = await render(
         request,
         t,
@@ -225,8 +241,10 @@ async def enrol(request: Request, t: Words) -> Response:
         problem=problem,
         invited=invited,
         token=token,
+        site=site,
+        options=to_make(site, handle, invited.name, (), asked),
         given={name: str(form.get(name, "")) for name in ("login",)},
-        offered=Offered.of(door_of(request), gate_of(request).signer.name, form),
+        offered=Offered.of(door, gate_of(request).signer.name, form),
     )
     response.status_code = 200 if problem is None else problem.status
     return response

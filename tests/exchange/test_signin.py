@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b32decode
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 
 from exchange import controls, credentials, parties, signin
 from exchange.acts import CLOCK, Caller
-from exchange.errors import ExchangeError, Forbidden, NotFound, TooMany, Unauthenticated, Unprocessable
+from exchange.errors import (
+    Conflict,
+    ExchangeError,
+    Forbidden,
+    NotFound,
+    TooMany,
+    Unauthenticated,
+    Unprocessable,
+)
 from exchange.gate import Reply
 from exchange.signin.factors import (
     FREE_FAILURES,
@@ -26,6 +35,7 @@ from exchange.signin.factors import (
     recovery_code,
     recovery_digest,
 )
+from exchange.signin.passkeys import Made
 from exchange.signin.sessions import IDLE_US, LONGEST_US, Door, Locked, Secrets, find
 from exchange.web.desk import Recorded
 from tests.exchange.conftest import House
@@ -159,6 +169,40 @@ async def test_a_session_ends_when_nobody_uses_it_after_half_a_day_and_with_its_
     assert await seated(house, at, again) is None
     with pytest.raises(Unauthenticated):
         await come(house, at, "li.na", one_time_code(secret, house.now_us // STEP_US))
+
+
+async def test_a_link_opens_an_account_with_a_passkey_alone_and_an_authenticator_of_before_is_void(
+    house: House,
+) -> None:
+    at = door(house)
+    invited, token = await link(house, "buyer")
+    secret = await account(house, at, token, "li.na")
+    await house.act(
+        signin.ask_reset,
+        signin.AskReset(invited["id"], credentials.key_digest("again")),
+        Caller(invited["id"], invited["party"], frozenset({"buyer"})),
+    )
+
+    def opens(**factors: Any) -> signin.SecureAccount:
+        return signin.SecureAccount(
+            credentials.key_digest("again"), "li.na", "a hash", None, ("00",), **factors
+        )
+
+    made = Made(b"a passkey", b"its public key", 0, house.now_us)
+    told = await house.act(signin.secure_account, replace(opens(adds=made), factor=b""), VISITOR)
+    assert (told["second_factor"], told["recovery_codes"]) == ("passkey", "10")
+    with pytest.raises(Unauthenticated):
+        await come(house, at, "li.na", one_time_code(secret, house.now_us // STEP_US))
+    own = Caller(invited["id"], invited["party"], frozenset({"buyer"}))
+    with pytest.raises(Conflict, match="last second factor"):
+        await house.act(signin.change_factors, signin.ChangeFactors(removes=made.id), own)
+    # New secrets without a second factor leave those that there are; none at all is refused.
+    kept = signin.SecureAccount(None, "li.na", "another hash", None, ("11",))
+    assert (await house.act(signin.secure_account, kept, own))["second_factor"] == "passkey"
+    _, token = await link(house, "buyer")
+    bare = signin.SecureAccount(credentials.key_digest(token), "zhao", "a hash", None, ("22",))
+    with pytest.raises(Conflict, match="last second factor"):
+        await house.act(signin.secure_account, bare, VISITOR)
 
 
 async def test_mistakes_lock_a_name_for_longer_and_longer_and_the_lock_is_told_once(house: House) -> None:

@@ -139,6 +139,70 @@ def test_a_passkey_is_added_signs_in_and_approves_and_the_last_factor_stays(
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
+def test_an_account_is_opened_with_a_passkey_alone_and_its_loss_is_recovered_as_an_authenticators(
+    market: Any, visit: Callable[..., Page], browser: Browser, language: str
+) -> None:
+    boss = market.administrator.me()
+    colleague = market.administrator.invite(boss.id, "second").token
+    second = market.stack.enter_context(type(market.administrator)(market.url))
+    second.enrol(colleague)
+    party, _ = market.party("市水务局", "supplier")
+    invitation = market.administrator.invite(party, "新同事")
+    page = visit(f"/{language}/enrol#{invitation.token}", url=market.site)
+    device = Device(page)
+    page.click("main form button[type=submit]")
+    page.fill("#f-login", "xin")
+    press(page)  # the password is wanted, the authenticator's code is not
+    page.fill("#f-password", PASSWORD)
+    press(page)
+    expect(page.locator(".codes li")).to_have_count(10)
+    recovery = page.locator(".codes code").first.inner_text()
+    page.goto(f"{market.site}/{language}/desk/account/factors")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody form")).to_have_count(0)  # the last one stays
+
+    # Name, password and recovery codes are replaced; the second factor is left as it is.
+    page.goto(f"{market.site}/{language}/desk/account/secure")
+    page.fill("#f-login", "xin")
+    page.fill("#f-password", PASSWORD + "s")
+    page.click("main form.desk-form button[type=submit]")
+    expect(page.locator(".codes li")).to_have_count(10)
+    void, recovery = recovery, page.locator(".codes code").first.inner_text()
+    seat = Seat("xin", b"", [], ("", ""), market.site)
+
+    def signs_in(code: str = "") -> Page:
+        other = visit(f"/{language}/sign-in", url=market.site)
+        if not code:
+            Device(other, device.credentials())
+        other.fill("#f-login", seat.login)
+        other.fill("#f-password", PASSWORD + "s")
+        other.fill("#f-code", code)
+        if code:
+            other.click("main form button[type=submit]")
+        else:
+            press(other)
+        return other
+
+    expect(signs_in()).to_have_url(re.compile(f"/{language}/desk/"))
+    expect(signs_in(void).locator("#trouble")).to_be_visible()
+    expect(signs_in(recovery)).to_have_url(re.compile(f"/{language}/desk/"))  # the device is lost
+
+    # All is lost: two administrators give a fresh link, and nothing of before opens the account again.
+    link = market.administrator.console_link(invitation.person)
+    (reset,) = second.account_resets()
+    second.decide_account_reset(reset.id, grant=True)
+    again = seated(market.site, link.token, "xin")
+    assert again.login == "xin"
+    with psycopg.connect(market.database_url) as connection:
+        (factor,) = connection.execute(
+            "SELECT octet_length(factor) FROM person_account WHERE login = 'xin'"
+        ).fetchone() or (0,)
+        assert factor > 0
+        assert connection.execute("SELECT count(*) FROM passkey WHERE removed_us IS NULL").fetchone() == (0,)
+    visit.faults.clear()  # type: ignore[attr-defined]  # the browser reports the refused request
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 def test_an_approval_takes_a_passkey_that_answers_this_page_now_and_no_other(
     market: Any, visit: Callable[..., Page], browser: Browser, monkeypatch: pytest.MonkeyPatch, language: str
 ) -> None:

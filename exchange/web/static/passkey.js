@@ -22,7 +22,10 @@ async function asked() {
   return JSON.parse((page.querySelector("[data-passkey]") ?? button).dataset.options);
 }
 
+// A passkey is kept under the name that its holder signs in with, where the form asks for one.
 async function answered(options) {
+  const login = form.elements.login?.value;
+  if (making && login) Object.assign(options.user, { name: login, displayName: login });
   return making
     ? navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
     : navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
