@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.tables import Opening
 from ledger.entries import canonical, commitment
+from ledger.pipeline import Rows, Statement
 from ledger.postings import AccountLimit, Failed, Transfer, transfer_to_json
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 Chance = Callable[[int], bytes]
 """`chance(n)` gives n bytes: the system's random source, or the simulator's seeded one."""
-
-Statement = tuple[str, Sequence[Any]]
 
 SPLIT = "string_to_array(%s, U&'\\001F')"
 joined = "\x1f".join
@@ -314,7 +313,7 @@ class Batched(Protocol):
         now_us: int,
         first_index: int,
         asked: Sequence[Asked],
-        rows: Sequence[Sequence[tuple[Any, ...]]],
+        rows: Sequence[Rows],
     ) -> tuple[Sequence[Ruling], Sequence[Statement]]:
         """Decide in order. Entries take consecutive indices from `first_index`, skipping rulings with an error."""
         ...

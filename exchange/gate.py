@@ -30,7 +30,7 @@ import time
 from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from typing import Any, TypeGuard, TypeVar
@@ -40,7 +40,7 @@ import psycopg
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from exchange.acts import SPLIT, Act, Asked, Batched, Caller, Chance, Plain, Statement, Transaction, joined
+from exchange.acts import SPLIT, Act, Asked, Batched, Caller, Chance, Plain, Transaction, joined
 from exchange.crash import reach
 from exchange.database import Database, confirm, driver, require_standby
 from exchange.errors import Conflict, ExchangeError, Unavailable, Unprocessable
@@ -50,6 +50,7 @@ from ledger.checkpoint import Signer, sign
 from ledger.chunks import entries_of
 from ledger.entries import Entry, Receipt, canonical, receipt_to_json
 from ledger.errors import CanonicalError
+from ledger.pipeline import Pipeline, Rows, Statement, together
 
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""
@@ -94,6 +95,7 @@ _KNOWN = (
     " WITH ORDINALITY AS w(party, key, position) CROSS JOIN LATERAL (SELECT digest, log_index FROM request"
     " WHERE party = w.party AND key = w.key LIMIT 1) r"
 )
+_MARKET = "SELECT offset_us, keys_version, current_setting('synchronous_standby_names') <> '' FROM market WHERE id = 1"
 _SHOW = "INSERT INTO entry_reader (party, log_index) SELECT * FROM unnest(%s::text[], %s::bigint[])"
 _REMEMBER = (
     "INSERT INTO request (party, key, digest, log_index)"
@@ -558,17 +560,17 @@ class Gate:
         late = loop.call_later(TELL_S, self._tell)
         watch = loop.call_later(SILENT_S / 2, self._watch, connection.info.backend_pid)
         try:
-            async with self._session.begin() as transaction:
-                if again:
-                    await connection.execute(_AGAIN)
-                appended = await self._decide(connection, self._session, batch)
+            # Only plain acts speak through SQLAlchemy, whose transaction is then over before it learns of it.
+            plain = any(not _is_batched(call.decide) for call in batch)
+            async with self._session.begin() if plain else nullcontext():
+                appended = await self._decide(connection, self._session, batch, again=again)
                 if appended is None:
                     if self.database.synchronous and (
                         doubts or any(call.repeat_of is not None for call in batch)
                     ):
                         await confirm(connection)
                     else:
-                        await transaction.rollback()
+                        await connection.rollback()
             if self._warned:
                 await connection.close()
                 raise psycopg.OperationalError("COMMIT returned without the standby")
@@ -652,32 +654,34 @@ class Gate:
                         answer.set_result(reply)
 
     async def _decide(
-        self, connection: psycopg.AsyncConnection[Any], session: AsyncConnection, batch: list[_Call]
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        session: AsyncConnection,
+        batch: list[_Call],
+        *,
+        again: bool,
     ) -> log.Appended | None:
         """Everything from the lock to the COMMIT; None where the batch has nothing to log."""
         runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
-        async with connection.pipeline():
-            head_cursor = await connection.execute(log.LOCK_HEAD)
-            market_cursor = await connection.execute(
-                "SELECT offset_us, keys_version, current_setting('synchronous_standby_names') <> ''"
-                " FROM market WHERE id = 1"
-            )
-            known_cursor = await connection.execute(
-                _KNOWN,
-                (joined([c.asked.caller.party for c in batch]), joined([c.asked.key for c in batch])),
-            )
-            reads = await _ask(connection, runs[0] if runs else [])
+        async with Pipeline(connection) as pipeline:
+            if again:
+                pipeline.send([(_AGAIN, ())])
+                await pipeline.results()
+            named = joined([c.asked.caller.party for c in batch]), joined([c.asked.key for c in batch])
+            pipeline.send([(log.LOCK_HEAD, ()), (_MARKET, ()), (_KNOWN, named)])
+            pipeline.send(_reads(runs[0] if runs else []))
             self._prepare()
-        row, market = await head_cursor.fetchone(), await market_cursor.fetchone()
-        if row is None or market is None:
+            locked, markets, known, *rows = await pipeline.results()
+        if not (locked and markets):
             raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
+        (market,) = markets
         if self.database.synchronous:
             require_standby(market[2])
-        head = log.Head.from_row(row)
+        head = log.Head.from_row(*locked)
         self._require_own(head)
         now_us = max(head.time_us, self.clock() + market[0])
         self.keys_version, self.keys_seen_s = market[1], time.monotonic()
-        for position, digest, index in await known_cursor.fetchall():
+        for position, digest, index in known:
             call = batch[position - 1]
             if digest == call.digest:
                 call.repeat_of = index
@@ -686,7 +690,7 @@ class Gate:
         reach("gate.after_head")
 
         until_s = asyncio.get_running_loop().time() + HOLD_S
-        writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size, until_s)
+        writes = await self._rule(connection, session, runs, rows, now_us, head.edge.size, until_s)
         self._put_back(batch, sum(map(len, runs)))
         reach("gate.decided")
 
@@ -695,13 +699,14 @@ class Gate:
             return None
         writes += _kept(logged, head.edge.size)
         reach("gate.before_commit")
-        async with connection.pipeline():
+        async with Pipeline(connection) as pipeline:
             # The server is at these while the tree grows here, and at the rest while the batch before is answered.
-            await _execute(connection, writes)
+            pipeline.send(writes)
             appended = log.append(head, [entry for call in logged for entry in call.entries], now_us)
-            await _execute(connection, appended.statements)
+            pipeline.send(appended.statements)
+            pipeline.commit()
             self._tell()
-            await connection.commit()
+            await pipeline.results()
         reach("gate.after_commit")
         return appended
 
@@ -710,13 +715,13 @@ class Gate:
         connection: psycopg.AsyncConnection[Any],
         session: AsyncConnection,
         runs: list[list[_Call]],
-        reads: list[psycopg.AsyncCursor[Any]],
+        rows: Sequence[Rows],
         now_us: int,
         index: int,
         until_s: float = float("inf"),
     ) -> list[Statement]:
-        """Let the rooms decide, run by run, the first entry at `index`; `reads` are those of the first run. What is
-        still to be written comes back.
+        """Let the rooms decide, run by run, the first entry at `index`; `rows` are those that the first run asked for. What
+        is still to be written comes back.
 
         At `until_s`, on the loop's clock, no further plain act is begun: what is left is taken out of `runs`.
         """
@@ -727,7 +732,7 @@ class Gate:
             if not todo:
                 continue
             if not _is_batched(run[0].decide):
-                await _execute(connection, writes)
+                await together(connection, writes)
                 writes = []
                 for call in todo:
                     if call is not runs[0][0] and time_s() > until_s:
@@ -740,11 +745,9 @@ class Gate:
                     index += len(call.entries)
                 continue
             if number:
-                async with connection.pipeline():
-                    await _execute(connection, writes)
-                    reads = await _ask(connection, todo)
+                asked = _reads(todo)
+                rows = (await together(connection, [*writes, *asked]))[len(writes) :]
                 writes = []
-            rows = [await cursor.fetchall() for cursor in reads]
             rulings, more = run[0].decide.decide(now_us, index, [call.asked for call in todo], rows)
             writes.extend(more)
             for call, ruling in zip(todo, rulings, strict=True):
@@ -776,19 +779,18 @@ class Gate:
         ]  # nobody waits for them
         runs = [list(run) for _, run in groupby(batch, key=lambda call: call.decide)]
         async with session.begin():
-            row = await (await connection.execute(log.LOCK_HEAD)).fetchone()
-            if row is None:
+            locked, *rows = await together(connection, [(log.LOCK_HEAD, ()), *_reads(runs[0])])
+            if not locked:
                 raise Unavailable(
                     "market.missing", "the database holds no market", remedy="run `exchange init`"
                 )
-            head = log.Head.from_row(row)
-            reads = await _ask(connection, runs[0])
-            writes = await self._rule(connection, session, runs, reads, now_us, head.edge.size)
+            head = log.Head.from_row(*locked)
+            writes = await self._rule(connection, session, runs, rows, now_us, head.edge.size)
             for call in batch:
                 if call.error is not None:
                     raise call.error
             appended = append(head, [call.entries for call in batch])
-            await _execute(connection, [*writes, *_kept(batch, head.edge.size), *appended.statements])
+            await together(connection, [*writes, *_kept(batch, head.edge.size), *appended.statements])
         return appended
 
     async def _decide_plain(
@@ -965,21 +967,11 @@ def _is_batched(decide: Plain[Any] | Batched) -> TypeGuard[Batched]:
     return not callable(decide)
 
 
-async def _ask(
-    connection: psycopg.AsyncConnection[Any], run: Sequence[_Call]
-) -> list[psycopg.AsyncCursor[Any]]:
-    """Send the reads of a batched run; none for a plain one."""
+def _reads(run: Sequence[_Call]) -> Sequence[Statement]:
+    """What a batched run asks for before it decides; nothing for a plain one."""
     if not run or not _is_batched(run[0].decide):
         return []
-    return [
-        await connection.execute(sql, values)
-        for sql, values in run[0].decide.reads([call.asked for call in run])
-    ]
-
-
-async def _execute(connection: psycopg.AsyncConnection[Any], statements: Sequence[Statement]) -> None:
-    for sql, values in statements:
-        await connection.execute(sql, values)
+    return run[0].decide.reads([call.asked for call in run])
 
 
 def _kept(logged: Sequence[_Call], first: int) -> list[Statement]:

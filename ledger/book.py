@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from ledger.call import ACCOUNT, TRANSFER, Call, Statement
+from ledger.call import ACCOUNT, TRANSFER, Call
 from ledger.errors import TransferError
+from ledger.pipeline import together
 from ledger.postings import (
     LEDGER_RULE,
     NAME_LIMIT,
@@ -80,9 +81,9 @@ class Book:
         trips, however many transfers. TransferError where a row was changed by anyone but the book.
         """
         call = Call(self._mac_key, transfers)
-        outcomes = call.decide([await c.fetchall() for c in await self._send(call.reads())], time_us)
+        outcomes = call.decide(await together(self._connection, call.reads()), time_us)
         try:
-            await self._send(call.writes([log_index] * len(transfers)))
+            await together(self._connection, call.writes([log_index] * len(transfers)))
         except psycopg.errors.SerializationFailure as error:
             raise TransferError(
                 str(error),
@@ -91,10 +92,6 @@ class Book:
                 remedy="stop whatever else writes to this database",
             ) from error
         return outcomes
-
-    async def _send(self, statements: Sequence[Statement]) -> list[psycopg.AsyncCursor[Any]]:
-        async with self._connection.pipeline():
-            return [await self._connection.execute(sql, values) for sql, values in statements]
 
 
 def _refused(field: str, detail: str, rule: str) -> TransferError:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ledger.pipeline import Rows, Statement
 from ledger.postings import (
     STATE_AT_FIRST,
     Account,
@@ -27,9 +28,6 @@ from ledger.postings import (
     unwritable,
 )
 from ledger.seals import account_mac, edited, head_mac, hold_mac, require_seal
-
-Statement = tuple[str, Sequence[Any]]
-Rows = Sequence[Sequence[Any]]
 
 ACCOUNT = "id, ledger, code, overdraft, debits_pending, debits_posted, credits_pending, credits_posted, sequence, closed"
 TRANSFER = "id, kind, debit, credit, amount, ledger, code, pending, linked, timeout_us, closes"

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from exchange import rulebook
-from exchange.acts import Act, Asked, Record, Ruling, Scope, Statement, Transaction, plain, refusal
+from exchange.acts import Act, Asked, Record, Ruling, Scope, Transaction, plain, refusal
 from exchange.auctions.terms import rules_of
 from exchange.auctions.views import book_of
 from exchange.database import driver
@@ -28,6 +28,7 @@ from exchange.rulebook.days import DAY_US
 from exchange.settlement import settle
 from exchange.tables import Asset, Bidder, Draw, Listing, Lot, Party
 from ledger.entries import canonical
+from ledger.pipeline import Statement
 from ledger.postings import Transfer
 from pricing.auctions import Outcome as PricedOutcome
 from pricing.auctions import award, draw_seed

@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from exchange import rulebook
-from exchange.acts import Act, Asked, Caller, Record, Ruling, Statement, Transaction
+from exchange.acts import Act, Asked, Caller, Record, Ruling, Transaction
 from exchange.database import driver
 from exchange.errors import Conflict
 from exchange.money import DEPOSITS, MONEY
 from exchange.tables import Bidder, Lot
 from ledger.call import Call
 from ledger.entries import canonical
+from ledger.pipeline import Statement
 from ledger.postings import Failed, Transfer, transfer_to_json
 
 OWED = (

@@ -23,7 +23,6 @@ from exchange.acts import (
     Ruling,
     Scope,
     Signed,
-    Statement,
     joined,
     reason,
     refusal,
@@ -34,6 +33,7 @@ from exchange.errors import ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.parties import account_of
 from exchange.settlement import split
 from ledger.entries import canonical
+from ledger.pipeline import Statement
 from pricing.auctions import AscendingRules, Rejected, Standing, admit
 from pricing.auctions import Bid as PricedBid
 from pricing.money import MAX_AMOUNT

@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import erasure
-from exchange.acts import Act, Asked, Batched, Chance, Plain, Record, Ruling, Statement, Transaction
+from exchange.acts import Act, Asked, Batched, Chance, Plain, Record, Ruling, Transaction
 from exchange.errors import Conflict, ExchangeError
 from exchange.recall.bundles import Opened
 from exchange.recall.inverses import Told
 from exchange.tables import Opening
 from ledger.entries import WHOLE_LIMIT, commitment, parse_body
 from ledger.errors import LedgerError
+from ledger.pipeline import Statement
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 """What a body that is no such room's can lead to."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from exchange.acts import Act, Asked, Chance, Ruling, Scope, Statement
+from exchange.acts import Act, Asked, Chance, Ruling, Scope
 from exchange.errors import Conflict, ExchangeError, Malformed, TooLarge, Unprocessable
 from exchange.parties import require_active
 from exchange.registration import DeclareAsset, declaration, judge_declaration, require_operator
@@ -26,6 +26,7 @@ from exchange.rulebook import Rulebook
 from exchange.tables import Party, found_by
 from ledger.entries import canonical, commitment
 from ledger.errors import CanonicalError
+from ledger.pipeline import Statement
 
 LIST_BYTES: Final = 64 * 1024 * 1024
 LIST_ROWS: Final = 20_000

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from exchange.acts import Act, Asked, Caller, Ruling, Statement
+from exchange.acts import Act, Asked, Caller, Ruling
 from exchange.database import Database
 from exchange.embedded import OWNER, Postgres
 from exchange.errors import Conflict
@@ -25,6 +25,7 @@ from ledger.book import Book
 from ledger.call import Call
 from ledger.checkpoint import Signer, Verifier
 from ledger.entries import receipt_from_json, verify_receipt
+from ledger.pipeline import Statement
 from ledger.postings import Posted, Transfer
 
 ACCOUNTS = 10_000

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchange import crash
-from exchange.acts import Act, Asked, Caller, Record, Ruling, Statement, Transaction
+from exchange.acts import Act, Asked, Caller, Record, Ruling, Transaction
 from exchange.database import Database
 from exchange.gate import Gate
 from ledger.checkpoint import Signer
 from ledger.entries import canonical
+from ledger.pipeline import Statement
 
 ANNA = Caller("anna", "org-a", frozenset({"buyer"}))
 BERT = Caller("bert", "org-b", frozenset({"buyer"}))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange import auctions, money
-from exchange.acts import CLOCK, Act, Asked, Caller, Record, Ruling, Statement, Transaction, refusal
+from exchange.acts import CLOCK, Act, Asked, Caller, Record, Ruling, Transaction, refusal
 from exchange.errors import Conflict
 from exchange.gate import Reply
 from ledger.call import Call
 from ledger.entries import canonical
+from ledger.pipeline import Statement
 from ledger.postings import Failed, Posted, Transfer, TransferKind, transfer_to_json
 from tests.exchange.floor import INCREMENT_FEN, START_FEN
 from tests.simulation._faults import LINE, POINTS, Fault, Kind
