@@ -7,6 +7,7 @@ tests of durability start their own. Asynchronous tests carry `@pytest.mark.anyi
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 import os
 import shutil
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from hypothesis import settings
@@ -27,6 +29,11 @@ from exchange.embedded import APPLICATION, DATABASE, OWNER, SUPERUSER, Postgres
 # Hypothesis counts examples here, never milliseconds: a slow machine is not a wrong answer.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Nor is a busy one: whoever calls a server here without a limit of its own waits longer than httpx does.
+inspect.signature(httpx.Client).parameters[
+    "timeout"
+].default.read = 60.0  # one object, the default of all its functions
 
 PROJECT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"

@@ -389,21 +389,23 @@ async def test_a_batch_is_answered_while_the_next_one_waits_for_another_process(
 ) -> None:
     holding: asyncio.Future[Any] | None = None
 
-    with psycopg.connect(database.app_url) as holder:
+    with psycopg.connect(database.app_url) as holder, psycopg.connect(database.app_url) as looker:
 
         async def overtaken(tx: Transaction, act: Note) -> Record:
-            """While this batch holds the head, another process asks for it, and so gets it before the next batch."""
+            """While this batch holds the head, another process asks for its table, and so gets it before the next batch."""
             nonlocal holding
             holding = asyncio.get_running_loop().run_in_executor(
-                None, holder.execute, "SELECT 1 FROM log_head FOR UPDATE"
+                None, holder.execute, "LOCK TABLE log_head IN EXCLUSIVE MODE"
             )
-            await asyncio.sleep(0.2)
+            waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+            while looker.execute(waits, (holder.info.backend_pid,)).fetchone() != (True,):
+                await asyncio.sleep(0.01)
             return await note(tx, act)
 
         first = asyncio.create_task(house.gate.perform(overtaken, Note("first"), caller=ANNA, key="a"))
         await asyncio.sleep(0.05)
         next_one = asyncio.create_task(house.gate.perform(note, Note("next"), caller=ANNA, key="b"))
-        await asyncio.wait_for(first, 1.0)
+        await asyncio.wait_for(first, 60.0)
         assert holding is not None
         await holding
         await asyncio.sleep(0.1)
