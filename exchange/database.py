@@ -76,7 +76,6 @@ class Database:
             "exchange gate",
             silence_s=SILENCE_S,
             transaction_timeout_ms=_WRITER_TIMEOUT_MS,
-            prepares=False,
             poolclass=NullPool,
         ).execution_options(isolation_level="READ COMMITTED")
 
@@ -335,10 +334,8 @@ def _engine(
     application_name: str,
     *,
     silence_s: float,
-    prepares: bool = True,
     **options: Any,
 ) -> AsyncEngine:
-    """`prepares` lets psycopg keep plans; a connection of pipelines keeps its own (see `ledger.pipeline`)."""
     conninfo = _conninfo(
         url,
         application_name,
@@ -347,8 +344,9 @@ def _engine(
     )
 
     async def connect() -> psycopg.AsyncConnection[Any]:
-        # libpq reads the address, so that lists of hosts and socket folders work.
-        connection = await _Line.connect(conninfo, prepare_threshold=1 if prepares else None)
+        # libpq reads the address, so that lists of hosts and socket folders work. psycopg would forget its plans, in one
+        # round trip more, whenever a transaction ends without a COMMIT; a batch keeps its own (`ledger.pipeline`).
+        connection = await _Line.connect(conninfo, prepare_threshold=None)
         connection.silence_s = silence_s
         return connection
 
