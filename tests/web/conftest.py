@@ -31,7 +31,8 @@ from exchange.settings import Settings
 from exchange.tables import Asset
 
 CHROMIUM = Path("/usr/bin/chromium")
-HOUR_US = 3_600_000_000
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
 VENUE = "91440101MA5CHD1C1"
 PATIENCE_MS = 120_000  # what is waited for comes or not; how soon is the machine's affair
 expect.set_options(timeout=PATIENCE_MS)
@@ -109,16 +110,14 @@ class Market:
         """The market's clock."""
         return self.administrator.market().now_us
 
-    def lot(
-        self, supplier: tuple[str, Exchange], title: str, *, opens_in_us: int = 2_000_000, **offer: Any
-    ) -> str:
-        """Open a lot at a start price of 10,000 yuan in steps of 500; returns once bids are taken."""
+    def lot(self, supplier: tuple[str, Exchange], title: str, **offer: Any) -> str:
+        """Open a lot at a start price of 10,000 yuan in steps of 500, and let the clock come to its opening."""
         party, client = supplier
         if "ceiling_fen" in offer:
             self.party("监管机构", "regulator")[1].commit_draw(bytes(32))
         terms = {"grant": "licence", "term_days": 365, "price_fen": 1_000_000, **offer}
         asset = self.asset(party, title)
-        opens_us = self.now_us() + opens_in_us
+        opens_us = self.now_us() + MINUTE_US
         lot: str = client.open_lot(
             asset,
             OfferMessage(**terms),
@@ -127,8 +126,7 @@ class Market:
             opens_us=opens_us,
             closes_us=opens_us + 24 * HOUR_US,
         ).outcome["id"]
-        while opens_in_us < HOUR_US and self.now_us() < opens_us:
-            time.sleep(0.05)
+        self.administrator.move_clock(MINUTE_US)
         return lot
 
     def buyers(self, count: int) -> list[Exchange]:

@@ -17,7 +17,6 @@ from tests.web.people import Seat, seated
 
 pytestmark = pytest.mark.browser
 
-HEAD_START_US = 2_000_000
 """Until a lot opens: long enough for a machine that does much else."""
 
 GOOD = ".desk-main > .notice[data-state=good]"
@@ -119,7 +118,7 @@ def test_an_order_shows_its_whole_cost_before_it_is_made_and_a_refusal_stands_at
 def test_each_sees_the_others_bid_without_a_reload_and_a_halt_arrives(
     market: Any, visit: Callable[..., Page], sit: Callable[..., BrowserContext]
 ) -> None:
-    lot = market.lot(market.party("市水务局", "supplier"), "城市内涝热线工单", opens_in_us=HEAD_START_US)
+    lot = market.lot(market.party("市水务局", "supplier"), "城市内涝热线工单")
     firms = [Firm(market, f"企业{name}", f"firm.{name}") for name in "ab"]
     pages = [visit(f"/en/desk/lots/{lot}", context=sit(firm.seat)) for firm in firms]
     for page in pages:
@@ -152,7 +151,7 @@ def test_each_sees_the_others_bid_without_a_reload_and_a_halt_arrives(
 def test_a_proxy_bids_the_least_up_to_a_maximum_that_never_leaves_the_page(
     market: Any, visit: Callable[..., Page], sit: Callable[..., BrowserContext]
 ) -> None:
-    lot = market.lot(market.party("市水务局", "supplier"), "公交刷卡汇总", opens_in_us=HEAD_START_US)
+    lot = market.lot(market.party("市水务局", "supplier"), "公交刷卡汇总")
     firm, rival = Firm(market, "代理企业", "proxy.firm"), market.buyers(1)[0]
     page = visit(f"/zh/desk/lots/{lot}", context=sit(firm.seat))
     page.get_by_role("button", name="冻结保证金").click()

@@ -168,7 +168,7 @@ def settled(market: Any, tmp_path: Any) -> Town:
 
     terms = OfferMessage(grant="licence", licences=10, term_days=365, price_fen=1_200_000)
     listing = supplier.offer_fixed_price(market.asset(party, "内涝热线工单"), terms).outcome["id"]
-    lot = market.lot((party, supplier), "公交刷卡汇总", opens_in_us=2_000_000)
+    lot = market.lot((party, supplier), "公交刷卡汇总")
     for number, buyer in enumerate(buyers[:2]):
         buyer.buy(listing)
         buyer.join_lot(lot)

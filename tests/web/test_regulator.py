@@ -26,7 +26,7 @@ def test_a_regulators_halt_arrives_in_an_open_lot_page(
     market: Any, visit: Callable[..., Page], browser: Browser
 ) -> None:
     seat = regulator(market)
-    lot = market.lot(market.party("市水务局", "supplier"), "城市内涝热线工单", opens_in_us=3_000_000)
+    lot = market.lot(market.party("市水务局", "supplier"), "城市内涝热线工单")
     watching = visit(f"/zh/lots/{lot}")
     expect(watching.locator("#pulse")).to_have_attribute("data-state", "on")
     context = browser.new_context()
