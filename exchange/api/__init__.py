@@ -100,8 +100,8 @@ def mount(app: FastAPI, *, sandbox_clock: bool) -> None:
         (Exception, on_defect),
     ):
         app.add_exception_handler(kind, handler)
-    for router in mounted:
-        app.include_router(router)
+    # As they are: `include_router` would build every route a second time, and ask each router anew at every request.
+    app.router.routes += [route for router in mounted for route in router.routes]
     app.add_middleware(Conventions)
     app.openapi = contract.describe(app, mounted)  # type: ignore[method-assign]  # FastAPI's own way to bring another document
 
