@@ -48,7 +48,7 @@ from ledger import log
 from ledger.book import Book
 from ledger.checkpoint import Signer, sign
 from ledger.chunks import entries_of
-from ledger.entries import Entry, Receipt, canonical, receipt_to_json
+from ledger.entries import SALT_BYTES, Entry, Receipt, canonical, receipt_to_json
 from ledger.errors import CanonicalError
 from ledger.pipeline import Pipeline, Rows, Statement, together
 
@@ -750,11 +750,13 @@ class Gate:
                 writes = []
             rulings, more = run[0].decide.decide(now_us, index, [call.asked for call in todo], rows)
             writes.extend(more)
-            for call, ruling in zip(todo, rulings, strict=True):
+            salts = self.chance(SALT_BYTES * len(todo))  # in one draw: each is a call of the system
+            for at, (call, ruling) in enumerate(zip(todo, rulings, strict=True)):
                 if ruling.error is not None:
                     call.error = ruling.error
                     continue
-                call.entries = (Entry(run[0].decide.kind, now_us, self.chance(32), ruling.body),)
+                salt = salts[SALT_BYTES * at : SALT_BYTES * (at + 1)]
+                call.entries = (Entry(run[0].decide.kind, now_us, salt, ruling.body),)
                 call.body = ruling.body
                 call.outcome, call.refused = ruling.outcome, ruling.refused
                 call.readers = ruling.readers

@@ -233,16 +233,17 @@ class Once:
     until_us: int | None = None
 
 
-async def until_of(
-    request_expires: Annotated[
-        str | None,
-        Header(
-            description="Until when this may be executed, in microseconds of the market's clock; after it nothing is done.",
-            pattern=WHOLE,
-            examples=["1790000000000000"],
-        ),
-    ] = None,
-) -> int | None:
+ExpiresHeader = Annotated[
+    str | None,
+    Header(
+        description="Until when this may be executed, in microseconds of the market's clock; after it nothing is done.",
+        pattern=WHOLE,
+        examples=["1790000000000000"],
+    ),
+]
+
+
+async def until_of(request_expires: ExpiresHeader = None) -> int | None:
     """Until when the caller wants a write to be executed."""
     return None if request_expires is None else int(request_expires)
 
@@ -321,14 +322,14 @@ class Presented(NamedTuple):
 async def presented_of(
     request: Request,
     bearing: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-    until: UntilDep,
+    request_expires: ExpiresHeader = None,
 ) -> Presented:
     """Caller, signature and expiry of a bid, found in one dependency: each further one costs as much as the gate does.
 
     Malformed and Unauthenticated where it carries a signature that is no good.
     """
     caller = await caller_of(request, await known_of(request, bearing))
-    return Presented(caller, await signed_of(request, caller), until)
+    return Presented(caller, await signed_of(request, caller), await until_of(request_expires))
 
 
 PresentedDep = Annotated[Presented, Depends(presented_of)]

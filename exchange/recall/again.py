@@ -206,8 +206,8 @@ class BatchedAgain:
         asked: Sequence[Asked],
         rows: Sequence[Sequence[tuple[Any, ...]]],
     ) -> tuple[Sequence[Ruling], Sequence[Statement]]:
-        """As the room decides; it draws nothing but the entries' salts."""
-        self.script.load(self.salts)
+        """As the room decides; nothing is drawn but the entries' salts, all at once."""
+        self.script.load([b"".join(self.salts)])
         rulings, statements = self.room.decide(now_us, first_index, asked, rows)
         for index, ruling in enumerate(rulings, first_index):
             if ruling.error is not None:

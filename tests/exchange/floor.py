@@ -290,15 +290,16 @@ def outcome(reply: Reply) -> dict[str, Any]:
 
 
 async def played(house: House) -> Floor:
-    """A small market with a sale, an award and deposits."""
+    """A small market with a sale, an award and deposits; its bids came in one batch."""
     floor = await Floor.open(house, buyers=2)
     listing = await floor.listing(licence(101, 2))
     await house.act(sales.buy, sales.Buy(listing, 1), floor.buyers[0])
     lot = await floor.lot()
     for buyer in floor.buyers:
         await floor.join(lot, buyer)
-    for n in range(3):
-        await floor.bid(lot, floor.buyers[n % 2], START_FEN + n * INCREMENT_FEN)
+    await asyncio.gather(
+        *(floor.bid(lot, floor.buyers[n % 2], START_FEN + n * INCREMENT_FEN) for n in range(3))
+    )
     house.now_us += DAY_US
     await Worker(house.gate, house.gate.database).tick()
     return floor
