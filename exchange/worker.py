@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 """How often the worker looks for lots to close; also the most by which one is closed late."""
 
-CALM_S = 1.0
+CALM_S = 2.0
 """How often it looks for everything else, one thing after the other: each look takes time from the bids that are served
 meanwhile, and all at once would hold them up."""
 
