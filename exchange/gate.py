@@ -668,8 +668,9 @@ class Gate:
                 pipeline.send([(_AGAIN, ())])
                 await pipeline.results()
             named = joined([c.asked.caller.party for c in batch]), joined([c.asked.key for c in batch])
-            pipeline.send([(log.LOCK_HEAD, ()), (_MARKET, ()), (_KNOWN, named)])
-            pipeline.send(_reads(runs[0] if runs else []))
+            wanted = _reads(runs[0] if runs else [])
+            pipeline.send([(log.LOCK_HEAD, ()), (_MARKET, ()), (_KNOWN, named), *wanted])
+            pipeline.flush()
             self._prepare()
             locked, markets, known, *rows = await pipeline.results()
         if not (locked and markets):
@@ -702,9 +703,11 @@ class Gate:
         async with Pipeline(connection) as pipeline:
             # The server is at these while the tree grows here, and at the rest while the batch before is answered.
             pipeline.send(writes)
+            pipeline.flush()
             appended = log.append(head, [entry for call in logged for entry in call.entries], now_us)
             pipeline.send(appended.statements)
             pipeline.commit()
+            pipeline.flush()
             self._tell()
             await pipeline.results()
         reach("gate.after_commit")

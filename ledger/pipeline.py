@@ -61,7 +61,7 @@ class Pipeline:
         return self
 
     def send(self, statements: Iterable[Statement]) -> None:
-        """Give the server these to do. What a value may be, and how it is written, is as for psycopg's `execute`."""
+        """Put these behind what was sent. What a value may be, and how it is written, is as for psycopg's `execute`."""
         prepared = (
             _PREPARED.setdefault(self._connection, {}) if self._connection.prepare_threshold is None else None
         )
@@ -80,12 +80,14 @@ class Pipeline:
                     self._sent.append(query)
                 self._pq.send_query_prepared(name, parameters, formats)
             self._sent.append(None)
-        self._pq.flush()
 
     def commit(self) -> None:
-        """Let the server make all of it durable behind what it was sent."""
+        """Have all of it made durable behind what was sent."""
         self._pq.send_query_params(b"COMMIT", None)
         self._sent.append(None)
+
+    def flush(self) -> None:
+        """Let the server begin with what was sent, while something else is done here."""
         self._pq.flush()
 
     async def results(self) -> list[Rows]:

@@ -63,24 +63,10 @@ class PlaceBids:
     def reads(self, asked: Sequence[Asked]) -> Sequence[Statement]:
         """The lots, and under which code each caller is admitted to them, in what state and within which limits."""
         pairs = list({(a.act.lot, a.caller.party) for a in asked})
-        lots = {lot: place for place, (lot, _) in enumerate(pairs)}  # any place where it stands
-        return (
-            (
-                "SELECT id, state, start_price_fen, increment_fen, opens_us, first_closes_us, soft_close_window_us,"
-                " soft_close_extension_us, ceiling_fen, standing_price_fen, standing_code, standing_sequence, bids,"
-                " closes_us, at_ceiling, priority, draw IS NOT NULL FROM lot WHERE id = ANY(%s)",
-                (list(lots),),
-            ),
-            (
-                _BIDDERS,
-                (
-                    joined([str(lots[lot]) for lot, _ in pairs]),
-                    joined([party for _, party in pairs]),
-                    list(lots),
-                    list(lots.values()),
-                ),
-            ),
-        )
+        lots = {lot: str(place) for place, lot in enumerate(dict.fromkeys(lot for lot, _ in pairs), 1)}
+        named = orjson.dumps(list(lots)).decode()
+        places = joined([lots[lot] for lot, _ in pairs])
+        return (_LOTS, (named,)), (_BIDDERS, (places, joined([party for _, party in pairs]), named))
 
     def decide(
         self,
@@ -118,10 +104,17 @@ class PlaceBids:
 
 place_bids = PlaceBids()
 
-# A lot is named once and its bidders by its place: it comes from the outside, and may hold anything.
+# A lot is named once, in JSON, for it comes from the outside and may hold anything, and its bidders by its place.
+_LOTS = (
+    "SELECT l.id, state, start_price_fen, increment_fen, opens_us, first_closes_us, soft_close_window_us,"
+    " soft_close_extension_us, ceiling_fen, standing_price_fen, standing_code, standing_sequence, bids, closes_us,"
+    " at_ceiling, priority, draw IS NOT NULL FROM jsonb_array_elements_text(%s) AS w(id)"
+    " CROSS JOIN LATERAL (SELECT * FROM lot WHERE id = w.id LIMIT 1) l"
+)
 _BIDDERS = (
     "SELECT l.id, w.party, b.code, CASE WHEN p.stopped THEN 'stopped' ELSE p.state END, p.sign_above_fen, p.order_limit_fen"  # noqa: S608  # frames of this file
-    f" FROM unnest({SPLIT}::int[], {SPLIT}) AS w(place, party) JOIN unnest(%s::text[], %s::int[]) AS l(id, place) USING (place)"
+    f" FROM unnest({SPLIT}::int[], {SPLIT}) AS w(place, party)"
+    " JOIN jsonb_array_elements_text(%s) WITH ORDINALITY AS l(id, place) USING (place)"
     " JOIN bidder b ON b.lot = l.id AND b.party = w.party JOIN party p ON p.id = w.party"
 )
 _PLACED = (
