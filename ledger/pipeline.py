@@ -47,7 +47,7 @@ class Pipeline:
         self._connection = connection
         self._pq = connection.pgconn
         self._transformer = Transformer(connection)
-        self._sent: list[_Query | Literal["begin"] | None] = []
+        self._sent: list[_Query | Literal["begin", "commit"] | None] = []
         """For each result to come: what was prepared, or None where it has rows."""
 
     async def __aenter__(self) -> Self:
@@ -84,7 +84,7 @@ class Pipeline:
     def commit(self) -> None:
         """Have all of it made durable behind what was sent."""
         self._pq.send_query_params(b"COMMIT", None)
-        self._sent.append(None)
+        self._sent.append("commit")
 
     def flush(self) -> None:
         """Let the server begin with what was sent, while something else is done here."""
@@ -107,6 +107,8 @@ class Pipeline:
             if made is None:
                 self._transformer.set_pgresult(result)
                 rows.append(self._transformer.load_rows(0, result.ntuples, tuple))
+            elif made == "commit" and result.command_status != b"COMMIT":
+                raise psycopg.errors.InFailedSqlTransaction("what was to be committed had failed before")
         self._sent = []
         return rows
 

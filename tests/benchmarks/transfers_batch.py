@@ -21,6 +21,7 @@ from ledger import log
 from ledger.book import Book
 from ledger.checkpoint import Signer, sign
 from ledger.entries import Entry
+from ledger.pipeline import Pipeline
 from ledger.postings import Posted, Transfer, TransferKind
 
 SIZE = 8_190
@@ -74,10 +75,10 @@ async def run(connection: psycopg.AsyncConnection[Any], batches: list[list[Trans
         outcomes = await book.post(transfers, log_index=head.edge.size, time_us=head.time_us + 1)
         body = b'{"act":{"transfers":"%d"},"kind":"batch","time":"%d"}' % (len(outcomes), head.time_us + 1)
         appended = log.append(head, [Entry("batch", head.time_us + 1, b"s" * 32, body)], head.time_us + 1)
-        async with connection.pipeline():
-            for sql, values in appended.statements:
-                await connection.execute(sql, values)
-            await connection.commit()
+        async with Pipeline(connection) as pipeline:
+            pipeline.send(appended.statements)
+            pipeline.commit()
+            await pipeline.results()
         sign(appended.head.checkpoint(), SIGNER)
         assert all(isinstance(outcome, Posted) and not outcome.exists for outcome in outcomes)
     return SIZE * len(batches) / (time.perf_counter() - begun)
@@ -88,7 +89,9 @@ async def main() -> None:
     chance = random.Random(3)
     with cluster() as server:
         ratios: dict[bool, list[float]] = {True: [], False: []}
-        async with await psycopg.AsyncConnection.connect(server.app_url, prepare_threshold=1) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            server.app_url, prepare_threshold=None
+        ) as connection:
             await open_accounts(connection)
             gc.freeze()  # as the server does once it is started
             gc.set_threshold(50_000, 50, 100)

@@ -112,6 +112,18 @@ async def test_a_commit_is_durable_and_the_next_statement_begins_anew(
     assert state(line) == "INTRANS"
 
 
+async def test_a_commit_of_what_failed_before_is_an_error(line: psycopg.AsyncConnection[Any]) -> None:
+    with pytest.raises(psycopg.errors.SyntaxError):
+        await together(line, [("SELEC 1", ())])
+    async with Pipeline(line) as pipeline:
+        pipeline.commit()
+        with pytest.raises(
+            psycopg.errors.InFailedSqlTransaction
+        ):  # the server itself says ROLLBACK, and no error
+            await pipeline.results()
+    assert state(line) == "IDLE"
+
+
 async def test_a_statement_is_prepared_once_a_connection_and_outlives_a_rollback(
     line: psycopg.AsyncConnection[Any],
 ) -> None:
