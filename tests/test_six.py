@@ -60,7 +60,7 @@ def test_a_table_says_what_was_refused_of_a_raw_file_by_whom_and_why(
     printed = capsys.readouterr().out
     for shown in (
         "已登记",
-        "原始数据:被拒绝及原因",
+        "原始数据：被拒绝及原因",
         "部门工具",
         "queue.not_certified",
         "release.not_as_declared",

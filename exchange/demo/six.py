@@ -338,7 +338,7 @@ def _print(console: Console, found: Sequence[Registered], lang: Language) -> Non
         table.add_row(name, title, f"{one.raw.rows:,}", one.raw.licence, one.opening, one.code)
     console.print(table)
     refused = Table(
-        title="原始数据:被拒绝及原因" if zh else "the raw tables: refused, and why", title_justify="left"
+        title="原始数据：被拒绝及原因" if zh else "the raw tables: refused, and why", title_justify="left"
     )
     columns = (
         ("类别", "所试", "由谁拒绝", "代码", "原因") if zh else ("kind", "tried", "refused by", "code", "why")
@@ -351,7 +351,7 @@ def _print(console: Console, found: Sequence[Registered], lang: Language) -> Non
             record = (
                 ""
                 if refusal.index is None
-                else (f",日志 {refusal.index}" if zh else f", entry {refusal.index}")
+                else (f"，日志 {refusal.index}" if zh else f", entry {refusal.index}")
             )
             shown = [
                 *refusal.reasons[:REASONS_SHOWN],

@@ -159,18 +159,18 @@ def _conclude(narrator: Narrator, told: Told) -> None:
     narrator.chapter("结论", "Conclusion")
     narrator.did(
         f"{told.assets} 项资产、{told.auctions} 场竞价、{told.bids} 次出价、{told.trades} 笔成交、"
-        f"{len(told.refusals)} 次应有的拒绝;三方账目相差 {told.difference_fen} 分",
+        f"{len(told.refusals)} 次应有的拒绝；三方账目相差 {told.difference_fen} 分",
         f"{told.assets} assets, {told.auctions} auctions, {told.bids} bids, {told.trades} trades, "
         f"{len(told.refusals)} due refusals; the three books differ by {told.difference_fen} fen",
     )
     narrator.did(
-        f"日志 {told.log_size} 条,根 {told.root[:16]}…;证据包 {told.bundle}",
+        f"日志 {told.log_size} 条，根 {told.root[:16]}…；证据包 {told.bundle}",
         f"log of {told.log_size} entries, root {told.root[:16]}…; the evidence is in {told.bundle}",
     )
 
 
 def _stay(console: Console, sandbox: Site, lang: Language) -> None:
-    words = "控制台在 {} ,按 Ctrl-C 结束" if lang == "zh" else "The console is at {}; Ctrl-C ends the sandbox"
+    words = "控制台在 {}，按 Ctrl-C 结束" if lang == "zh" else "The console is at {}; Ctrl-C ends the sandbox"
     console.print("\n" + words.format(f"[bold]{sandbox.url}/{lang}/[/]"))
     try:
         while True:
@@ -222,7 +222,7 @@ class _Play:
             on_record = isinstance(problem, Refused)
             self.told.refusals.append(problem.code)
             self.narrator.refused(
-                f"{zh}:{problem.code}{'(已入日志)' if on_record else ''}",
+                f"{zh}：{problem.code}{'（已入日志）' if on_record else ''}",
                 f"{what}: {problem.detail} ({problem.code}{', on the record' if on_record else ''})",
             )
             return problem.code
@@ -246,13 +246,13 @@ class _Play:
         ]
         rows = sum(d.raw.rows for d in self.data)
         say.did(
-            f"三张真实原始表({rows:,} 行)写入各部门自己的目录,交易所不知其所在;扫描已在部门本地开始",
+            f"三张真实原始表（{rows:,} 行）写入各部门自己的目录，交易所不知其所在；扫描已在部门本地开始",
             f"three real raw tables ({rows:,} rows) lie in the departments' own directories, of which the exchange is not told; their scans began there",
         )
         with say.waiting("数据库、密钥、日志、链…", "database, keys, log, chain …"):
             self.sandbox.open()
         say.did(
-            f"交易所在 {self.sandbox.url},日志公钥 {self.sandbox.vkey}",
+            f"交易所在 {self.sandbox.url}，日志公钥 {self.sandbox.vkey}",
             f"the exchange serves on {self.sandbox.url}, its log key is {self.sandbox.vkey}",
         )
         say.did(f"链在 {self.sandbox.chain_url}", f"the chain is at {self.sandbox.chain_url}")
@@ -326,7 +326,7 @@ class _Play:
             self.enterprises.append(_Enterprise(letter, party, client, maximum_fen))
         self.bank.turn()
         say.did(
-            "两个部门、一家运营公司(49/18/16.5/16.5)、登记机构、监管、银行、五家企业;每人用自己机器上生成的密钥",
+            "两个部门、一家运营公司（49/18/16.5/16.5）、登记机构、监管、银行、五家企业；每人用自己机器上生成的密钥",
             "two departments, an operator (49/18/16.5/16.5), a registrar, a regulator, a bank, five enterprises; "
             "each person with a key made on the own machine",
         )
@@ -351,7 +351,7 @@ class _Play:
                 department.assess(data)
         before = patients.report["before"]
         say.did(
-            f"风险评估:患者表 k = {before['k']},唯一行 {int(before['unique_rows']):,};原始值未离开部门",
+            f"风险评估：患者表 k = {before['k']}，唯一行 {int(before['unique_rows']):,}；原始值未离开部门",
             f"risk assessments filed: the patients' table has k = {before['k']}, "
             f"{int(before['unique_rows']):,} unique rows; no raw value left its department",
         )
@@ -362,7 +362,7 @@ class _Play:
         )
         authorizations = [(d, p, p.approver.authorize(d.asset, d.assessment)) for d, p in plan]
         say.did(
-            "第二人授权,绑定原始表摘要与脱敏策略摘要",
+            "第二人授权，绑定原始表摘要与脱敏策略摘要",
             "a second person authorized each, bound to the digests of raw table and policy",
         )
         applying = [(d, p, a, p.desensitize(d, a)) for d, p, a in authorizations]
@@ -374,7 +374,7 @@ class _Play:
         certificate = patients.read("certificate.json")
         after = certificate["metrics"]["after"] if "metrics" in certificate else certificate["after"]
         say.did(
-            f"部门本地脱敏,交易所复测通过:患者表 k = {after['k']}",
+            f"部门本地脱敏，交易所复测通过：患者表 k = {after['k']}",
             f"desensitized at the departments and measured again here: the patients' table has k = {after['k']}",
         )
         self._register(plan)
@@ -407,7 +407,7 @@ class _Play:
         self.told.assets = len(plan)
         codes = ", ".join(d.code for d in self.data)
         self.narrator.did(
-            f"受理、第二人形式审核、公示(十个工作日)期满,登记赋码:{codes}",
+            f"受理、第二人形式审核、公示（十个工作日）期满，登记赋码：{codes}",
             f"accepted, reviewed by a second registrar, ten working days in public notice, then registered: {codes}",
         )
 
@@ -441,7 +441,7 @@ class _Play:
                     not any(name in content for name in names), f"{path.name} holds a name of the raw table"
                 )
         self.narrator.did(
-            f"在交易所的全部文件中查找 {len(names)} 个原始姓名:一个也没有",
+            f"在交易所的全部文件中查找 {len(names)} 个原始姓名：一个也没有",
             f"searched all files of the exchange for {len(names)} names of the raw table: none is there",
         )
 
@@ -459,7 +459,7 @@ class _Play:
         ):
             values[data.kind] = int(department.appraise(data, costs).outcome["value_fen"])
         say.did(
-            "成本法估值:" + ",".join(f"{k} {v / 100:,.2f} 元" for k, v in values.items()),
+            "成本法估值：" + "，".join(f"{k} {v / 100:,.2f} 元" for k, v in values.items()),
             "appraised by cost: " + ", ".join(f"{k} {v / 100:,.2f} yuan" for k, v in values.items()),
         )
         terms = OfferMessage(grant="licence", licences=3, term_days=365, price_fen=1_000_000)
@@ -498,7 +498,7 @@ class _Play:
             department.approver.sign_terms(done.outcome["listing"])
         self.told.auctions = len(self.lots)
         say.did(
-            f"两个标的挂牌竞价,公开 {LOT_HOURS} 小时", f"two lots are open for {LOT_HOURS} hours by auction"
+            f"两个标的挂牌竞价，公开 {LOT_HOURS} 小时", f"two lots are open for {LOT_HOURS} hours by auction"
         )
 
     def auction(self) -> None:
@@ -514,7 +514,7 @@ class _Play:
             "余额不足以冻结保证金",
             lambda: poor.client.join_lot(self.lots[0]),
         )
-        say.did("保证金已冻结,各得随机代码", "deposits are held, each bidder has a random code")
+        say.did("保证金已冻结，各得随机代码", "deposits are held, each bidder has a random code")
         self.bank.order_transfer(poor.party, 40_000_000)
         self.bank.turn()
         poor.maximum_fen = 9_500_000
@@ -531,7 +531,7 @@ class _Play:
                 self._bid_at_once(lot)
         views = [self.admin.lot(lot) for lot in self.lots]
         say.did(
-            "五家企业同时竞价:" + ",".join(f"{(v.standing_price_fen or 0) / 100:,.2f} 元" for v in views),
+            "五家企业同时竞价：" + "，".join(f"{(v.standing_price_fen or 0) / 100:,.2f} 元" for v in views),
             "five enterprises bid at once: "
             + ", ".join(f"{(v.standing_price_fen or 0) / 100:,.2f} yuan" for v in views),
         )
@@ -558,8 +558,8 @@ class _Play:
             self.require(view.state == "sold", f"lot {view.id} is {view.state}")
             self.told.trades += 1
             say.did(
-                f"{view.asset_code} 以 {(view.price_fen or 0) / 100:,.2f} 元成交,代码 {view.winner_code};"
-                "价款、佣金、税与四家股东分成一笔清算,落选者保证金已退",
+                f"{view.asset_code} 以 {(view.price_fen or 0) / 100:,.2f} 元成交，代码 {view.winner_code}；"
+                "价款、佣金、税与四家股东分成一笔清算，落选者保证金已退",
                 f"{view.asset_code} sold to {view.winner_code} for {(view.price_fen or 0) / 100:,.2f} yuan: price, "
                 "fees, tax and four shares in one linked chain; the losers have their deposits back",
             )
@@ -603,7 +603,7 @@ class _Play:
                 path = folder / f"{enterprise.name}-{licence.id}.parquet"
                 enterprise.client.download(link, path)
                 say.did(
-                    f"企业 {enterprise.name} 签署合同并下载 {path.stat().st_size:,} 字节,摘要与目录一致",
+                    f"企业 {enterprise.name} 签署合同并下载 {path.stat().st_size:,} 字节，摘要与目录一致",
                     f"enterprise {enterprise.name} signed its contract and downloaded {path.stat().st_size:,} bytes, the digest is the catalogue's",
                 )
 
@@ -614,7 +614,7 @@ class _Play:
             department.approver.withdraw(available)
             self.bank.turn()
             self.narrator.did(
-                f"部门 {name} 提取收入 {available / 100:,.2f} 元,银行核验回执后付款",
+                f"部门 {name} 提取收入 {available / 100:,.2f} 元，银行核验回执后付款",
                 f"department {name} withdrew {available / 100:,.2f} yuan; the bank paid against the verified receipt",
             )
 
@@ -623,7 +623,7 @@ class _Play:
             came = self.clerk.import_statement(read_statement(statement)).outcome
             self.require(came["state"] == "agreed", f"the bank's statement: {came['findings']}")
         self.narrator.did(
-            f"银行对账单逐笔核对相符,在途 {int(came['in_transit_fen']) / 100:,.2f} 元",
+            f"银行对账单逐笔核对相符，在途 {int(came['in_transit_fen']) / 100:,.2f} 元",
             f"the bank's statements agree with the book line by line; {int(came['in_transit_fen']) / 100:,.2f} yuan are on their way",
         )
 
@@ -636,7 +636,7 @@ class _Play:
         backups = self.sandbox.directory("backups")
         backups.chmod(0o711)
         self.backing_up = self.sandbox.start("backup", "--store", str(backups))
-        with say.waiting("等待上链,离线审计…", "waiting for an anchor, auditing offline …"):
+        with say.waiting("等待上链，离线审计…", "waiting for an anchor, auditing offline …"):
             deadline = time.monotonic() + 20
             while not self.regulator.anchors() and time.monotonic() < deadline:
                 time.sleep(0.2)
@@ -647,7 +647,7 @@ class _Play:
             check = next(c for c in verdict["checks"] if c["name"] == name)
             self.require(check["status"] == "passed", f"audit check {name}: {check}")
         say.did(
-            f"另一进程离线审计通过:{verdict['size']} 条,重新作出的决定 "
+            f"另一进程离线审计通过：{verdict['size']} 条，重新作出的决定 "
             + ",".join(f"{k} {v}" for k, v in verdict["replay"]["judged"].items()),
             f"a separate process judged {verdict['size']} entries and decided again: "
             + ", ".join(f"{v} {k}" for k, v in verdict["replay"]["judged"].items()),
@@ -667,7 +667,7 @@ class _Play:
             "checked": True,
         }
         say.did(
-            f"监管自行读链:区块中的根与日志一致(大小 {size})",
+            f"监管自行读链：区块中的根与日志一致（大小 {size}）",
             f"the regulator read the chain: the root in the block is the log's at size {size}",
         )
         self.told.difference_fen = self._difference(verdict, rows)
@@ -717,7 +717,7 @@ class _Play:
             shutil.copytree(self.sandbox.data_dir / "keys", copy / "keys")
             self.sandbox.run("restore", str(self.sandbox.folder / "backups"), data_dir=copy)
         say.did(
-            "备份已恢复到副本,并经审计证明其根在日志历史上",
+            "备份已恢复到副本，并经审计证明其根在日志历史上",
             "a backup was restored to a copy and proved by audit: its root lies on the log's history",
         )
         bundle = copy / "tampered.zip"
@@ -739,6 +739,6 @@ class _Play:
         failed = [c["name"] for c in verdict["checks"] if c["status"] == "failed"]
         self.told.refusals.append(f"audit.{failed[0]}")
         say.refused(
-            f"有人绕过账本给企业 B 多记 1,000 元:审计在第 {found} 条发现({','.join(failed)})",
+            f"有人绕过账本给企业 B 多记 1,000 元：审计在第 {found} 条发现（{'、'.join(failed)}）",
             f"a row was given 1,000 yuan behind the ledger's back: the audit found it at entry {found} ({', '.join(failed)})",
         )

