@@ -147,9 +147,13 @@ class Rulebook:
         assert type(value) is tuple, name
         return value
 
+    def behind(self, name: str) -> tuple[Rule, ...]:
+        """The rules on which a gate of the code stands, by the code of its refusal (`gates.toml`); of a rule, that rule."""
+        return tuple(self.rules[each] for each in GATES.get(name, (name,)))
+
     def cite(self, gate: str) -> str:
-        """The clauses on which a gate of the code stands; `gates.toml` names them by its code."""
-        return "; ".join(dict.fromkeys(self.rules[name].cite() for name in GATES[gate]))
+        """The clauses on which a gate of the code stands."""
+        return "; ".join(dict.fromkeys(rule.cite() for rule in self.behind(gate)))
 
     def reference(self) -> dict[str, str]:
         """How an entry names this version."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ async def tenders(
     """All tenders, newest first; or a page, older than entry `after`."""
     query = _ROWS.order_by(col(Tender.log_index).desc()).limit(limit)
     rows = await session.execute(query if after is None else query.where(col(Tender.log_index) < after))
-    return [await _view(session, *row) for row in rows.all()]
+    return [_view(*row) for row in rows.all()]
 
 
 async def tender(session: AsyncSession, identifier: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ async def tender(session: AsyncSession, identifier: str) -> dict[str, Any]:
             "tender.unknown", f"no tender {identifier!r}", field="tender", remedy="check the identifier"
         )
     row = found[0]
-    view = await _view(session, *found)
+    view = _view(*found)
     view["questions"] = await _questions(session, row)
     view["shares"] = await shares(session, identifier)
     view["envelopes"] = (
@@ -82,13 +83,14 @@ async def tender(session: AsyncSession, identifier: str) -> dict[str, Any]:
 
 
 _ROWS = (
-    select(Tender, Listing, Asset)
+    select(Tender, Listing, Asset, Opening.value)
     .join(Listing, col(Listing.id) == col(Tender.listing))
     .join(Asset, col(Asset.id) == col(Listing.asset))
+    .join(Opening, col(Opening.commitment) == col(Tender.terms), isouter=True)
 )
 
 
-async def _view(session: AsyncSession, row: Tender, listing: Listing, asset: Asset) -> dict[str, Any]:
+def _view(row: Tender, listing: Listing, asset: Asset, terms: str | None) -> dict[str, Any]:
     winner = None if row.outcome is None else row.outcome["result"]["allocation"]
     return {
         **{name: plain(getattr(row, name)) for name in COLUMNS},
@@ -99,7 +101,7 @@ async def _view(session: AsyncSession, row: Tender, listing: Listing, asset: Ass
         "reason": listing.reason,
         "seller": listing.seller,
         "term_days": str(listing.term_days),
-        "terms": await _text(session, row.terms),
+        "terms": terms,
         "winner_code": winner[0]["code"] if winner else None,
     }
 
@@ -307,11 +309,24 @@ async def protested(session: AsyncSession, caller: Caller, identifier: str) -> l
 
 
 async def duties(session: AsyncSession, caller: Caller) -> list[dict[str, Any]]:
-    """The tenders that the caller helps to decide, the newest first: whose key the party holds, or whose bids the person marks."""
+    """The tenders that the caller helps to decide, the newest first: whose key the party holds, or whose bids the person marks.
+
+    Of those that the person marks, `proposals` are the bidders whose proposal is in.
+    """
     holds = col(Tender.committee).contains({"holders": [{"name": caller.party}]})
     marks = col(Tender.assessors).contains([caller.person])
     rows = await session.execute(_ROWS.where(or_(holds, marks)).order_by(col(Tender.log_index).desc()))
-    return [await _view(session, *row) for row in rows.all()]
+    found = [_view(*row) for row in rows.all()]
+    marked = [view["id"] for view in found if caller.person in view["assessors"]]
+    filed = await session.execute(
+        select(Envelope.tender, Envelope.code)
+        .where(col(Envelope.tender).in_(marked), col(Envelope.filed_index).is_not(None))
+        .order_by(col(Envelope.code))
+    )
+    proposals: defaultdict[str, list[str]] = defaultdict(list)
+    for tender, code in filed:
+        proposals[tender].append(code)
+    return [{**view, "proposals": proposals[view["id"]]} for view in found]
 
 
 async def has_marked(session: AsyncSession, caller: Caller, identifier: str) -> bool:

@@ -21,6 +21,7 @@ from exchange.web import (
     openings,
     pieces,
     regulator,
+    rules,
     selling,
     sign_in,
     subscriptions,
@@ -34,7 +35,7 @@ DESKS: tuple[desk.DeskPage, ...] = (
 )  # fmt: skip
 """Every page of who signed in, in the order of the navigation: a further one is added to its module's `PAGES`."""
 
-PUBLIC = (*openings.PAGES, *demands.PUBLIC)
+PUBLIC = (*openings.PAGES, *demands.PUBLIC, *rules.PAGES)
 """Pages of what is open to everybody, beside those of the console itself."""
 
 

@@ -67,7 +67,7 @@ async def appraising(visit: Visit) -> Response:
         comparables=range(1, COMPARABLES + 1),
         columns=dictionary["columns"],
         guideline=GUIDELINE,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

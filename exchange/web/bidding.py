@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -52,16 +52,22 @@ async def own_bid(visit: Visit) -> Response:
         failure=None if found["failure"] is None else FAILURES[found["failure"]][word],
         opened=opened,
         opened_word=None if opened is None else ENVELOPES[opened["reason"] or opened["state"]][word],
-        why=await visit.read(tenders.explanation, visit.caller, found["id"])
-        if own is not None and found["outcome"] is not None
-        else None,
-        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).cite,
+        why=None if own is None else await why(visit, found),
+        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).behind,
         largest_mib=tenders.PROPOSAL_BYTES >> 20,
         sells=found["seller"] == visit.caller.party,
         facts=tenders.FACTS,
         purposes=await purposes_for(visit, allowed),
         account=await visit.read(parties.account_of, visit.caller),
     )
+
+
+async def why(visit: Visit, found: Mapping[str, Any]) -> str | None:
+    """Why the party's bid won or lost, in the reader's language; None while there is no award."""
+    if found["outcome"] is None:
+        return None
+    told: str = (await visit.read(tenders.explanation, visit.caller, found["id"]))[visit.t.language]
+    return told
 
 
 @own_bid.on("join", fresh=True)
@@ -130,13 +136,18 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-@desk_page("/desk/tenders/{tender}/proposals/{code}")
-async def proposal(visit: Visit) -> Response:
+async def _show_proposal(visit: Visit) -> Response:
     """A bidder's proposal as a file, for whoever may read it."""
     code = visit.request.path_params["code"]
     digest = await visit.read(tenders.proposal_of, visit.caller, _name(visit), code)
     content = await asyncio.to_thread(proposals.read, _vault(visit), digest)
     return Response(content, media_type="application/octet-stream", headers=proposals.head(code, digest))
+
+
+proposal = desk_page("/desk/tenders/{tender}/proposals/{code}")(_show_proposal)
+regulators_proposal = desk_page(
+    "/regulator/tenders/{tender}/proposals/{code}", roles=("regulator",), hall="regulator"
+)(_show_proposal)
 
 
 @desk_page("/desk/receipts/{index}")
@@ -152,4 +163,4 @@ async def receipt(visit: Visit) -> Response:
     )
 
 
-PAGES: Final[tuple[DeskPage, ...]] = (own_bid, proposal, receipt)
+PAGES: Final[tuple[DeskPage, ...]] = (own_bid, proposal, regulators_proposal, receipt)

@@ -50,7 +50,7 @@ from exchange.taxonomy import KINDS, THEMES
 from exchange.vault import Vault
 from exchange.web.pictures import Kin, descent, division, mark, radar
 from exchange.web.reference import reference
-from exchange.web.words import LANGUAGES, Language, Words, iso, preferred, words
+from exchange.web.words import LANGUAGES, Language, Words, iso, minus, preferred, words
 from ledger import log
 from ledger.anchors import anchors, watch
 from pricing.auctions import AscendingRules, Standing, least_admissible_fen
@@ -287,7 +287,7 @@ async def lot_standing(session: AsyncSession, identifier: str) -> dict[str, Any]
         "standing": standing,
         "lot": view,
         "least_fen": least_admissible_fen(terms, standing) if view["state"] == "open" else None,
-        "cite": lambda name: rules[name].cite(),
+        "cite": rules.behind,
     }
 
 
@@ -507,16 +507,8 @@ async def certificate(request: Request, t: Words) -> Response:
         theme=None if theme is None else getattr(theme, t.language),
         steps=steps,
         mark=mark(request, t.language, max(int(step["index"]) for step in steps)),
-        **await _rules(gate),
+        cite=(await gate.read(rulebook.at, await gate.now_us())).behind,
     )
-
-
-async def _rules(gate: Gate) -> dict[str, Any]:
-    rules = await gate.read(rulebook.at, await gate.now_us())
-    return {
-        "cite": lambda name: rules[name].cite(),
-        "days": rules.value("registration.notice_working_days"),
-    }
 
 
 async def api(request: Request, t: Words) -> Response:
@@ -558,9 +550,14 @@ async def problem_page(request: Request, t: Words, error: ExchangeError) -> Resp
 
 
 async def render(request: Request, t: Words, template: str, **found: Any) -> HTMLResponse:
-    """A template with what all of them show: the market, its time, its newest checkpoint."""
+    """A template with what all of them show: the market, its time, its newest checkpoint; of a refusal its rules as well."""
     gate = gate_of(request)
     view, head = await gate.read(_shared)
+    now_us = await gate.now_us()
+    problem = found["visit"].problem if "visit" in found else found.get("problem")
+    refused_by: Sequence[rulebook.Rule] = ()
+    if problem is not None and problem.code in rulebook.GATES:
+        refused_by = (await gate.read(rulebook.at, now_us)).behind(problem.code)
     path = request.url.path.split("/", 2)[2]
     page = templates().get_template(template)
     text = page.render(
@@ -569,7 +566,8 @@ async def render(request: Request, t: Words, template: str, **found: Any) -> HTM
         other={"zh": "en", "en": "zh"}[t.language],
         rest=path + (f"?{request.url.query}" if request.url.query else ""),
         market=view,
-        now_us=await gate.now_us(),
+        now_us=now_us,
+        refused_by=refused_by,
         size=head.edge.size,
         root=head.edge.root().hex(),
         origin=gate.signer.name,
@@ -594,6 +592,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["iso"] = iso
+    environment.filters["minus"] = minus
     environment.filters["json"] = lambda value: orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     environment.globals["asset"] = _asset
     return environment

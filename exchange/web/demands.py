@@ -74,7 +74,7 @@ async def wants(visit: Visit) -> Response:
         buys="buyer" in visit.caller.roles,
         purposes=await purposes_for(visit, []),
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

@@ -89,9 +89,8 @@ def _assessing(rules: Rulebook) -> dict[str, Any]:
         "openings": OPENINGS,
         "usual": rules.word("model.opening_default"),
         "purposes": rules.words("opening.purposes"),
-        "cite": rules.cite,
+        "cite": rules.behind,
         "harm_source": SOURCE,
-        "source_of": lambda name: rules[name].cite(),
     }
 
 
@@ -331,7 +330,7 @@ async def approval(visit: Visit) -> Response:
         decisions=found["approvals"][::-1],
         names=await _names(visit, card["supplier"]),
         columns=_columns(newest["policy"], visit.t.language),
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

@@ -170,7 +170,7 @@ async def _show_listing(visit: Visit, looked: dict[str, Any] | None) -> Response
         "desk/listing.html",
         offer=found,
         looked=looked,
-        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).cite,
+        cite=(await visit.read(rulebook.at, await visit.gate.now_us())).behind,
         purposes=await purposes_for(visit, found["purposes"]),
         account=await visit.read(parties.account_of, visit.caller),
     )
@@ -245,7 +245,7 @@ async def negotiations(visit: Visit) -> Response:
         price_fen = min(int(row["price_fen"]) * int(row["licences"]), MAX_AMOUNT)
         row["parts"] = settlement.split(price_fen, rules, None)
         row["listed"] = await visit.read(listings.listing, row["listing"])
-    return await visit.show("desk/negotiations.html", rows=rows, older=_older(rows), cite=rules.cite)
+    return await visit.show("desk/negotiations.html", rows=rows, older=_older(rows), cite=rules.behind)
 
 
 @negotiations.on("accept", fresh=True)

@@ -16,9 +16,10 @@ import orjson
 from starlette.responses import Response
 
 from exchange import catalogue, rulebook, tenders
-from exchange.errors import ExchangeError, Forbidden, Malformed, NotFound
+from exchange.errors import Forbidden, Malformed, NotFound
 from exchange.listings import GRANTS, Offer
 from exchange.messages.tenders import STATES
+from exchange.web.bidding import why
 from exchange.web.department import DEPARTMENT
 from exchange.web.desk import PLAIN, DeskPage, Visit, desk_page
 from exchange.web.enterprise import BUYERS
@@ -80,7 +81,7 @@ async def _show_publication(visit: Visit, checked: tenders.PublishTender | None)
         rows=range(CRITERIA_OFFERED),
         grants=GRANTS,
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 
@@ -173,7 +174,7 @@ async def _show_host(visit: Visit, findings: Any) -> Response:
         or (found["state"] == "published" and now_us < int(found["deadline_us"])),
         appoints=found["state"] == "opened" and bool(found["rules"]["criteria"]),
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 
@@ -272,7 +273,7 @@ async def _show_shares(visit: Visit) -> Response:
         and int(found["opens_us"]) <= now_us < int(found["ends_us"])
         and visit.caller.party in said["awaited"],
         handed=visit.caller.party not in said["awaited"],
-        cite=(await visit.read(rulebook.at, now_us)).cite,
+        cite=(await visit.read(rulebook.at, now_us)).behind,
         home=visit.page.path.split("/tenders/", 1)[0],
     )
 
@@ -331,7 +332,7 @@ async def marks(visit: Visit) -> Response:
         names=await visit.read(tenders.named, acting(found)),
         bids=[{**row, "proposal": proposals.get(row["code"])} for row in _valid(found)],
         marked=await visit.read(tenders.has_marked, visit.caller, found["id"]),
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 
@@ -362,10 +363,6 @@ async def award(visit: Visit) -> Response:
     """Why the party won or lost, in words that follow from the marks alone, and the protest while its time runs."""
     found = await _tender(visit)
     place = await visit.read(tenders.tenderer, visit.caller, found["id"])
-    try:
-        why = (await visit.read(tenders.explanation, visit.caller, found["id"]))[visit.t.language]
-    except ExchangeError:  # there is no award, or none any more
-        why = None
     now_us = await visit.gate.now_us()
     rules = await visit.read(rulebook.at, now_us)
     waits = any(one["code"] == place["code"] and one["state"] == "filed" for one in found["protests"])
@@ -375,11 +372,11 @@ async def award(visit: Visit) -> Response:
         **course(visit.t, found),
         names=await visit.read(tenders.named, acting(found)),
         code=place["code"],
-        why=why,
+        why=await why(visit, found),
         waits=waits,
         may_protest=found["state"] == "awarded" and not waits and until is not None and now_us < int(until),
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

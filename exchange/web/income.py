@@ -64,7 +64,7 @@ async def _show_offer(visit: Visit, checked: Offering | None) -> Response:
         modes=MODES,
         units=[(unit.value, visit.t.named("per", unit.value)) for unit in Unit],
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

@@ -36,7 +36,7 @@ async def notices(request: Request, t: Words) -> Response:
         t,
         "notices.html",
         found=found,
-        cite=rules.cite,
+        cite=rules.behind,
         days=rules.value("registration.notice_working_days"),
     )
 
@@ -70,7 +70,7 @@ async def notice(request: Request, t: Words) -> Response:
         t,
         "notice.html",
         **_told(found, now_us),
-        cite=(await gate.read(rulebook.at, now_us)).cite,
+        cite=(await gate.read(rulebook.at, now_us)).behind,
         problem=problem,
         given=str(form.get("text", "")),
         entry=entry if entry.isdecimal() and len(entry) < 19 else None,
@@ -119,7 +119,7 @@ async def _show_one(visit: Visit) -> Response:
         speaks=visit.page.hall == "exchange",
         listed=visit.page.hall == "regulator" or not visit.caller.roles.isdisjoint(READERS),
         home=_home(visit),
-        cite=(await visit.read(rulebook.at, now_us)).cite,
+        cite=(await visit.read(rulebook.at, now_us)).behind,
     )
 
 

@@ -82,9 +82,9 @@ async def _show(request: Request, t: Words, template: str) -> Response:
         names=await gate.read(tenders.named, acting(found)),
         stages=STAGES,
         behind=_BEHIND.get(found["state"]),
-        rule_of_failure=rules[_FAILED_BY[found["failure"]]].cite(),
+        rule_of_failure=rules.behind(_FAILED_BY[found["failure"]]),
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 
@@ -110,6 +110,7 @@ def course(t: Words, found: Mapping[str, Any]) -> dict[str, Any]:
             {**row, "word": said_in(t, ENVELOPES, row["reason"] or row["state"])}
             for row in found["opened"] or []
         ],
+        "filed": [one["code"] for one in found["envelopes"] if one["filed_index"] is not None],
         "prices": {row["code"]: row["price_fen"] for row in found["opened"] or []},
         "ranked": sorted(found["scores"] or (), key=lambda one: int(one["total_ppm"]), reverse=True),
         "points": points,

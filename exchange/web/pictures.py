@@ -76,8 +76,8 @@ def division(t: Words, said: Mapping[str, int]) -> Markup:
     rows += [("tax", said["tax_fen"]), ("fee", fee)]
     return money_flow(
         t.named("flow", "title"),
-        (t.named("flow", "paid"), f"¥{t.money(said['price_fen'] + said['buyer_fee_fen'])}"),
-        [(t.named("flow", kind), f"¥{t.money(fen)}", fen, kind) for kind, fen in rows],
+        (t.named("flow", "paid"), t.yuan(said["price_fen"] + said["buyer_fee_fen"])),
+        [(t.named("flow", kind), t.yuan(fen), fen, kind) for kind, fen in rows],
     )
 
 

@@ -78,7 +78,7 @@ async def _party(session: AsyncSession, identifier: str) -> dict[str, Any] | Non
 
 async def _cite(visit: Visit) -> Any:
     rules = await visit.read(rulebook.at, await visit.gate.now_us())
-    return lambda name: rules[name].cite()
+    return rules.behind
 
 
 @timeline.on("halt", fresh=True)
@@ -185,13 +185,13 @@ async def tender_page(visit: Visit) -> Response:
         **course(visit.t, found),
         names=await visit.read(tenders.named, acting(found)),
         signs=(await visit.read(tenders.signs, visit.caller, name))["signs"],
-        signs_by=rules["surveillance.rigged_tender_signs"].cite(),
+        signs_by=rules.behind("surveillance.rigged_tender_signs"),
         halts=found["state"] == "published" and now_us < int(found["deadline_us"]),
         waiting=[one for one in protests if one["state"] == "filed"],
         decisions=[one for one in DECISIONS if found["rules"]["criteria"] or one != "rescore"],
-        decided_by=rules["tender.protest_decided_within_days"].cite(),
+        decided_by=rules.behind("tender.protest_decided_within_days"),
         value=rules.value,
-        cite=rules.cite,
+        cite=rules.behind,
     )
 
 

@@ -43,7 +43,7 @@ async def _show(visit: Visit, looked: dict[str, Any] | None) -> Response:
         menu=menu(meter, int(found["term_days"]), rules),
         discounts=[one for one in register if int(one["ends_us"]) > now_us],
         every_days=rules.value("metering.statement_every_days"),
-        cite=rules.cite,
+        cite=rules.behind,
         purposes=await purposes_for(visit, found["purposes"]),
         account=await visit.read(parties.account_of, visit.caller),
     )

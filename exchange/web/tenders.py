@@ -41,14 +41,12 @@ async def tender_page(visit: Visit) -> Response:
         **course(visit.t, found),
         own=own,
         names=await visit.read(tenders.named, acting(found)),
-        cite=(await visit.read(rulebook.at, now_us)).cite,
+        cite=(await visit.read(rulebook.at, now_us)).behind,
         takes=found["state"] == "published" and now_us < int(found["deadline_us"]),
         may_withdraw=found["state"] == "halted"
         or (found["state"] == "published" and now_us < int(found["deadline_us"])),
         sells=found["seller"] == visit.caller.party,
-        readable=[one["code"] for one in found["envelopes"] if one["filed_index"] is not None]
-        if found["seller"] == visit.caller.party or visit.caller.person in found["assessors"]
-        else [],
+        reads=found["seller"] == visit.caller.party or visit.caller.person in found["assessors"],
         buys="buyer" in visit.caller.roles,
     )
 

@@ -15,8 +15,9 @@ from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from babel.units import format_unit
+from markupsafe import Markup
 
-from exchange.rulebook.book import OWN
+from exchange.rulebook.book import OWN, Rule
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
@@ -48,9 +49,45 @@ class Words:
         """The word for a value of the market's (a kind, a state, a reason); the value itself where it has none."""
         return self.texts.get(f"{family}.{value}", value)
 
-    def cited(self, source: str) -> str:
-        """The clauses on which a rule stands, in their own words; that it is the venue's own is said in the reader's."""
-        return source.replace(OWN, self("rules.own"))
+    def rule(self, rule: Rule) -> str:
+        """What a rule says, with its figure; its name where it is a market's own and has no sentence here."""
+        sentence = self.texts.get(f"rule.{rule.name}")
+        return rule.name if sentence is None else sentence.format(value=self.rule_value(rule))
+
+    def rule_value(self, rule: Rule) -> str:
+        """The figure, permission or list of a rule, in the unit that ends the rule's name."""
+        value = rule.value
+        if isinstance(value, bool):
+            return self.named("rule_word", str(value).lower())
+        if isinstance(value, str):
+            return self.named("rule_word", value)
+        if isinstance(value, tuple):
+            comma = "、" if self.language == "zh" else ", "
+            return comma.join(self.named("rule_word", word) for word in value)
+        if rule.name.endswith("_us"):
+            return self.span(value)
+        if rule.name.endswith("_ppm"):
+            return f"{self.decimal(value * 100)} %"
+        return self.yuan(value) if rule.name.endswith("_fen") else self.number(value)
+
+    def clause(self, rule: Rule) -> str:
+        """Where a rule stands, in the words of its source; that it is the venue's own is said in the reader's."""
+        return rule.cite().replace(OWN, self("rules.own"))
+
+    def cited(self, rules: Iterable[Rule]) -> Markup:
+        """The clauses on which something stands, each once: a link to the rule's page that tells what the rule says."""
+        clauses: dict[str, list[Rule]] = {}
+        for rule in rules:
+            clauses.setdefault(self.clause(rule), []).append(rule)
+        return Markup("; ").join(
+            Markup('<a class="rule" href="/{}/rules#{}" title="{}">{}</a>').format(
+                self.language,
+                found[0].name,
+                ("；" if self.language == "zh" else "; ").join(map(self.rule, found)),
+                clause,
+            )
+            for clause, found in clauses.items()
+        )
 
     def sections(self, names: Iterable[str]) -> dict[str, str]:
         """All texts of some sections, for a page's scripts."""
@@ -63,8 +100,13 @@ class Words:
         return "zh-CN" if self.language == "zh" else "en"
 
     def money(self, fen: int | str) -> str:
-        """Fen as grouped yuan with two decimals, exact at any size; the sign ¥ stands in the template."""
-        return format_decimal(Decimal(int(fen)).scaleb(-2), "#,##0.00", locale=_LOCALES[self.language])
+        """Fen as grouped yuan with two decimals, exact at any size, without the sign ¥, which a template sets apart."""
+        said = format_decimal(Decimal(abs(int(fen))).scaleb(-2), "#,##0.00", locale=_LOCALES[self.language])
+        return f"{minus(fen)}{said}"
+
+    def yuan(self, fen: int | str) -> str:
+        """The same with its sign, behind the minus of a negative sum: −¥8,000,000.00."""
+        return f"{minus(fen)}¥{self.money(abs(int(fen)))}"
 
     def number(self, value: int | str) -> str:
         """A whole number, grouped."""
@@ -94,6 +136,11 @@ class Words:
         # Babel's long Chinese forms of units are missing; the short ones are the usual words.
         length: Literal["short", "long"] = "short" if self.language == "zh" else "long"
         return format_unit(rest // size, f"duration-{unit}", length, locale=_LOCALES[self.language])
+
+
+def minus(amount: int | str) -> str:
+    """The sign before a negative amount, the true one (U+2212); nothing before others."""
+    return "\N{MINUS SIGN}" if int(amount) < 0 else ""
 
 
 def iso(us: int | str) -> str:

@@ -109,7 +109,7 @@ def test_a_rule_is_proposed_in_the_page_and_signed_by_a_second_person(
     page.fill("#f-reason", "降低买方成本")
     page.locator("details button[type=submit]").click()
     expect(page.locator(".notice[data-state=good]")).to_contain_text("已提议")
-    expect(page.locator("ins")).to_have_text("9000")
+    expect(page.locator("ins")).to_have_text("0.9 %")
     page.locator("button[value=sign]").click()
     expect(page.locator("#trouble")).to_be_visible()  # nobody signs the own proposal
     second = visit("/en/desk/rulebook", context=other)

@@ -35,6 +35,7 @@ NO_PAGES = {
     "/desk/receipts/{index}",  # files
     "/desk/invoices/sheet.csv",
     "/desk/tenders/{tender}/proposals/{code}",
+    "/regulator/tenders/{tender}/proposals/{code}",
     "/regulator/record/bundle",
     "/desk/subscriptions/{subscription}/statements/{number}/sheet.csv",
     "/{rest:path}",  # where nothing is: below

@@ -197,17 +197,41 @@ def test_the_file_behind_the_digest_is_taken_after_the_opening_as_it_was_sealed_
     assert came.value.path().read_bytes() == sealed_file.read_bytes()
     expert, first = market.party("评标专家库", "service_provider")
     experts = [first]
-    for number in range(4):
+    for number in range(3):
         one = market.stack.enter_context(type(first)(market.url, vkey=market.administrator.vkey))
         one.enrol(market.administrator.invite(expert, f"专家{number}").token)
         experts.append(one)
-    client.appoint_assessors(tender, [one.me().person for one in experts])
+    invited = market.administrator.invite(expert, "专家")
+    reader = sit(seated(market.url, invited.token, "expert"))
+    client.appoint_assessors(tender, [*(one.me().person for one in experts), invited.person])
     code = firm.client.tenderer(tender).code
     experts[0].tender_proposal(tender, code, tmp_path / "read.pdf")
     assert (tmp_path / "read.pdf").read_bytes() == sealed_file.read_bytes()
     marks = {one.code: {plan.name: 90 if one.code == code else 40} for one in client.tender(tender).opened}
     for one in experts:
         one.mark_tender(tender, marks)
+
+    # An assessor finds the file beside what it has to mark and on its sheet, the regulator among its own pages.
+    inspector = seated(
+        market.url,
+        market.administrator.invite(market.party("市数据局", "regulator")[0], "督察员").token,
+        "inspector",
+    )
+    for who, path in (
+        (reader, "/zh/desk/duties"),
+        (sit(inspector), f"/en/regulator/tenders/{tender}"),
+        (reader, f"/zh/desk/tenders/{tender}/marks"),
+    ):
+        desk = visit(path, context=who)
+        with desk.expect_download() as came:
+            desk.locator(f"a[download][href$='/proposals/{code}']").click()
+        assert came.value.path().read_bytes() == sealed_file.read_bytes()
+    for bidder, given in marks.items():
+        desk.fill(f"[name=mark_{bidder}_0]", str(given[plan.name]))
+    desk.get_by_role("button", name="提交评分").click()
+    expect(desk.locator("#marked")).to_be_visible()
+    watch = visit("/en/regulator/accesses", context=sit(inspector))
+    expect(watch.locator("tbody")).to_contain_text(f"/regulator/tenders/{tender}/proposals/{code}")
     while client.tender(tender).winner_code is None:
         page.wait_for_timeout(100)
     page.reload()

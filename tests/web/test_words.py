@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -27,7 +28,6 @@ from exchange.registration.path import STEPS
 from exchange.registration.procedure import ACTS
 from exchange.registration.rights import RIGHTS
 from exchange.rulebook import load
-from exchange.rulebook.book import OWN
 from exchange.tenders import FACTS
 from exchange.web import DESKS, openings
 from exchange.web.console import SEARCHED
@@ -90,7 +90,6 @@ FAMILIES = (
     "account_code",
     "component",
     "paid_to",
-    "fee_rule",
     "job_name",
     "layer_name",
     "layer_state",
@@ -166,6 +165,10 @@ FAMILIES = (
     "complaint_state",
     # of public notices
     "objection_decision",
+    # of the rulebook
+    "rule",
+    "rule_part",
+    "rule_word",
 )
 REFUSED_HERE = re.compile(r'ProofError\("(\w+)"')
 
@@ -182,7 +185,7 @@ def named() -> set[str]:
     for text in (*texts("templates", ".html"), *texts("", ".py")):
         found |= set(re.findall(r"""\bt\(["']([a-z_.]+)["'](?! ~)""", text))
     found = {key for key in found if key.partition(".")[0] not in FAMILIES}
-    found.add("rules.own")  # by `Words.cited`
+    found.add("rules.own")  # by `Words.clause`
     found |= {f"asset.{said}_{name}" for said in ("states", "lacks") for name in LIMITS}
     for text in texts("static", ".js"):
         found |= set(re.findall(r'\bword\("([a-z_.0-9]+)"', text))
@@ -199,9 +202,34 @@ def named() -> set[str]:
 
 
 def test_a_clause_is_cited_in_its_own_words_and_the_venues_own_rule_in_the_readers() -> None:
-    cited = "法释〔2016〕18号 第十四条; the venue's own rule"
-    assert words("en").cited(cited) == cited.replace(OWN, words("en")("rules.own"))
-    assert words("zh").cited(cited) == f"法释〔2016〕18号 第十四条; {words('zh')('rules.own')}"
+    rules = load("cn-venue")
+    law, own = "auction.deposit_at_least_ppm", "auction.resume_within_days"
+    assert words("zh").clause(rules[law]) == "法释〔2016〕18号 第十七条"
+    assert words("en").clause(rules[own]) == words("en")("rules.own")
+    cited = words("zh").cited((rules[law], rules["auction.deposit_at_most_ppm"], rules[own]))
+    assert re.findall(r'href="([^"]+)"', cited) == [f"/zh/rules#{law}", f"/zh/rules#{own}"]  # a clause once
+    assert "竞买保证金不低于起拍价的 5 %；竞买保证金不高于起拍价的 20 %" in cited
+
+
+def test_a_rule_is_said_with_its_figure_in_the_readers_units() -> None:
+    rules = load("cn-venue")
+    for name, zh, en in (
+        ("auction.open_at_least_us", "竞价至少开放1天", "An auction is open for at least 1 day"),
+        ("related.control_at_least_ppm", "持股 50.0001 % 即为控制", "A share of 50.0001 % is control"),
+        (
+            "surveillance.cancelled_at_least_fen",
+            "当日撤销金额达到 ¥10,000,000.00",
+            "An amount of ¥10,000,000.00 cancelled in a day",
+        ),
+        ("auction.late_bid_allowed", "截止之后出价：否", "Bids after the close: no"),
+        (
+            "registration.permitted_rights",
+            "可以许可的权利：使用权、经营权",
+            "Rights that may be permitted: right to use, right to operate",
+        ),
+    ):
+        assert (words("zh").rule(rules[name]), words("en").rule(rules[name])) == (zh, en)
+    assert words("en").rule(replace(rules["auction.late_bid_allowed"], name="own.rule")) == "own.rule"
 
 
 def kinds_logged() -> set[str]:
@@ -221,6 +249,17 @@ def jobs_worked() -> set[str]:
     return set(re.findall(r'name="([a-z_]+)"', started)) | (
         set(re.findall(r"self\.([a-z][a-z_]*)(?=[,)])", started)) - named
     )
+
+
+def words_listed() -> set[str]:
+    """Every word that a rule of either profile lists or is."""
+    return {
+        word
+        for profile in ("cn-venue", "generic")
+        for rule in load(profile).rules.values()
+        if isinstance(rule.value, str | tuple)
+        for word in (rule.value if isinstance(rule.value, tuple) else (rule.value,))
+    }
 
 
 def subjects_told() -> set[str]:
@@ -300,7 +339,9 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("counted_by", statistics.FACETS),
         ("mode", ("fixed", "auction", "negotiated", "metered", "tender")),
         ("facet_price", ("free", "fixed", "auction", "negotiated", "metered", "tender", "unlisted")),
-        ("fee_rule", {name for name in load("cn-venue").rules if name.startswith("fees.")}),
+        ("rule", load("cn-venue").rules),
+        ("rule_part", {name.partition(".")[0] for name in load("cn-venue").rules}),
+        ("rule_word", {"true", "false", *words_listed()}),
         ("job_name", jobs_worked()),
         ("subject", subjects_told()),
         ("paper", load("cn-venue").words("parties.document_kinds")),
@@ -326,6 +367,7 @@ def test_chinese_text_is_chinese_and_uses_chinese_punctuation() -> None:
 @given(fen=st.integers(0, 2**63 - 1))
 def test_money_is_exact_at_any_size(language: Language, fen: int) -> None:
     told = words(language).money(fen)
+    assert words(language).yuan(-fen - 1) == f"−¥{words(language).money(fen + 1)}"
     assert fen == int(told.replace(",", "").replace(".", ""))
     assert re.fullmatch(r"\d{1,3}(,\d{3})*\.\d\d", told)
 
