@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -75,6 +75,17 @@ class Recorded(Unprocessable):
 class _Form:
     handle: Show
     fresh: bool
+
+
+HEADINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "venue": ("onboarding", "people", "rulebook", "fees", "health", "jobs", "backups", "audit"),
+    "data": ("assets", "approvals", "counter", "notices"),
+    "market": ("discover", "watch", "selling", "negotiations", "tenders", "duties", "demands"),
+    "deals": ("trades", "contracts", "licences", "subscriptions", "dates"),
+    "money": ("money", "invoices", "income"),
+    "access": ("account", "keys", "webhooks", "controls"),
+}
+"""The navigation: under which heading (`desk_heading.…`) each page's word stands, and in what order."""
 
 
 @dataclass(slots=True)
@@ -152,9 +163,13 @@ class Visit:
         return self.door.secrets.form_token(self.session.digest)
 
     @property
-    def nav(self) -> list[DeskPage]:
-        """Where the person may go."""
-        return [page for page in self.pages if page.nav is not None and page.opens_to(self.session)]
+    def nav(self) -> list[tuple[str, list[DeskPage]]]:
+        """Where the person may go: under the headings that have something for them, the regulator's few pages under none."""
+        own = {page.nav: page for page in self.pages if page.nav is not None and page.opens_to(self.session)}
+        if self.page.hall == "regulator":
+            return [("", list(own.values()))]
+        headed = ((name, [own[word] for word in words if word in own]) for name, words in HEADINGS.items())
+        return [(name, found) for name, found in headed if found]
 
     def address(self, page: DeskPage) -> str:
         """Where a page is, in the reader's language."""

@@ -32,6 +32,7 @@ from exchange.tenders import FACTS
 from exchange.web import DESKS, openings
 from exchange.web.console import SEARCHED
 from exchange.web.department import DECLARED, STAGES
+from exchange.web.desk import HEADINGS
 from exchange.web.enterprise import LINK_S
 from exchange.web.words import LANGUAGES, Language, iso, preferred, words
 from pricing.auctions import Reason
@@ -102,6 +103,7 @@ FAMILIES = (
     "looked",
     "standing_of",
     "desk",
+    "desk_heading",
     "done",
     "key_state",
     "refusal",
@@ -319,6 +321,7 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
         ("standing", STANDINGS),
         ("finding", FINDINGS),
         ("desk", {page.nav for page in DESKS if page.nav is not None}),
+        ("desk_heading", HEADINGS),
         ("role", ROLES),
         ("scope", SCOPES),
         ("duty", DUTIES),
@@ -353,6 +356,12 @@ def test_whatever_the_market_can_say_has_a_word() -> None:
     ):
         said = {key.removeprefix(f"{family}.") for key in known if key.startswith(f"{family}.")}
         assert said == set(values), family
+
+
+def test_every_page_of_the_navigation_stands_under_one_heading() -> None:
+    headed = [word for words in HEADINGS.values() for word in words]
+    assert len(headed) == len(set(headed))
+    assert set(headed) == {page.nav for page in DESKS if page.hall == "exchange" and page.nav is not None}
 
 
 def test_chinese_text_is_chinese_and_uses_chinese_punctuation() -> None:
