@@ -40,6 +40,8 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 RECURSION_LIMIT = sys.getrecursionlimit()
 MEMORY_BYTES = 4 << 30  # more than the clusters of all workers come to
 DRILL = bool(os.environ.get("EXCHANGE_DRILL"))
+LAST = ("exchange", "ledger", "pricing")
+"""Folders of many short tests, in whose time the long ones of the others end: no process is left with a long one alone."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -48,7 +50,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long form out unless it is asked for by name."""
+    """Long tests first; and the long form is left out unless it is asked for by name."""
+    items.sort(
+        key=lambda item: ("", *LAST).index(item.path.parent.name) if item.path.parent.name in LAST else 0
+    )
     if DRILL or "drill" in str(config.getoption("markexpr")):
         return
     drills = [item for item in items if item.get_closest_marker("drill")]
