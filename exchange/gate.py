@@ -84,6 +84,9 @@ RECOVERY_S = 15.0
 TELL_S = 0.01
 """How long the answers of a batch wait for the next one's turn at the server, which another process may hold up."""
 
+FEW = 24
+"""So many answers are given while the server reads for the next batch; more wait until it writes, which takes it longer."""
+
 LOSSES_LIMIT = 3
 """How often one act alone may cost the connection (by outlasting the server's limit, say) before it is given up."""
 
@@ -672,6 +675,8 @@ class Gate:
             pipeline.send([(log.LOCK_HEAD, ()), (_MARKET, ()), (_KNOWN, named), *wanted])
             pipeline.flush()
             self._prepare()
+            if self._committed is not None and len(self._committed.batch) <= FEW:
+                self._tell()
             locked, markets, known, *rows = await pipeline.results()
         if not (locked and markets):
             raise Unavailable("market.missing", "the database holds no market", remedy="run `exchange init`")
