@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 Chance = Callable[[int], bytes]
 """`chance(n)` gives n bytes: the system's random source, or the simulator's seeded one."""
 
-SPLIT = "string_to_array(%s, U&'\\001F')"
-joined = "\x1f".join
-"""A column of hundreds of values travels as one text, `joined` by U+001F, which no identifier holds, and is `SPLIT` there:
-an array of as many parameters costs the driver more than the server takes for the rows."""
-
 Scope = Literal["read", "trade", "money", "register", "manage"]
 """What a key may be narrowed to: to look; to join lots, bid, buy, offer and fetch what was bought; to move money in and
 out; to bring assets and have them registered; people, keys, states, rules."""

@@ -40,7 +40,7 @@ import psycopg
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from exchange.acts import SPLIT, Act, Asked, Batched, Caller, Chance, Plain, Transaction, joined
+from exchange.acts import Act, Asked, Batched, Caller, Chance, Plain, Transaction
 from exchange.crash import reach
 from exchange.database import Database, confirm, driver, require_standby
 from exchange.errors import Conflict, ExchangeError, Unavailable, Unprocessable
@@ -50,7 +50,7 @@ from ledger.checkpoint import Signer, sign
 from ledger.chunks import entries_of
 from ledger.entries import SALT_BYTES, Entry, Receipt, canonical, receipt_to_json
 from ledger.errors import CanonicalError
-from ledger.pipeline import Pipeline, Rows, Statement, together
+from ledger.pipeline import SPLIT, Pipeline, Rows, Statement, joined, together
 
 QUEUE_LIMIT = 4096
 """Acts that may wait; past it callers are told to come back (admission stands before the database)."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.pipeline import Rows, Statement
+from ledger.pipeline import SPLIT, Rows, Statement, joined
 from ledger.postings import (
     STATE_AT_FIRST,
     Account,
@@ -32,14 +32,12 @@ from ledger.seals import account_mac, edited, head_mac, hold_mac, require_seal
 ACCOUNT = "id, ledger, code, overdraft, debits_pending, debits_posted, credits_pending, credits_posted, sequence, closed"
 TRANSFER = "id, kind, debit, credit, amount, ledger, code, pending, linked, timeout_us, closes"
 
-# A column of thousands of values travels as one text: names hold no control character, so U+001F parts them.
-# An array of as many parameters costs the driver more than the server takes to store the rows.
-_SPLIT = "string_to_array(%s, U&'\\001F')"
+# The columns of many rows travel as texts (see `ledger.pipeline.SPLIT`); in these an empty one is no value.
 _SPLIT_NULLABLE = "string_to_array(%s, U&'\\001F', '')"
 _MAC = "substr(%s::bytea, (32 * at - 31)::int, 32)"
 
 # Row by row through the primary key: a plan that was kept from when a table was small would read all of it.
-_ONE_BY_ONE = f"FROM unnest({_SPLIT}) AS w(name) CROSS JOIN LATERAL"
+_ONE_BY_ONE = f"FROM unnest({SPLIT}) AS w(name) CROSS JOIN LATERAL"
 _ACCOUNTS = f"SELECT r.* {_ONE_BY_ONE} (SELECT {ACCOUNT}, mac FROM account WHERE id = w.name LIMIT 1) r"
 _KNOWN = f"SELECT r.* {_ONE_BY_ONE} (SELECT {TRANSFER}, sequence FROM transfer WHERE id = w.name LIMIT 1) r"
 _FAILED = (
@@ -59,8 +57,8 @@ _HEAD = (
 _INSERT_TRANSFERS = (
     f"INSERT INTO transfer (sequence, log_index, time_us, {TRANSFER})"
     " SELECT %s + at - 1, log_index, %s, id, kind, debit, credit, amount, ledger, code, pending, linked, timeout_us, closes"
-    f" FROM unnest({_SPLIT}::bigint[], {_SPLIT}, {_SPLIT}, {_SPLIT}, {_SPLIT}, {_SPLIT}::bigint[], {_SPLIT}, {_SPLIT},"
-    f" {_SPLIT_NULLABLE}, {_SPLIT}::boolean[], {_SPLIT}::bigint[], {_SPLIT_NULLABLE})"
+    f" FROM unnest({SPLIT}::bigint[], {SPLIT}, {SPLIT}, {SPLIT}, {SPLIT}, {SPLIT}::bigint[], {SPLIT}, {SPLIT},"
+    f" {_SPLIT_NULLABLE}, {SPLIT}::boolean[], {SPLIT}::bigint[], {_SPLIT_NULLABLE})"
     " WITH ORDINALITY AS n(log_index, id, kind, debit, credit, amount, ledger, code, pending, linked, timeout_us,"
     " closes, at)"
 )
@@ -72,8 +70,8 @@ _INSERT_FAILED = (
 # A row that is no longer as it was read fails the statement, and with it the transaction: see `require_rows`.
 _UPDATE_ACCOUNTS = (
     "WITH n AS MATERIALIZED (SELECT id, debits_pending, debits_posted, credits_pending, credits_posted, sequence,"
-    f" closed, {_MAC} AS old_mac, {_MAC} AS mac FROM unnest({_SPLIT}, {_SPLIT}::bigint[], {_SPLIT}::bigint[],"
-    f" {_SPLIT}::bigint[], {_SPLIT}::bigint[], {_SPLIT}::bigint[], {_SPLIT}::boolean[])"
+    f" closed, {_MAC} AS old_mac, {_MAC} AS mac FROM unnest({SPLIT}, {SPLIT}::bigint[], {SPLIT}::bigint[],"
+    f" {SPLIT}::bigint[], {SPLIT}::bigint[], {SPLIT}::bigint[], {SPLIT}::boolean[])"
     " WITH ORDINALITY AS u(id, debits_pending, debits_posted, credits_pending, credits_posted, sequence, closed, at)),"
     " done AS (UPDATE account a SET debits_pending = n.debits_pending, debits_posted = n.debits_posted,"
     " credits_pending = n.credits_pending, credits_posted = n.credits_posted, sequence = n.sequence,"
@@ -82,10 +80,10 @@ _UPDATE_ACCOUNTS = (
 )
 _INSERT_HOLDS = (
     f"INSERT INTO hold (id, state, expires_us, mac) SELECT id, state, expires_us, {_MAC}"
-    f" FROM unnest({_SPLIT}, {_SPLIT}, {_SPLIT_NULLABLE}::bigint[]) WITH ORDINALITY AS n(id, state, expires_us, at)"
+    f" FROM unnest({SPLIT}, {SPLIT}, {_SPLIT_NULLABLE}::bigint[]) WITH ORDINALITY AS n(id, state, expires_us, at)"
 )
 _UPDATE_HOLDS = (
-    f"WITH n AS MATERIALIZED (SELECT id, state, {_MAC} AS old_mac, {_MAC} AS mac FROM unnest({_SPLIT}, {_SPLIT})"
+    f"WITH n AS MATERIALIZED (SELECT id, state, {_MAC} AS old_mac, {_MAC} AS mac FROM unnest({SPLIT}, {SPLIT})"
     " WITH ORDINALITY AS u(id, state, at)),"
     " done AS (UPDATE hold h SET state = n.state, mac = n.mac FROM n WHERE h.id = n.id AND h.mac = n.old_mac RETURNING 1)"
     " SELECT require_rows('hold', count(*), %s) FROM done"
@@ -119,13 +117,13 @@ class Call:
         """The queries whose rows `decide` needs, in its order. What no row could hold is not asked for."""
         sound = [t for t in self.transfers if unwritable(t) is None]
         named = {t.pending for t in sound if t.pending}
-        known = _joined({t.id for t in sound} | named)
+        known = joined({t.id for t in sound} | named)
         return [
             (_HEAD, ()),
-            (_ACCOUNTS, (_joined({t.debit for t in sound} | {t.credit for t in sound}),)),
+            (_ACCOUNTS, (joined({t.debit for t in sound} | {t.credit for t in sound}),)),
             (_KNOWN, (known,)),
             (_FAILED, (known,)),
-            (_HOLDS, (_joined(named),)),
+            (_HOLDS, (joined(named),)),
         ]
 
     def decide(self, rows: Sequence[Rows], time_us: int) -> list[Outcome]:
@@ -213,9 +211,9 @@ class Call:
 
     def _transfers(self, fresh: Sequence[tuple[int, Transfer]]) -> Statement:
         indices, transfers = zip(*fresh, strict=True)
-        columns = [_joined(map(str, indices))]
+        columns = [joined(map(str, indices))]
         for column in _columns(transfers):
-            columns.append(_joined(["" if value is None else str(value) for value in column]))
+            columns.append(joined(["" if value is None else str(value) for value in column]))
         return _INSERT_TRANSFERS, (self._first_sequence, self._time_us, *columns)
 
     def _balances(self) -> Statement:
@@ -223,13 +221,13 @@ class Call:
         return _UPDATE_ACCOUNTS, (
             b"".join([self._account_macs[a.id] for a in changed]),
             b"".join([account_mac(self._key, a) for a in changed]),
-            _joined([a.id for a in changed]),
-            _joined([str(a.debits_pending) for a in changed]),
-            _joined([str(a.debits_posted) for a in changed]),
-            _joined([str(a.credits_pending) for a in changed]),
-            _joined([str(a.credits_posted) for a in changed]),
-            _joined([str(a.sequence) for a in changed]),
-            _joined([str(a.closed) for a in changed]),
+            joined([a.id for a in changed]),
+            joined([str(a.debits_pending) for a in changed]),
+            joined([str(a.debits_posted) for a in changed]),
+            joined([str(a.credits_pending) for a in changed]),
+            joined([str(a.credits_posted) for a in changed]),
+            joined([str(a.sequence) for a in changed]),
+            joined([str(a.closed) for a in changed]),
             len(changed),
         )
 
@@ -246,9 +244,9 @@ class Call:
                     _INSERT_HOLDS,
                     (
                         b"".join([hold_mac(self._key, h) for h in new]),
-                        _joined([h.id for h in new]),
-                        _joined([h.state for h in new]),
-                        _joined(["" if h.expires_us is None else str(h.expires_us) for h in new]),
+                        joined([h.id for h in new]),
+                        joined([h.state for h in new]),
+                        joined(["" if h.expires_us is None else str(h.expires_us) for h in new]),
                     ),
                 )
             )
@@ -259,8 +257,8 @@ class Call:
                     (
                         b"".join([self._hold_macs[h.id] for h in ended]),
                         b"".join([hold_mac(self._key, h) for h in ended]),
-                        _joined([h.id for h in ended]),
-                        _joined([h.state for h in ended]),
+                        joined([h.id for h in ended]),
+                        joined([h.state for h in ended]),
                         len(ended),
                     ),
                 )
@@ -290,6 +288,3 @@ def _columns(transfers: Sequence[Transfer]) -> list[list[Any]]:
         [t.timeout_us for t in transfers],
         [t.closes for t in transfers],
     ]
-
-
-_joined = "\x1f".join

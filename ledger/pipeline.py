@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 Statement = tuple[str, Sequence[Any]]
 Rows = Sequence[tuple[Any, ...]]
 
+SPLIT = "string_to_array(%s, U&'\\001F')"
+joined = "\x1f".join
+"""A column of hundreds of values travels as one text, `joined` by U+001F, which no identifier holds, and is `SPLIT` there:
+an array of as many parameters costs the driver more than the server takes for the rows."""
+
 _Query = tuple[bytes, tuple[int, ...]]
 """A statement's text and the types of its values."""
 _PREPARED: WeakKeyDictionary[AsyncConnection[Any], dict[_Query, bytes]] = WeakKeyDictionary()

@@ -16,14 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from exchange import controls, rulebook
 from exchange.acts import (
-    SPLIT,
     Act,
     Asked,
     Caller,
     Ruling,
     Scope,
     Signed,
-    joined,
     reason,
     refusal,
 )
@@ -33,7 +31,7 @@ from exchange.errors import ExchangeError, Forbidden, NotFound, Unprocessable
 from exchange.parties import account_of
 from exchange.settlement import split
 from ledger.entries import canonical
-from ledger.pipeline import Statement
+from ledger.pipeline import SPLIT, Statement, joined
 from pricing.auctions import AscendingRules, Rejected, Standing, admit
 from pricing.auctions import Bid as PricedBid
 from pricing.money import MAX_AMOUNT

@@ -250,11 +250,18 @@ async def live_lot(request: Request, t: Words) -> Response:
     )
 
 
+def index_asked(request: Request, name: str) -> int | None:
+    """The log index that a parameter of an address names; None where it is missing or none."""
+    asked = request.query_params.get(name, "")
+    return int(asked) if asked.isdecimal() and len(asked) < 19 else None
+
+
 async def live_bids(request: Request, t: Words) -> Response:
     """The newest bids of a lot, from behind log index `after`."""
-    after = request.query_params.get("after", "")
-    behind = int(after) if after.isdecimal() and len(after) < 19 else -1
-    found = await gate_of(request).read(newest_bids, request.path_params["lot"], behind)
+    after = index_asked(request, "after")
+    found = await gate_of(request).read(
+        newest_bids, request.path_params["lot"], -1 if after is None else after
+    )
     return await render(request, t, "parts/bids.html", **found)
 
 
@@ -438,9 +445,7 @@ def term_of(t: Words) -> Callable[[str, str], str]:
 async def log_page(request: Request, t: Words) -> Response:
     """The public log: checkpoint, entries, anchors, and a check that runs in the reader's browser."""
     gate = gate_of(request)
-    before = request.query_params.get("before", "")
-    newest = int(before) if before.isdecimal() and len(before) < 19 else None
-    return await render(request, t, "log.html", **await gate.read(_log, newest))
+    return await render(request, t, "log.html", **await gate.read(_log, index_asked(request, "before")))
 
 
 async def live_log(request: Request, t: Words) -> Response:

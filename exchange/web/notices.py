@@ -13,7 +13,7 @@ from exchange.errors import ExchangeError, NotFound
 from exchange.registration import objections, register
 from exchange.registration.applications import WORDS_CHARACTERS
 from exchange.web.complaint import said
-from exchange.web.console import Page, gate_of, render
+from exchange.web.console import Page, gate_of, index_asked, render
 from exchange.web.desk import DeskPage, Visit, desk_page, fields_of
 from exchange.web.words import Words
 
@@ -27,9 +27,7 @@ READERS: Final = ("registrar", "administrator", "governing_body")
 async def notices(request: Request, t: Words) -> Response:
     """What is in public notice now, the first to end first."""
     gate = gate_of(request)
-    found = sorted(
-        await gate.read(register.notices), key=lambda one: (int(one["ends_us"]), one["application"])
-    )
+    found = _by_end(await gate.read(register.notices))
     rules = await gate.read(rulebook.at, await gate.now_us())
     return await render(
         request,
@@ -63,7 +61,6 @@ async def notice(request: Request, t: Words) -> Response:
         except ExchangeError as refused:
             problem = refused
     found = await gate.read(register.notice, application)
-    entry = request.query_params.get("entry", "")
     now_us = await gate.now_us()
     response = await render(
         request,
@@ -73,10 +70,15 @@ async def notice(request: Request, t: Words) -> Response:
         cite=(await gate.read(rulebook.at, now_us)).behind,
         problem=problem,
         given=str(form.get("text", "")),
-        entry=entry if entry.isdecimal() and len(entry) < 19 else None,
+        entry=index_asked(request, "entry"),
     )
     response.status_code = 200 if problem is None else problem.status
     return response
+
+
+def _by_end(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first to end first."""
+    return sorted(rows, key=lambda one: (int(one["ends_us"]), one["application"]))
 
 
 def _told(found: dict[str, Any], now_us: int) -> dict[str, Any]:
@@ -85,13 +87,11 @@ def _told(found: dict[str, Any], now_us: int) -> dict[str, Any]:
 
 async def _show_all(visit: Visit) -> Response:
     """What is in public notice with how much was said to each, and what was said, the newest first."""
-    asked = visit.request.query_params.get("before", "")
-    before = int(asked) if asked.isdecimal() and len(asked) < 19 else None
-    comments = await visit.read(register.comments, before, ROWS)
-    rows = await visit.read(register.notices)
+    comments = await visit.read(register.comments, index_asked(visit.request, "before"), ROWS)
+    rows = _by_end(await visit.read(register.notices))
     return await visit.show(
         "desk/notices.html",
-        rows=sorted(rows, key=lambda one: (int(one["ends_us"]), one["application"])),
+        rows=rows,
         heard=await visit.read(register.heard, [row["application"] for row in rows]),
         comments=comments,
         older=comments[-1]["log_index"] if len(comments) == ROWS else None,
